@@ -48,7 +48,7 @@ pub struct Config {
     pub offline: bool,
     /// Whether a supervisor process in the container starts the steps of a job in Docker.
     pub supervisor: bool,
-    /// Whether containers of jobs and actions get Docker's socket and this machine's tool cache.
+    /// Whether containers of jobs and actions get Docker's socket.
     pub docker_socket: bool,
     /// Folders of other repositories whose git objects containers may read.
     pub git_objects: Vec<PathBuf>,

@@ -56,7 +56,7 @@ pub struct Options {
     pub image: String,
     /// Whether a supervisor inside the container starts the steps, instead of one `docker exec` per step.
     pub supervisor: bool,
-    /// Whether containers get Docker's socket and the tool cache of this machine.
+    /// Whether containers get Docker's socket.
     pub docker_socket: bool,
     /// Folders of other repositories whose git objects containers may read.
     pub git_objects: Vec<PathBuf>,

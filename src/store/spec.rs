@@ -190,7 +190,7 @@ pub struct WorkflowSpec {
     pub actions: IndexMap<String, String>,
     /// Whether steps in containers are started by a supervisor process inside the container.
     pub supervisor: bool,
-    /// Whether containers get Docker's socket and the tool cache of this machine.
+    /// Whether containers get Docker's socket.
     #[serde(default)]
     pub docker_socket: bool,
     /// Folders of other repositories whose git objects containers may read.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+use crate::docker::has;
 use crate::project::Project;
 use crate::results::libraries;
 
@@ -83,6 +84,57 @@ fn a_job_has_a_python_whose_packages_are_its_own() {
         return crate::docker::skip("no Python that makes virtual environments");
     }
     project.run(&[]).expect(0, &["found Python 3.x", "of this machine is in the tool cache", "_tools/Python/3."]);
+}
+
+#[test]
+fn a_job_in_a_container_has_the_tools_of_its_image_and_those_of_this_machine_that_start_there() {
+    let Some(npm) = libraries() else { return };
+    if !has(&["ci-base:local"]) {
+        return;
+    }
+    let npm = npm.display();
+    let project = project(
+        &format!(
+            "  found:
+    runs-on: ubuntu-latest
+    container: ci-base:local
+    steps:
+      - {{uses: actions/setup-python@v5, with: {{npm: /npm, tool: Python, python-version: 3.11}}}}
+      - run: |
+          python -c 'import sys; assert sys.prefix != sys.base_prefix, sys.prefix; print(\"python in\", sys.prefix)'
+          pip --version
+      - {{uses: actions/setup-node@v4, with: {{npm: /npm, tool: node, node-version: 77}}}}
+      - run: echo node is $(node --version) in $(command -v node)
+      - {{uses: actions/setup-node@v4, with: {{npm: /npm, tool: node, node-version: 76}}}}
+  missed:
+    runs-on: ubuntu-latest
+    container: {{image: 'ci-base:local', volumes: ['{npm}:/npm:ro']}}
+    steps:
+      - {{uses: actions/setup-python@v5, with: {{npm: /npm, tool: Python, python-version: 3.5}}}}
+"
+        )
+        .replacen(
+            "container: ci-base:local",
+            &format!("container: {{image: 'ci-base:local', volumes: ['{npm}:/npm:ro']}}"),
+            1,
+        ),
+    );
+    for version in ["77.1.0", "76.1.0"] {
+        let added = installation(&project, version);
+        project.call(&["tools", "add", &added.display().to_string()]).expect(0, &["added"]);
+    }
+    // Starts on this machine, but not where its library is missing.
+    let own = project.home().join("node-76.1.0/bin/node");
+    let test = format!("if [ -e '{}' ]; then echo v76.1.0; else echo no such library >&2; exit 127; fi", own.display());
+    fs::write(&own, format!("#!/bin/sh\n{test}\n")).expect("written");
+    let said = project.run(&[]);
+    said.expect(1, &[" of the image is in the tool cache (/usr/", "python in /__t/Python/3.11."]);
+    said.expect(1, &["Node.js 77.1.0 of this machine is in the tool cache", "node is v77.1.0 in /__t/node/77.1.0/"]);
+    said.expect(1, &["Node.js 76.1.0 of this machine cannot be offered in this container: no such library"]);
+    said.expect(
+        1,
+        &["the image ci-base:local has no Node.js 76, but 18.", "the image ci-base:local has no Python 3.5, but 3.11."],
+    );
 }
 
 #[test]

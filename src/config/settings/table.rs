@@ -90,8 +90,8 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "docker.socket",
-        doc: "Give Docker's socket and the tool cache of this machine to the containers of jobs and actions. Steps can then\n\
-              use Docker, and with it everything on this machine. Default: false.",
+        doc: "Give Docker's socket to the containers of jobs and actions. Steps can then use Docker, and with it everything\n\
+              on this machine. Default: false.",
         example: "socket = true",
         repository: InRepository::Refused,
         set: |config, _, value| value.boolean().map(|yes| config.docker_socket = yes),

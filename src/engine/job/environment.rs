@@ -19,8 +19,8 @@ use crate::workflow::syntax::{RunDefaults, Workflow};
 use super::docker_config;
 use super::folders::{DOCKER_CONFIG, Folders, HOME, NODE, TOOLS, git_objects, search_path};
 use super::preflight::Ready;
-use crate::engine::actions::error::NodeError;
 use super::spec::JobSpec;
+use crate::engine::actions::error::NodeError;
 use crate::engine::actions::resolve;
 use crate::engine::actions::resolve::{Actions, WorkflowRepository};
 use crate::engine::blocking::in_place;
@@ -90,10 +90,10 @@ impl JobEnvironment {
         contexts: Contexts,
         defaults: RunDefaults,
     ) -> Self {
-        let mut environment = Self {
         let id = &job.id;
         let resumed = job.resumed.as_ref();
         let warm_folders = resumed.map(|resumed| resumed.checkpoint.warm_folders.clone()).unwrap_or_default();
+        let mut environment = Self {
             shared: Arc::clone(shared),
             id: id.clone(),
             workspace: folders.workspace.clone(),
@@ -128,9 +128,12 @@ impl JobEnvironment {
         github.insert("job".to_owned(), job.unwrap_or_else(|| Value::string("")));
         github.insert("workspace".to_owned(), text(&self.workspace));
         github.insert("event_path".to_owned(), text(&folders.event()));
-        let tools = if self.is_container() { folders.tools_of_container(&self.shared) } else { folders.tools() };
-        let runner =
-            context::runner(&inside(&self.temp), &inside(&tools), &inside(&folders.parent), self.shared.options.debug);
+        let runner = context::runner(
+            &inside(&self.temp),
+            &inside(&folders.tools()),
+            &inside(&folders.parent),
+            self.shared.options.debug,
+        );
         self.contexts.set("github", Value::object(github.clone()));
         self.contexts.set("runner", Value::object(runner.clone()));
         (self.github, self.runner) = (github, runner);
@@ -251,8 +254,8 @@ impl JobEnvironment {
         Ok(variables)
     }
 
-    /// Prepares the tool cache of a job on this machine: links to the tools that all runs share. Does nothing for a job
-    /// in a container.
+    /// Prepares the tool cache of a job on this machine, with links to the tools that all runs share, and its
+    /// configuration of Docker. Does nothing for a job in a container.
     ///
     /// # Errors
     /// A folder cannot be written, or the user's configuration of Docker cannot be read.
@@ -301,6 +304,7 @@ impl JobEnvironment {
             repository: &|| results.identity(facts),
             place: &|| place.digest(),
             folders: &options.warm_start,
+            cold: options.cold,
             readable: if mode.reads() { readable } else { Vec::new() },
             scope: mode.writes().then_some(own),
             workspace: self.workspace.clone(),
@@ -322,7 +326,6 @@ impl JobEnvironment {
         self.temp.with_file_name(TOOLS)
     }
 
-            cold: options.cold,
     /// Returns the entries of the `job` context, except `status`.
     pub(in crate::engine) fn job_facts(&self) -> Object {
         let text = |text: &str| Value::string(text.to_owned());

@@ -140,15 +140,10 @@ impl Folders {
         self.temp.join(command_files::FOLDER)
     }
 
-    /// Returns the tool cache of the job.
+    /// Returns the tool cache of the job. All runs start programs from the tools that they share, so a container never
+    /// writes to those.
     pub(super) fn tools(&self) -> PathBuf {
         self.root.join(TOOLS)
-    }
-
-    /// Returns the tool cache of containers: the cache of the job, or the shared cache if containers get Docker's
-    /// socket. All runs start programs from the shared cache, so other containers must not be able to write to it.
-    pub(super) fn tools_of_container(&self, run: &RunContext) -> PathBuf {
-        if run.options.docker_socket { run.tool_cache.clone() } else { self.tools() }
     }
 
     /// Returns the home folder in containers.
@@ -164,7 +159,7 @@ impl Folders {
     pub(super) fn shared(&self, run: &RunContext, actions: &Actions) -> Vec<SharedFolder> {
         let mut shared = vec![
             SharedFolder::writable(&self.root, "/__w"),
-            SharedFolder::writable(self.tools_of_container(run), "/__t"),
+            SharedFolder::writable(self.tools(), "/__t"),
             SharedFolder::writable(self.home(), "/github/home"),
             SharedFolder::writable(self.workflow(), "/github/workflow"),
         ];

@@ -32,6 +32,7 @@ use crate::engine::sandbox::provider::{
 use crate::engine::sandbox::providers::Placement;
 use crate::engine::services::ports;
 use crate::engine::services::ports::Claimed;
+use crate::engine::tools;
 
 /// Minimum time between two progress records of an image.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
@@ -126,6 +127,12 @@ pub(in crate::engine) async fn ready(run: &RunContext, job: &JobSpec, body: &Ste
     }
     remarks.append(&mut needs.remarks);
     let shared = if container.is_some() { folders.shared(run, &needs.actions) } else { Vec::new() };
+    let tools = if container.is_some() {
+        let remotes = needs.actions.values().filter_map(|action| action.remote.as_ref());
+        tools::container::folders(run, &tools::setup::tools(remotes)).await
+    } else {
+        Vec::new()
+    };
     let has_containers = container.is_some() || !services.is_empty();
     let machine = placement.provider.machine(MachineSpec {
         run: folder,
@@ -134,6 +141,7 @@ pub(in crate::engine) async fn ready(run: &RunContext, job: &JobSpec, body: &Ste
         container,
         services,
         shared,
+        tools,
         control: folders.control(),
         workspace: folders.workspace,
         supervised: run.options.supervisor,

@@ -320,6 +320,9 @@ pub struct MachineSpec {
     pub services: Vec<ContainerSpec>,
     /// Folders of this machine that a container of the job sees.
     pub shared: Vec<SharedFolder>,
+    /// Tools of this machine that a container of the job sees if it is on this machine. They are too large to copy to
+    /// another one.
+    pub tools: Vec<SharedFolder>,
     /// Working directory of the steps, on this machine.
     pub workspace: PathBuf,
     /// Folder below one of [`shared`](Self::shared) that the provider may use to communicate with the container.
@@ -359,9 +362,6 @@ pub struct Attachments {
     pub services: Vec<(Service, String)>,
 }
 
-/// A resource that a provider holds for a run, such as a container or a network.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holding {
 /// Containers that reach this machine through a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Containers {
@@ -371,6 +371,9 @@ pub enum Containers {
     Default,
 }
 
+/// A resource that a provider holds for a run, such as a container or a network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holding {
     /// Name of the provider.
     pub provider: &'static str,
     /// Kind of the resource.

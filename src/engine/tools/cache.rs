@@ -11,7 +11,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use super::venv::{VenvError, copy, rename_in_scripts};
-use super::{Installation, Tool, venv};
+use super::{Installation, Tool, Version, venv};
 use crate::engine::blocking::in_place;
 use crate::files::{Folder, create_own};
 
@@ -71,6 +71,18 @@ fn entries(cache: &Path) -> Vec<Entry> {
         Some(Entry { folder: path.with_extension("") }).filter(|entry| is_mark && entry.is_complete(cache))
     });
     complete.collect()
+}
+
+/// Returns the complete versions of a tool in a cache for this machine's processor, newest first, each with its folder
+/// relative to the cache.
+pub(super) fn versions(cache: &Path, name: &str) -> Vec<(Version, PathBuf)> {
+    let parse = |entry: Entry| {
+        let version = entry.folder.strip_prefix(name).ok()?.parent()?.to_str()?.parse().ok()?;
+        (entry.folder.file_name()? == arch()).then_some((version, entry.folder))
+    };
+    let mut found: Vec<_> = entries(cache).into_iter().filter_map(parse).collect();
+    found.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
+    found
 }
 
 /// Adds links to the shared tools to the cache of a job, except for tools that it already has.

@@ -3,10 +3,12 @@
 //! These actions look into `RUNNER_TOOL_CACHE` before they download anything. Each job has a private [`cache`], which
 //! links to the tools that earlier runs downloaded. Before a setup action starts, the versions that it may want are
 //! added from this machine. [`find`] searches for installations, [`added`] stores those that the user added, [`setup`]
-//! is the table of the actions, and [`venv`] copies Python environments. No action writes to the user's installations.
+//! is the table of the actions, and [`venv`] copies Python environments. [`container`] does all of this for a job in a
+//! container. No action writes to the user's installations.
 
 pub mod added;
 pub(super) mod cache;
+pub(super) mod container;
 pub mod find;
 pub(super) mod setup;
 mod venv;

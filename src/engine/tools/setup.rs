@@ -5,12 +5,18 @@ use std::path::PathBuf;
 
 use indexmap::IndexMap;
 
+use super::container::Container;
 use super::find::Search;
 use super::version::Prefix;
-use super::{Installation, Tool, added, cache};
+use super::{Installation, Tool, Version, added, cache};
 use crate::engine::RunContext;
 use crate::engine::actions::reference::Remote;
 use crate::engine::outlet::StepLog;
+use crate::engine::sandbox::Sandbox;
+use crate::model::in_one_line;
+
+/// Name of this machine in messages.
+const MACHINE: &str = "this machine";
 
 /// An action that looks into the tool cache.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,6 +73,18 @@ impl Setup {
         (package == "jdk").then(|| format!("Java_{distribution}_jdk"))
     }
 
+    /// Returns the name of the tool in the cache. `None` if the action requests another architecture, or a distribution
+    /// or package that is not supported.
+    fn requested(&self, inputs: &IndexMap<String, String>) -> Option<String> {
+        let architecture = inputs.get("architecture").map(String::as_str).filter(|arch| !arch.is_empty());
+        if architecture.is_some_and(|wanted| wanted != cache::arch()) { None } else { self.name(inputs) }
+    }
+
+    /// Returns the version that the action requests, as its input writes it.
+    fn version<'i>(&self, inputs: &'i IndexMap<String, String>) -> &'i str {
+        inputs.get(self.version).map(String::as_str).unwrap_or_default()
+    }
+
     /// Adds to the cache of a job the versions that the action may want: the newest version that matches its input, or
     /// all versions if the input is not a version prefix. Writes to the log what was added. Returns a message if this
     /// machine has no matching version, and `None` otherwise. Adds nothing and returns `None` if the action requests
@@ -78,15 +96,10 @@ impl Setup {
         inputs: &IndexMap<String, String>,
         log: &mut dyn StepLog,
     ) -> Option<String> {
-        let wanted_arch = inputs.get("architecture").map(String::as_str).filter(|arch| !arch.is_empty());
-        if wanted_arch.is_some_and(|wanted| wanted != cache::arch()) {
-            return None;
-        }
-        let name = self.name(inputs)?;
+        let (name, version) = (self.requested(inputs)?, self.version(inputs));
         let added = added::list(&run.state);
         let search = Search { environment: run.host.environment(), added: &added };
         let found = search.installations(self.tool).await;
-        let version = inputs.get(self.version).map(String::as_str).unwrap_or_default();
         let prefix = Prefix::parse(version);
         let chosen: Vec<_> = match &prefix {
             Some(prefix) => found.iter().find(|one| prefix.matches(one.version)).into_iter().collect(),
@@ -104,18 +117,57 @@ impl Setup {
             log.write(line.as_bytes());
         }
         log.flush();
-        chosen.is_empty().then(|| missing(self.tool, version, &found))
+        chosen.is_empty().then(|| missing(MACHINE, self.tool, version, &versions(&found)))
+    }
+
+    /// Does the same as [`Self::offer`] for a job in a container. `folder` is its tool cache in the container.
+    pub(in crate::engine) async fn offer_in_container(
+        &self,
+        run: &RunContext,
+        sandbox: &dyn Sandbox,
+        folder: PathBuf,
+        inputs: &IndexMap<String, String>,
+        log: &mut dyn StepLog,
+    ) -> Option<String> {
+        let (name, version) = (self.requested(inputs)?, self.version(inputs));
+        let prefix = Prefix::parse(version);
+        let fits = |version| prefix.as_ref().is_none_or(|prefix| prefix.matches(version));
+        let container = Container { sandbox, cache: folder };
+        let offered = container.offer(run, self.tool, &name, prefix.is_none(), fits).await;
+        for line in offered.lines {
+            log.write(format!("{}\n", in_one_line(&line)).as_bytes());
+        }
+        log.flush();
+        let in_image = offered.missed?;
+        let image = sandbox.image().map_or_else(|| "the container".to_owned(), |image| format!("the image {image}"));
+        Some(missing(&image, self.tool, version, &in_image))
     }
 }
 
-/// Returns the message for a missing version, which lists the versions that this machine has.
-fn missing(tool: Tool, wanted: &str, found: &[Installation]) -> String {
-    let mut text = format!("this machine has no {} {wanted}", tool.name());
-    let versions: Vec<_> = found.iter().map(|one| one.version.to_string()).collect();
+/// Returns the tools of the setup actions among these.
+pub(in crate::engine) fn tools<'a>(actions: impl Iterator<Item = &'a Remote>) -> Vec<Tool> {
+    let mut tools: Vec<_> = actions.filter_map(of).map(|setup| setup.tool).collect();
+    tools.sort_unstable();
+    tools.dedup();
+    tools
+}
+
+fn versions(found: &[Installation]) -> Vec<Version> {
+    found.iter().map(|one| one.version).collect()
+}
+
+/// Returns the message for a missing version, which lists the versions that `place` has.
+fn missing(place: &str, tool: Tool, wanted: &str, found: &[Version]) -> String {
+    let mut text = format!("{place} has no {} {wanted}", tool.name());
+    let versions: Vec<_> = found.iter().map(ToString::to_string).collect();
     if !versions.is_empty() {
         let _ = write!(text, ", but {}", versions.join(", "));
     }
-    text.push_str("; `cuelight tools add FOLDER` adds an installation");
+    text.push_str(if tool == Tool::Python && place != MACHINE {
+        "; a Python of this machine does not run in a container: use an image that has this version"
+    } else {
+        "; `cuelight tools add FOLDER` adds an installation"
+    });
     text
 }
 
@@ -152,16 +204,18 @@ mod tests {
     #[test]
     fn what_is_missing_names_what_is_here_and_the_command_that_adds_more() {
         assert_eq!(
-            missing(Tool::Node, "22", &[]),
+            missing(MACHINE, Tool::Node, "22", &[]),
             "this machine has no Node.js 22; `cuelight tools add FOLDER` adds an installation"
         );
-        let installation = Installation {
-            tool: Tool::Node,
-            version: "20.1.0".parse().expect("a version"),
-            home: "/n".into(),
-            program: "/n/bin/node".into(),
-            source: "nvm",
-        };
-        assert!(missing(Tool::Node, "22", &[installation]).starts_with("this machine has no Node.js 22, but 20.1.0; "));
+        let here = ["20.1.0".parse().expect("a version")];
+        assert!(missing(MACHINE, Tool::Node, "22", &here).starts_with("this machine has no Node.js 22, but 20.1.0; "));
+        let python = missing("the image a:1", Tool::Python, "3.9", &["3.11.2".parse().expect("a version")]);
+        assert!(
+            python.starts_with("the image a:1 has no Python 3.9, but 3.11.2; a Python of this machine does not run")
+        );
+        assert!(
+            missing("the image a:1", Tool::Go, "1.9", &[])
+                .ends_with("`cuelight tools add FOLDER` adds an installation")
+        );
     }
 }

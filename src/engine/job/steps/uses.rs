@@ -165,8 +165,8 @@ impl Steps<'_> {
         done
     }
 
-    /// Adds tools of this machine to the tool cache, if the action looks for tools there. Returns a message about the
-    /// tools that this machine does not have; `None` if nothing is missing.
+    /// Adds tools of this machine, or of the job's container, to the tool cache, if the action looks for tools there.
+    /// Returns a message about the tools that they do not have; `None` if nothing is missing.
     async fn offer_tools(
         &mut self,
         action: &ResolvedAction,
@@ -177,9 +177,16 @@ impl Steps<'_> {
     ) -> Result<Option<String>, StepEnd> {
         let job = self.job;
         let may_look = phase == Phase::Main && matches!(action.action.runs, ActionRuns::JavaScript { .. });
-        let setup = action.remote.as_ref().filter(|_| may_look && !job.is_container()).and_then(setup::of);
+        let setup = action.remote.as_ref().filter(|_| may_look).and_then(setup::of);
         let Some(setup) = setup else { return Ok(None) };
-        let offered = setup.offer(&job.shared, job.tools(), inputs, log);
+        let (run, sandbox) = (&job.shared, &*job.sandbox);
+        let offered = async {
+            if job.is_container() {
+                setup.offer_in_container(run, sandbox, sandbox.inside(&job.tools()), inputs, log).await
+            } else {
+                setup.offer(run, job.tools(), inputs, log).await
+            }
+        };
         unless_ended(&mut self.cancel, limits, NOT_STARTED, offered).await
     }
 
@@ -220,6 +227,7 @@ impl Steps<'_> {
         let (job, overlay) = (self.job, &step.prepared.overlay);
         let machine = if job.is_container() { &[] } else { job.shared.host.environment() };
         let own = self.env.iter().chain(overlay).map(|(name, value)| (name.into(), value.into()));
+        let own = job.machine_variables().into_iter().map(|(name, value)| (name.into(), value.into())).chain(own);
         let is_here = !job.is_container() && !matches!(action.action.runs, ActionRuns::Docker { .. });
         Surroundings {
             given,
@@ -232,7 +240,6 @@ impl Steps<'_> {
 
     /// Returns the address at which the steps of the job reach GitHub's API on this machine.
     async fn local_api(&self) -> Option<String> {
-        let own = job.machine_variables().into_iter().map(|(name, value)| (name.into(), value.into())).chain(own);
         let variables = self.job.services(Client::JavaScript, &*self.job.sandbox).await.ok()?;
         variables.into_iter().find(|(name, _)| *name == "GITHUB_API_URL").map(|(_, address)| address)
     }

@@ -125,6 +125,9 @@ impl DockerMachine {
 
     fn setup<'s>(&self, client: &DockerClient, container: &'s ContainerSpec, network: &'s str) -> Setup<'s> {
         let mut shared = self.spec.shared.clone();
+        if client.socket().is_some() {
+            shared.extend(self.spec.tools.iter().cloned());
+        }
         let socket = client.socket().filter(|_| self.spec.socket);
         shared.extend(socket.map(|socket| SharedFolder::writable(socket, SOCKET)));
         Setup {
