@@ -28,6 +28,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     let settings = config::load(None)?;
     let keep = Keep {
         runs: args.keep.unwrap_or(if args.all { 0 } else { settings.keep_runs }),
+        deployments: !args.all,
         snapshots: settings.keep_failed,
         shared_images: !args.all,
         cache: cache_limits(&settings),

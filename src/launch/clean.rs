@@ -9,10 +9,14 @@ use crate::engine::actions::partial::abandoned;
 use crate::engine::sandbox::provider::{Holding, ProviderError};
 use crate::engine::sandbox::providers::{Providers, left_over, of_runs};
 use crate::model::Timestamp;
+use crate::model::deployment::Outcome;
+use crate::rollout::driver::Position;
+use crate::rollout::ledger::LedgerFile;
 use crate::store::cache::{Cache, CacheEntry, CacheLimits};
 use crate::store::clock::now;
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::ids::id_number;
+use crate::store::spec::RunSpec;
 use crate::store::warm::{WarmEntry, WarmStore};
 use crate::store::{StoreError, artifacts, lock};
 use crate::worker::caches;
@@ -26,6 +30,9 @@ const BATCH: usize = 100;
 pub struct Keep {
     /// Number of newest runs to keep. A run in progress is always kept.
     pub runs: usize,
+    /// Whether older deployments are kept, too, that can be continued or undone, or whose release is live or the one to
+    /// go back to.
+    pub deployments: bool,
     /// Number of failed jobs whose snapshots are kept for `cuelight shell`.
     pub snapshots: usize,
     /// Whether images that serve later runs are kept.
@@ -172,12 +179,31 @@ fn copies() -> Vec<PathBuf> {
     caches::shared(caches::ACTIONS).map(|cache| abandoned(&cache)).unwrap_or_default()
 }
 
-/// Returns all but the newest runs. Mirrors of remote runs appear automatically, so they are counted separately and do
-/// not push out runs of this machine.
+/// Returns all but the newest runs and, if they are kept, the deployments that are still needed. Mirrors of remote runs appear automatically,
+/// so they are counted separately and do not push out runs of this machine.
 fn old_runs(runs: &RunsDir, keep: Keep) -> Result<Vec<RunFolder>, StoreError> {
     let (local, mirrors): (Vec<_>, Vec<_>) = runs.list()?.into_iter().partition(|id| id_number(id).is_some());
     let old = local.into_iter().skip(keep.runs).chain(mirrors.into_iter().skip(keep.runs));
-    Ok(old.map(|id| runs.folder(id)).collect())
+    Ok(old.map(|id| runs.folder(id)).filter(|folder| !keep.deployments || !is_needed(folder)).collect())
+}
+
+/// Whether a run is a deployment that can still be continued or undone, or one of the last two that succeeded: the
+/// release that is live, and the one to go back to. A deployment from a repository that is gone is not needed.
+fn is_needed(folder: &RunFolder) -> bool {
+    let spec = if folder.deployment().exists() { RunSpec::read(folder).ok() } else { None };
+    let Some(deployment) = spec.as_ref().and_then(|spec| spec.work.deployment()) else { return false };
+    if !deployment.scope.exists() {
+        return false;
+    }
+    // A ledger that cannot be read now may be readable later.
+    let Ok(ledger) = LedgerFile::of(&folder.runs(), &deployment.scope).read() else { return true };
+    let state = ledger.of(&deployment.settings.name);
+    let is_left = || {
+        let position = Position::read(folder).ok().flatten();
+        position.is_some_and(|position| !position.has_ended) && state.superseded_by(folder.id()).is_none()
+    };
+    let mut good = state.deployments().filter(|record| record.outcome == Some(Outcome::Succeeded));
+    good.by_ref().take(2).any(|record| record.run == *folder.id()) || is_left()
 }
 
 /// Removes the runs of a batch, except runs in progress.
@@ -265,8 +291,13 @@ mod tests {
         (home, runs)
     }
 
-    const KEEP_ONE: Keep =
-        Keep { runs: 1, snapshots: 0, shared_images: true, cache: CacheLimits { bytes: 0, days: 7 } };
+    const KEEP_ONE: Keep = Keep {
+        runs: 1,
+        deployments: true,
+        snapshots: 0,
+        shared_images: true,
+        cache: CacheLimits { bytes: 0, days: 7 },
+    };
 
     #[tokio::test]
     async fn old_runs_are_removed_but_not_those_in_progress() {

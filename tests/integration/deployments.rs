@@ -703,3 +703,18 @@ fn an_environment_with_auto_stop_says_when_it_ends_and_stops() {
     shop.call(&["rollback", "staging", "--yes=staging"]).expect(4, &[]);
     shop.call(&["deploy", "staging", "v2", "--plan"]).expect(0, &["nothing → v2"]);
 }
+
+#[test]
+fn cleaning_keeps_the_deployments_that_are_still_needed() {
+    let shop = Shop::new();
+    for release in ["v1", "v2", "v1"] {
+        shop.call(&["deploy", "staging", release]).expect(0, &["is live"]);
+    }
+    // The release that is live, and the one to go back to.
+    shop.call(&["clean", "--keep", "0"]).expect(0, &["1 run removed"]);
+    shop.interrupted_in("staging");
+    shop.call(&["clean", "--keep", "0"]).expect(0, &["0 runs removed"]);
+    shop.call(&["abort", "staging"]).expect(0, &["serves again"]);
+    assert_eq!(shop.running("staging"), ["v1", "v1"]);
+    shop.call(&["clean", "--all"]).expect(0, &["3 runs removed"]);
+}
