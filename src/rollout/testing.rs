@@ -65,6 +65,7 @@ pub(crate) fn docker(replicas: u32) -> DockerSettings {
         drain: Duration::from_secs(1),
         router: "cuelight-router:local".to_owned(),
         host: None,
+        keep_images: None,
     }
 }
 

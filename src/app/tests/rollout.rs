@@ -30,6 +30,7 @@ fn plan(shares: u8) -> Plan {
         old: Some(versioned(Slot::Blue, "v1.4.1")),
         steps,
         found: Observed::default(),
+        images: std::collections::BTreeMap::new(),
     }
 }
 

@@ -51,6 +51,9 @@ pub(in crate::config) const EXAMPLE: &str = r#"
 # router = "cuelight-router:local"
 # Default: the engine that docker uses.
 # host = "unix:///var/run/docker.sock"
+# The number of releases whose images stay on the engine, at least 2. Those of older ones are removed at the end of a
+# deployment, if no environment of the repository needs them. Default: all stay.
+# keep_images = 5
 # Or a service of a Compose file, which the program of Compose starts with the image of the release: `docker compose` or
 # `docker-compose` must be installed. The strategy is recreate or, for a service that publishes no port, rolling. Healthy is
 # what its `healthcheck` says. The former image of a service that was started by hand returns when the first deployment fails.

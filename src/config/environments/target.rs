@@ -19,6 +19,9 @@ const MAX_REPLICAS: u32 = 64;
 /// Default image of the router, which `assets/deploy/router` builds.
 pub(super) const ROUTER: &str = "cuelight-router:local";
 
+/// Minimum number of releases whose images are kept: the live one, and the one before it.
+const MIN_IMAGES: u32 = 2;
+
 /// Names of the kinds of targets.
 const KINDS: [&str; 4] = ["docker", "compose", "kubernetes", "script"];
 
@@ -90,8 +93,9 @@ fn docker(mut table: Table<'_>) -> Result<DockerSettings, ConfigError> {
         let reason = format!("must be unix:///path, tcp://host:port or ssh://host, not `{address}`");
         return Err(table.wrong("host", &reason));
     }
+    let keep_images = table.number("keep_images", MIN_IMAGES)?;
     table.finish()?;
-    Ok(DockerSettings { service, image, replicas, port, publish, network, variables, drain, router, host })
+    Ok(DockerSettings { service, image, replicas, port, publish, network, variables, drain, router, host, keep_images })
 }
 
 /// Reads the name of the service, after which containers are named.
@@ -126,8 +130,9 @@ fn compose(mut table: Table<'_>) -> Result<ComposeSettings, ConfigError> {
         return Err(table.wrong("replicas", &format!("must be at most {MAX_REPLICAS}, not `{replicas}`")));
     }
     let timeout = table.length_or("timeout", Duration::from_mins(10))?;
+    let keep_images = table.number("keep_images", MIN_IMAGES)?;
     table.finish()?;
-    Ok(ComposeSettings { service, image, files, project, replicas, timeout })
+    Ok(ComposeSettings { service, image, files, project, replicas, timeout, keep_images })
 }
 
 /// Checks that the name of the image depends on the release, and that its placeholders are known.

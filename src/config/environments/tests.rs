@@ -386,7 +386,7 @@ fn a_service_of_compose_is_recreated_or_rolled_and_nothing_else() {
             "strategy = 'recreate'",
             "port = 80",
             "c:4:1: `environments.a.target.port` is unknown; known here: kind, service, image, files, project, replicas, \
-             timeout"
+             timeout, keep_images"
                 .to_owned(),
         ),
     ] {

@@ -117,6 +117,15 @@ impl Outcome {
     }
 }
 
+/// The image of a release.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ReleaseImage {
+    /// Name, whose tag may move to another image.
+    pub name: String,
+    /// The image itself: `repository@sha256:…` if a registry has it, else its id, `sha256:…`.
+    pub id: String,
+}
+
 /// The action that an entry records.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
@@ -132,6 +141,10 @@ pub enum Action {
     },
     /// Files with uncommitted changes are deployed with the commit. The reason names them.
     Changed,
+    /// The image of the release was determined, before its first replica was started.
+    Image(ReleaseImage),
+    /// Images of earlier releases were removed. The reason names them.
+    RemovedImages,
     /// Rules of the environment were overridden for the deployment.
     Overrode,
     /// The deployment was approved.
@@ -174,6 +187,8 @@ impl Action {
             Self::Requested { cause: Cause::Manual | Cause::Job, .. } => "requested",
             Self::Requested { cause: Cause::Rollback, .. } => "requested rollback",
             Self::Changed => "has uncommitted changes",
+            Self::Image(_) => "has the image",
+            Self::RemovedImages => "removed old images",
             Self::Overrode => "overrode the rules",
             Self::Approved => "approved",
             Self::Rejected => "rejected",

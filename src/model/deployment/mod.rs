@@ -13,7 +13,7 @@ mod target;
 mod traffic;
 
 pub use diagnosis::{Diagnosis, FailureCause, diagnose};
-pub use ledger::{Action, Actor, Cause, Entry, Ledger, Lock, Outcome, UnreadableLine};
+pub use ledger::{Action, Actor, Cause, Entry, Ledger, Lock, Outcome, ReleaseImage, UnreadableLine};
 pub use length::written;
 pub use notification::{Notify, NotifyChannel, NotifyEvent, Webhook, notified};
 pub use plan::{Observed, Pause, Plan, PlanStep, Slot, SlotState, Versioned};

@@ -1,5 +1,6 @@
 //! The plan of a deployment: seven kinds of steps, and their effects.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use super::written;
 use crate::model::environment::Release;
 
 /// One of the two sets of replicas of an environment. Slots take turns: a deployment fills the one without traffic.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Slot {
     /// The first slot that is used.
@@ -277,6 +278,10 @@ pub struct Plan {
     /// State of the environment when the plan was made.
     #[serde(default)]
     pub found: Observed,
+    /// Images to start in the slots, whatever the names of the images stand for now: those with which the former release
+    /// and, in a rollback, the new one succeeded earlier.
+    #[serde(default)]
+    pub images: BTreeMap<Slot, String>,
 }
 
 impl Plan {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Action, Actor, Cause, Entry, Lock, Outcome, UnreadableLine};
+use super::{Action, Actor, Cause, Entry, Lock, Outcome, ReleaseImage, UnreadableLine};
 use crate::model::environment::{DeploymentSource, DeploymentState, Environment, EnvironmentDeployment, Release};
 use crate::model::{JobId, RunId, Timestamp};
 
@@ -33,6 +33,8 @@ pub struct DeploymentRecord {
     pub rejected: Option<String>,
     /// Whether files with uncommitted changes are deployed with the commit.
     pub has_changes: bool,
+    /// The image of the release; `None` until it is determined, and for a target without images.
+    pub image: Option<ReleaseImage>,
     /// Whether the rules of the environment were overridden.
     pub overridden: bool,
     /// How the deployment ended; `None` if it has not ended.
@@ -107,6 +109,7 @@ impl Fold {
                 approved: None,
                 rejected: None,
                 has_changes: false,
+                image: None,
                 overridden: false,
                 outcome: None,
                 ended: None,
@@ -156,6 +159,7 @@ impl Fold {
                 record.rejected = Some(format!("rejected by {}{why}", entry.by.name()));
             }
             Action::Changed => record.has_changes = true,
+            Action::Image(image) => record.image = Some(image.clone()),
             Action::Overrode => record.overridden = true,
             Action::Stopped => {
                 record.reason.clone_from(&entry.reason);
@@ -246,6 +250,12 @@ impl EnvironmentState {
     #[must_use]
     pub fn release(&self, sha: &str) -> Option<&Release> {
         self.deployments().map(|record| &record.release).find(|release| release.sha == sha)
+    }
+
+    /// Returns the newest deployment of a commit whose image is known, among those that `counts` returns true for.
+    #[must_use]
+    pub fn with_image(&self, sha: &str, counts: impl Fn(&DeploymentRecord) -> bool) -> Option<&DeploymentRecord> {
+        self.deployments().find(|record| record.release.sha == sha && record.image.is_some() && counts(record))
     }
 
     /// Returns the lock, unless it has ended at `now`.

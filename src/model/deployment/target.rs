@@ -33,6 +33,17 @@ impl TargetSettings {
         }
     }
 
+    /// Returns the number of releases whose images are kept; `None` to keep all, and for a target that fetches no images
+    /// itself.
+    #[must_use]
+    pub fn keep_images(&self) -> Option<u32> {
+        match self {
+            Self::Docker(docker) => docker.keep_images,
+            Self::Compose(compose) => compose.keep_images,
+            Self::Kubernetes(_) | Self::Script(_) => None,
+        }
+    }
+
     /// Whether the target itself replaces the replicas of one slot by those of the other, in the batches of the
     /// strategy `rolling`. Plans then do not have a step for each batch.
     #[must_use]
@@ -98,6 +109,9 @@ pub struct DockerSettings {
     pub router: String,
     /// Address of the engine; `None` for the one that `docker` would use.
     pub host: Option<String>,
+    /// Number of releases whose images are kept, at least 2; `None` to keep all.
+    #[serde(default)]
+    pub keep_images: Option<u32>,
 }
 
 /// A service of a Compose file, whose containers are the replicas.
@@ -115,6 +129,9 @@ pub struct ComposeSettings {
     pub replicas: Option<u32>,
     /// Time limit of each call of Compose.
     pub timeout: Duration,
+    /// Number of releases whose images are kept, at least 2; `None` to keep all.
+    #[serde(default)]
+    pub keep_images: Option<u32>,
 }
 
 /// Placeholders in the name of an image.

@@ -60,6 +60,9 @@ impl Driver {
             outputs: IndexMap::new(),
             environment_url,
         });
+        if outcome == Outcome::Succeeded {
+            self.remove_old_images().await;
+        }
         self.leave().await;
         self.notifier.finish().await;
         DeploymentEnd { conclusion, reason }

@@ -28,8 +28,9 @@ impl Driver {
         let progress = Progress::new(&self.tools.outlet, &self.job, StepNumber(1));
         let observed = self.tools.target.observe(&progress).await.map_err(Trouble::Unobserved)?;
         let (settings, known) = (&self.subject.settings, Arc::clone(&self.tools.known));
-        let plan = plan::plan(settings, &observed, &self.subject.release, |sha| known(sha))?;
+        let mut plan = plan::plan(settings, &observed, &self.subject.release, |sha| known(sha))?;
         self.tools.target.can_carry_out(&plan).await?;
+        plan.images = self.former_images(&plan)?;
         let position = Position { plan, done: 0, back: None, has_ended: false };
         position.write(&self.tools.folder)?;
         Ok(position)

@@ -26,6 +26,7 @@ use super::target::{Target, TargetError};
 mod controls;
 mod end;
 mod entry;
+mod image;
 mod keep;
 mod position;
 mod slots;

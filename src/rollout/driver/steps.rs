@@ -33,6 +33,9 @@ impl Driver {
         self.record(Event::StepStarted { job: self.job.clone(), step: number, name: plan.describe(step) });
         if is_forward {
             self.wait_while_paused(&progress).await?;
+            if position.done == 0 {
+                self.note_image(plan, &progress).await?;
+            }
         }
         let reason = match step {
             PlanStep::Pause(pause) => self.pause(*pause, plan, &progress).await?,
@@ -108,7 +111,7 @@ impl Driver {
     }
 
     /// Waits for the work of a step while answering commands.
-    async fn worked<T>(
+    pub(super) async fn worked<T>(
         &mut self,
         work: impl Future<Output = Result<T, Trouble>>,
         is_forward: bool,

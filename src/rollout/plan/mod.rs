@@ -3,6 +3,7 @@
 //! Tests check every point of every plan and rollback, for all small environments: no slot gets more traffic than its
 //! replicas can carry, even if as many are missing as the strategy allows.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::deployment::{EnvironmentSettings, Observed, Plan, PlanStep, Slot, SlotState, Strategy, Versioned};
@@ -146,7 +147,7 @@ pub fn plan(
     }
     steps.retain(|step| supports.has(step));
     steps.extend(settings.auto_stop.map(|after| PlanStep::Stop { slot, keep: 0, after }));
-    Ok(Plan { new, old, steps, found: observed.clone() })
+    Ok(Plan { new, old, steps, found: observed.clone(), images: BTreeMap::new() })
 }
 
 /// Returns the slot that serves. Without weights, it is the one with the most replicas that can take traffic. `None` if

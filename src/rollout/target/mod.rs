@@ -15,7 +15,10 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 
 use crate::model::RunId;
-use crate::model::deployment::{Counters, EnvironmentSettings, Observed, Plan, PlanStep, Probe, Slot, TargetSettings};
+use crate::model::deployment::{
+    Counters, EnvironmentSettings, Observed, Plan, PlanStep, Probe, ReleaseImage, Slot, TargetSettings,
+};
+use crate::model::environment::Release;
 use crate::store::StoreError;
 
 use super::check::Answer;
@@ -85,6 +88,21 @@ pub trait Target: Send + Sync {
     /// Checks whether the target can carry out a plan: before the plan is shown, and before its first step.
     fn can_carry_out<'t>(&'t self, _: &'t Plan) -> BoxFuture<'t, Result<(), TargetError>> {
         ready(Ok(())).boxed()
+    }
+
+    /// Fetches the image of a release, unless it is here as its registry has it. `None` for a target that fetches no
+    /// images itself.
+    fn image<'t>(
+        &'t self,
+        _: &'t Release,
+        _: &'t Progress,
+    ) -> BoxFuture<'t, Result<Option<ReleaseImage>, TargetError>> {
+        ready(Ok(None)).boxed()
+    }
+
+    /// Removes images of earlier releases that no container uses. Returns the names of the removed ones.
+    fn remove_images<'t>(&'t self, _: &'t [ReleaseImage]) -> BoxFuture<'t, Result<Vec<String>, TargetError>> {
+        ready(Ok(Vec::new())).boxed()
     }
 
     /// Carries out a step: start, weight, drain or stop. A health step is passed to this function once it has

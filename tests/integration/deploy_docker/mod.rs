@@ -134,3 +134,26 @@ fn deployments_from_two_machines_do_not_meet() {
     service.settle("strategy = 'blue-green'", "");
     elsewhere(&["deploy", "live", "v1"]).expect(0, &["is live"]);
 }
+
+#[test]
+fn a_tag_that_has_moved_is_noticed_and_a_rollback_starts_the_former_image() {
+    let Some(service) = Service::new("strategy = 'recreate'", "keep_images = 2") else { return };
+    let id_of = |image: &str| docker(&["image", "inspect", "--format", "{{.Id}}", image]);
+    for release in ["v1", "v2"] {
+        service.call(&["deploy", "live", release]).expect(0, &["is live"]);
+    }
+    let (first, second) = (id_of(&service.image("v1")).expect("v1"), id_of(&service.image("v2")).expect("v2"));
+    docker(&["tag", &service.image("v2"), &service.image("v1")]).expect("moved");
+    service.call(&["rollback", "live", "--yes=live"]).expect(0, &["is the image of the earlier deployment", "is live"]);
+    assert_eq!(service.page().as_deref(), Some("v1"), "the image that was v1, whatever its name stands for now");
+    service.call(&["deploy", "live", "v2"]).expect(0, &["is live"]);
+    let moved = format!("{} has moved: it was {first} when v1 ", service.image("v1"));
+    service.call(&["deploy", "live", "v1"]).expect(0, &[&moved, &format!(", and is {second} now"), "is live"]);
+    service.call(&["audit"]).expect(0, &["has the image", "has moved: it was "]);
+    assert_eq!(service.page().as_deref(), Some("v2"), "a new deployment takes what the name stands for");
+    // The images of the two newest releases stay: that of v1 and v2, which is the same now, and that of late.
+    service.call(&["deploy", "live", "late"]).expect(0, &["is live"]);
+    until("the image is removed", || id_of(&first).is_none().then_some(()));
+    assert!(id_of(&second).is_some());
+    until("it is in the ledger", || service.call(&["audit"]).out().contains("removed old images").then_some(()));
+}

@@ -76,7 +76,8 @@ impl Service {
         self.call(&["trust"]).expect(0, &[]);
     }
 
-    fn image(&self, tag: &str) -> String {
+    /// Returns the name of the image of a release.
+    pub(super) fn image(&self, tag: &str) -> String {
         format!("{}:{tag}", self.name)
     }
 

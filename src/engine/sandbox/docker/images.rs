@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use bollard::auth::DockerCredentials;
 use bollard::models::ImageInspect;
-use bollard::query_parameters::{BuildImageOptionsBuilder, CreateImageOptionsBuilder};
+use bollard::query_parameters::{BuildImageOptionsBuilder, CreateImageOptionsBuilder, RemoveImageOptions};
 use futures_util::StreamExt;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::archive;
-use super::client::{DockerClient, DockerError};
+use super::client::{DockerClient, DockerError, reason};
 use super::ignored::Ignored;
 use crate::engine::sandbox::provider::{ImageBuild, Progress};
 
@@ -20,8 +20,24 @@ use crate::engine::sandbox::provider::{ImageBuild, Progress};
 const MAX_PULLS: u32 = 3;
 const PULL_PAUSE: Duration = Duration::from_secs(4);
 
+/// How long a registry may take to tell which image a name stands for.
+const REGISTRY_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Maximum number of skipped files of a build context that are named in the log.
 const MAX_SKIPPED: usize = 10;
+
+/// Returns the digest of an image in the repository of a name, as `repository@sha256:…`. `None` for an image that is not
+/// from there.
+fn digest_in(image: &ImageInspect, name: &str) -> Option<String> {
+    let name = name.split_once('@').map_or(name, |(name, _)| name);
+    // A `:` before the last `/` is that of a port.
+    let repository = match name.rsplit_once(':') {
+        Some((before, tag)) if !tag.contains('/') => before,
+        _ => name,
+    };
+    let digests = image.repo_digests.iter().flatten();
+    digests.clone().find(|digest| digest.split_once('@').is_some_and(|(of, _)| of == repository)).cloned()
+}
 
 impl DockerClient {
     /// Returns the description of an image that exists on this engine.
@@ -56,6 +72,44 @@ impl DockerClient {
                 }
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// Pulls an image unless it is here as its registry has it, because its tag may have moved there. Returns the image
+    /// and what identifies it: `repository@sha256:…` if it is from a registry, else its id. `say` is called with the
+    /// reason if the registry does not tell, and the image that is here is used.
+    ///
+    /// # Errors
+    /// The image is not here and cannot be pulled, or Docker does not answer.
+    pub async fn newest_image(&self, name: &str, say: &(dyn Fn(&str) + Sync)) -> Result<String, DockerError> {
+        let mut found = self.ensure_image(name, None, &|_| {}).await?;
+        if let Some(local) = digest_in(&found, name) {
+            match timeout(REGISTRY_TIMEOUT, self.api.inspect_registry_image(name, None)).await {
+                Ok(Ok(there)) if there.descriptor.digest.as_deref().is_none_or(|digest| local.ends_with(digest)) => {}
+                Ok(Ok(_)) => {
+                    self.pull(name, None, &|_| {}).await?;
+                    found = self.image(name).await?;
+                }
+                Ok(Err(error)) => {
+                    say(&format!("its registry does not tell whether {name} has moved: {}", reason(&error)));
+                }
+                Err(_) => say(&format!("its registry does not tell whether {name} has moved: no answer")),
+            }
+        }
+        Ok(digest_in(&found, name).or(found.id).unwrap_or_else(|| name.to_owned()))
+    }
+
+    /// Removes a name or a digest of an image, and the image if it has no other. Returns `false` if a container uses it,
+    /// or if it is not here.
+    ///
+    /// # Errors
+    /// Docker does not answer.
+    pub async fn remove_image(&self, name: &str) -> Result<bool, DockerError> {
+        use bollard::errors::Error;
+        match self.api.remove_image(name, None::<RemoveImageOptions>, None).await {
+            Ok(_) => Ok(true),
+            Err(Error::DockerResponseServerError { status_code: 404 | 409, .. }) => Ok(false),
+            Err(error) => Err(DockerError::of(format!("cannot remove the image {name}"), error)),
         }
     }
 

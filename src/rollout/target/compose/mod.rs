@@ -25,7 +25,7 @@ use crate::engine::sandbox::compose::{ComposeError, ComposeProgram};
 use crate::engine::sandbox::docker::client::DockerClient;
 use crate::model::RunId;
 use crate::model::deployment::{
-    ComposeSettings, EnvironmentSettings, Observed, Plan, PlanStep, Probe, Slot, Strategy, image_of,
+    ComposeSettings, EnvironmentSettings, Observed, Plan, PlanStep, Probe, ReleaseImage, Slot, Strategy, image_of,
 };
 use crate::model::environment::Release;
 use crate::rollout::check::{self, Answer};
@@ -33,7 +33,7 @@ use crate::rollout::outlet::Progress;
 use crate::rollout::shell::{CommandError, Output, Shell};
 use crate::store::json;
 
-use super::docker::{names, status};
+use super::docker::{images, names, status};
 use super::{Target, TargetError};
 
 mod error;
@@ -111,17 +111,21 @@ impl ComposeTarget {
     }
 
     /// Returns the name of the image of a release.
-    fn image(&self, release: &Release) -> Result<String, ComposeFault> {
+    fn image_name(&self, release: &Release) -> Result<String, ComposeFault> {
         let no_tag = || ComposeFault::NoTag { release: release.title(), image: self.compose.image.clone() };
         image_of(&self.compose.image, release).ok_or_else(no_tag)
     }
 
     /// Makes sure that the image of a release is here, and that its health can be checked. Done before anything is
     /// stopped.
-    async fn ensure_image(&self, release: &Release, progress: &Progress) -> Result<String, ComposeFault> {
-        let (client, image) = (self.client().await?, self.image(release)?);
-        let fetched = client.ensure_image(&image, None, &|_| {}).await?;
-        progress.say(&format!("{image} is {}", fetched.id.unwrap_or_default()));
+    async fn ensure_image(
+        &self,
+        release: &Release,
+        former: Option<&String>,
+        progress: &Progress,
+    ) -> Result<String, ComposeFault> {
+        let (client, name) = (self.client().await?, self.image_name(release)?);
+        let image = images::ensure(client, &name, former, progress).await?;
         if self.settings.health_check.is_none() && !release.is_image() {
             let service = &self.compose.service;
             let of_file = self.project()?.service(service, &self.shell).await?.checks_health;
@@ -175,8 +179,12 @@ impl ComposeTarget {
 
     async fn start(&self, slot: Slot, replicas: u32, plan: &Plan, progress: &Progress) -> Result<(), ComposeFault> {
         let Some(release) = plan.release(slot) else { return Ok(()) };
-        let image = self.ensure_image(release, progress).await?;
         let scene = self.scene().await?;
+        let image = match scene.started(slot).next().filter(|replica| replica.release == release.sha) {
+            // Its name may stand for another image by now.
+            Some(first) => first.container.image.clone(),
+            None => self.ensure_image(release, plan.images.get(&slot), progress).await?,
+        };
         if let Some(foreign) = scene.started(slot).find(|replica| replica.release != release.sha) {
             let (found, wanted) = (foreign.release.clone(), release.sha.clone());
             return Err(ComposeFault::OtherRelease { slot, found, wanted });
@@ -202,7 +210,7 @@ impl ComposeTarget {
     async fn stop(&self, slot: Slot, keep: u32, plan: &Plan, progress: &Progress) -> Result<(), ComposeFault> {
         if slot != plan.new.slot {
             // Without its image, the new release could not start.
-            self.ensure_image(&plan.new.release, progress).await?;
+            self.ensure_image(&plan.new.release, plan.images.get(&plan.new.slot), progress).await?;
         }
         let (scene, client) = (self.scene().await?, self.client().await?);
         let stopped = scene.beyond(slot, keep);
@@ -269,6 +277,24 @@ impl Target for ComposeTarget {
 
     fn can_carry_out<'t>(&'t self, plan: &'t Plan) -> BoxFuture<'t, Result<(), TargetError>> {
         async { Ok(self.checked(plan).await?) }.boxed()
+    }
+
+    fn image<'t>(
+        &'t self,
+        release: &'t Release,
+        progress: &'t Progress,
+    ) -> BoxFuture<'t, Result<Option<ReleaseImage>, TargetError>> {
+        async move {
+            let name = self.image_name(release)?;
+            let client = self.client().await?;
+            let id = client.newest_image(&name, &|line| progress.say(line)).await.map_err(ComposeFault::from)?;
+            Ok(Some(ReleaseImage { name, id }))
+        }
+        .boxed()
+    }
+
+    fn remove_images<'t>(&'t self, all: &'t [ReleaseImage]) -> BoxFuture<'t, Result<Vec<String>, TargetError>> {
+        async move { Ok(images::remove(self.client().await?, all).await.map_err(ComposeFault::from)?) }.boxed()
     }
 
     fn act<'t>(

@@ -7,6 +7,53 @@ use super::error::DockerFault;
 use crate::engine::sandbox::docker::client::{DockerClient, DockerError};
 use crate::engine::sandbox::provider::ImageBuild;
 use crate::files::Folder;
+use crate::model::deployment::ReleaseImage;
+use crate::rollout::outlet::Progress;
+
+/// Makes sure that the image of a release is here, and returns its name or id. `former` is the image with which the
+/// release succeeded earlier, which is preferred to the one that the name stands for now.
+pub(in crate::rollout::target) async fn ensure(
+    client: &DockerClient,
+    name: &str,
+    former: Option<&String>,
+    progress: &Progress,
+) -> Result<String, DockerError> {
+    if let Some(id) = former {
+        // A registry has an image by its digest, but not by its id.
+        let found =
+            if id.contains('@') { client.ensure_image(id, None, &|_| {}).await } else { client.image(id).await };
+        match found {
+            Ok(_) => {
+                progress.say(&format!("{id} is the image of the earlier deployment"));
+                return Ok(id.clone());
+            }
+            Err(error) => progress.say(&format!("the image of the earlier deployment is not here: {error}")),
+        }
+    }
+    let fetched = client.ensure_image(name, None, &|_| {}).await?;
+    progress.say(&format!("{name} is {}", fetched.id.unwrap_or_default()));
+    Ok(name.to_owned())
+}
+
+/// Removes images that no container uses. Returns the names of the removed ones.
+pub(in crate::rollout::target) async fn remove(
+    client: &DockerClient,
+    images: &[ReleaseImage],
+) -> Result<Vec<String>, DockerError> {
+    let mut removed = Vec::new();
+    for ReleaseImage { name, id } in images {
+        // The name may stand for another image by now.
+        let is_named = client.image(name).await.is_ok_and(|found| {
+            found.id.as_ref() == Some(id) || found.repo_digests.iter().flatten().any(|digest| digest == id)
+        });
+        let by_name = is_named && client.remove_image(name).await?;
+        let by_id = client.image(id).await.is_ok() && client.remove_image(id).await?;
+        if by_name || by_id {
+            removed.push(format!("{name} ({id})"));
+        }
+    }
+    Ok(removed)
+}
 
 /// Builds an image from a folder with a `Dockerfile`, unless there is an image of this name. `say` is called with each
 /// line that the build prints.

@@ -17,8 +17,10 @@ use tokio::time::{Instant, sleep};
 use crate::engine::sandbox::docker::client::DockerClient;
 use crate::model::RunId;
 use crate::model::deployment::{
-    Counters, DockerSettings, EnvironmentSettings, Observed, Plan, PlanStep, Probe, Slot, image_of, written,
+    Counters, DockerSettings, EnvironmentSettings, Observed, Plan, PlanStep, Probe, ReleaseImage, Slot, image_of,
+    written,
 };
+use crate::model::environment::Release;
 use crate::rollout::check::{self, Answer};
 use crate::rollout::outlet::Progress;
 use crate::rollout::shell::Shell;
@@ -28,7 +30,7 @@ use super::{Target, TargetError};
 mod commands;
 mod config;
 mod error;
-mod images;
+pub(super) mod images;
 mod leftovers;
 mod lock;
 pub(super) mod names;
@@ -119,11 +121,16 @@ impl DockerTarget {
         self.router.ensure(client, &self.docker, &text).await
     }
 
+    /// Returns the name of the image of a release.
+    fn image_name(&self, release: &Release) -> Result<String, DockerFault> {
+        let no_tag = || DockerFault::NoTag { release: release.title(), image: self.docker.image.clone() };
+        image_of(&self.docker.image, release).ok_or_else(no_tag)
+    }
+
     async fn start(&self, slot: Slot, count: u32, plan: &Plan, progress: &Progress) -> Result<(), DockerFault> {
         let Some(release) = plan.release(slot) else { return Ok(()) };
         let variables = replicas::variables(&self.docker, &self.shell.environment)?;
-        let no_tag = || DockerFault::NoTag { release: release.title(), image: self.docker.image.clone() };
-        let named = image_of(&self.docker.image, release).ok_or_else(no_tag)?;
+        let named = self.image_name(release)?;
         self.ensure_router(count).await?;
         let client = self.client().await?;
         let scene = self.scene().await?;
@@ -135,9 +142,7 @@ impl DockerTarget {
         let image = if let Some(first) = same.first().filter(|first| !first.image.is_empty()) {
             first.image.clone()
         } else {
-            let fetched = client.ensure_image(&named, None, &|_| {}).await?;
-            progress.say(&format!("{named} is {}", fetched.id.unwrap_or_default()));
-            named.clone()
+            images::ensure(client, &named, plan.images.get(&slot), progress).await?
         };
         let runs = |number: u32| same.iter().any(|replica| replica.number == number && replica.is_running());
         let missing: Vec<u32> = (1..=count).filter(|number| !runs(*number)).collect();
@@ -356,6 +361,24 @@ fn answer(asked: Result<Answer, DockerFault>) -> Answer {
 impl Target for DockerTarget {
     fn observe<'t>(&'t self, _: &'t Progress) -> BoxFuture<'t, Result<Observed, TargetError>> {
         async { Ok(self.scene().await?.observed()) }.boxed()
+    }
+
+    fn image<'t>(
+        &'t self,
+        release: &'t Release,
+        progress: &'t Progress,
+    ) -> BoxFuture<'t, Result<Option<ReleaseImage>, TargetError>> {
+        async move {
+            let name = self.image_name(release)?;
+            let client = self.client().await?;
+            let id = client.newest_image(&name, &|line| progress.say(line)).await.map_err(DockerFault::from)?;
+            Ok(Some(ReleaseImage { name, id }))
+        }
+        .boxed()
+    }
+
+    fn remove_images<'t>(&'t self, all: &'t [ReleaseImage]) -> BoxFuture<'t, Result<Vec<String>, TargetError>> {
+        async move { Ok(images::remove(self.client().await?, all).await.map_err(DockerFault::from)?) }.boxed()
     }
 
     fn act<'t>(

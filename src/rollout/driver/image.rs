@@ -1,0 +1,146 @@
+//! Records which image a release is, notices a name that has moved to another image, and removes images of old releases.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::model::deployment::{
+    Action, Cause, DeploymentRecord, Ledger, Outcome, Plan, PlanStep, ReleaseImage, Slot, Versioned,
+};
+use crate::rollout::outlet::Progress;
+use crate::store::StoreError;
+
+use super::{Driver, Trouble};
+
+impl Driver {
+    /// Returns the images with which the former release and, for a rollback, the new release succeeded earlier.
+    pub(super) fn former_images(&mut self, plan: &Plan) -> Result<BTreeMap<Slot, String>, StoreError> {
+        let new = (self.subject.cause == Cause::Rollback).then_some(&plan.new);
+        let state = self.latest.state()?;
+        let image = |versioned: &Versioned| {
+            let record =
+                state.with_image(&versioned.release.sha, |record| record.outcome == Some(Outcome::Succeeded))?;
+            Some((versioned.slot, record.image.clone()?.id))
+        };
+        Ok(plan.old.iter().chain(new).filter_map(image).collect())
+    }
+
+    /// Fetches the image of the new release and records it, unless that is done or the release still runs. This is done
+    /// before the first step, which may already stop replicas. Says so if its name has moved since the release was
+    /// deployed before. The image of a rollback is known.
+    pub(super) async fn note_image(&mut self, plan: &Plan, progress: &Progress) -> Result<(), Trouble> {
+        let release = &plan.new.release;
+        let run = self.run_id().clone();
+        let is_start = |step: &PlanStep| matches!(step, PlanStep::Start { slot, .. } if *slot == plan.new.slot);
+        let is_noted = self.latest.state()?.deployment(&run).is_some_and(|record| record.image.is_some());
+        if is_noted || !plan.steps.iter().any(is_start) || plan.images.contains_key(&plan.new.slot) {
+            return Ok(());
+        }
+        let target = Arc::clone(&self.tools.target);
+        let Some(image) = self.worked(async { Ok(target.image(release, progress).await?) }, true).await? else {
+            return Ok(());
+        };
+        let is_named = |record: &DeploymentRecord| record.image.as_ref().is_some_and(|known| known.name == image.name);
+        let before = self.latest.state()?.with_image(&release.sha, is_named);
+        let moved = before.and_then(|record| Some((record.image.as_ref()?, record.created)));
+        let text = match moved.filter(|(before, _)| before.id != image.id) {
+            Some((before, at)) => format!(
+                "{} has moved: it was {} when {} was deployed on {}, and is {} now",
+                image.name,
+                before.id,
+                release.title(),
+                at.clock(),
+                image.id
+            ),
+            None => format!("{} is {}", image.name, image.id),
+        };
+        progress.say(&text);
+        Ok(self.append(Action::Image(image), text)?)
+    }
+
+    /// Removes the images of earlier releases beyond the number in the settings. Errors do not change how the deployment
+    /// ends.
+    pub(super) async fn remove_old_images(&self) {
+        let Some(keep) = self.subject.settings.target.keep_images() else { return };
+        let removed = async {
+            let ledger = self.tools.ledger.read()?;
+            let old = old_images(&ledger, &self.subject.settings.name, keep as usize);
+            let removed = self.tools.target.remove_images(&old).await?;
+            if !removed.is_empty() {
+                self.append(Action::RemovedImages, removed.join(", "))?;
+            }
+            Ok::<_, Trouble>(())
+        };
+        if let Err(error) = removed.await {
+            tracing::warn!(%error, "images of earlier releases are not removed");
+        }
+    }
+}
+
+/// Returns the images of an environment that are not needed any more: neither for its newest `keep` releases that
+/// succeeded, nor for as many of another environment, nor for a deployment in progress.
+fn old_images(ledger: &Ledger, environment: &str, keep: usize) -> Vec<ReleaseImage> {
+    let names: BTreeSet<&str> = ledger.entries().iter().map(|entry| entry.environment.as_str()).collect();
+    let mut needed = BTreeSet::new();
+    for name in names {
+        let state = ledger.of(name);
+        let mut kept = BTreeSet::new();
+        for record in state.deployments() {
+            // A rollback starts the image of the earlier deployment.
+            let image =
+                record.image.as_ref().or_else(|| state.with_image(&record.release.sha, |_| true)?.image.as_ref());
+            let Some(image) = image else { continue };
+            if record.outcome.is_none() {
+                needed.insert(image.id.clone());
+            } else if record.outcome == Some(Outcome::Succeeded) && kept.len() < keep {
+                kept.insert(image.id.clone());
+            }
+        }
+        needed.extend(kept);
+    }
+    let mut old: Vec<ReleaseImage> = Vec::new();
+    for image in ledger.of(environment).deployments().filter_map(|record| record.image.as_ref()) {
+        if !needed.contains(&image.id) && !old.contains(image) {
+            old.push(image.clone());
+        }
+    }
+    old
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::deployment::{Actor, Entry};
+    use crate::model::{RunId, Timestamp};
+    use crate::rollout::testing::release;
+
+    #[test]
+    fn images_are_old_once_no_environment_needs_them() {
+        let mut entries = Vec::new();
+        let mut deployed = |environment: &str, tag: &str, outcome: Option<Outcome>, is_rollback: bool| {
+            let run = RunId::new(entries.len().to_string());
+            let cause = if is_rollback { Cause::Rollback } else { Cause::Manual };
+            let requested = Action::Requested { release: release(tag), from: None, cause };
+            let image = Action::Image(ReleaseImage { name: format!("shop:{tag}"), id: format!("sha256:{tag}") });
+            let image = Some(image).filter(|_| !is_rollback);
+            let end = outcome.map(|outcome| Action::Ended { outcome });
+            for action in [Some(requested), Some(Action::Began), image, end].into_iter().flatten() {
+                let by = Actor::default();
+                let (environment, deployment) = (environment.to_owned(), Some(run.clone()));
+                let (at, reason) = (Timestamp(1), String::new());
+                entries.push(Entry { at, by, environment, deployment, job: None, action, reason });
+            }
+        };
+        let good = Some(Outcome::Succeeded);
+        for tag in ["v1", "v2", "v3", "v4"] {
+            deployed("live", tag, good, false);
+        }
+        deployed("live", "bad", Some(Outcome::RolledBack), false);
+        deployed("staging", "v3", good, false);
+        deployed("live", "v2", good, true);
+        deployed("live", "v5", None, false);
+        let old = old_images(&Ledger::new(entries), "live", 2);
+        let names: Vec<&str> = old.iter().map(|image| image.name.as_str()).collect();
+        // v2 is live, v4 was before it, v3 is live in staging, and v5 is on its way.
+        assert_eq!(names, ["shop:bad", "shop:v1"]);
+    }
+}
