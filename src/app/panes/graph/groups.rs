@@ -41,6 +41,10 @@ pub(super) fn groups(run: &Run, folded: bool) -> Vec<Group> {
         let is_leg = folded && legs[&whose] > 1;
         let leg = is_leg.then(|| of_legs.get(&whose)).flatten().copied();
         if let Some(index) = caller.or(leg) {
+            if caller.is_none() {
+                let shared = common(&groups[index].name, plain(&job.name)).unwrap_or(&job.key).to_owned();
+                groups[index].name = shared;
+            }
             groups[index].jobs.push(job.id.clone());
             groups[index].folded = true;
             of_job.insert(&job.id, index);
@@ -141,6 +145,17 @@ pub(super) fn with_siblings(groups: &[Group]) -> Option<Vec<Group>> {
 /// Returns the name of a matrix leg without its values.
 fn plain(name: &str) -> &str {
     name.rfind(" (").filter(|_| name.ends_with(')')).map_or(name, |at| &name[..at])
+}
+
+/// Returns the words with which both names begin, without signs after the last; `None` if there are none.
+fn common<'n>(name: &'n str, other: &str) -> Option<&'n str> {
+    if name == other {
+        return Some(name);
+    }
+    let words = name.split(' ').zip(other.split(' ')).take_while(|(one, other)| one == other);
+    let length: usize = words.map(|(word, _)| word.len() + 1).sum();
+    let common = name.get(..length.saturating_sub(1))?.trim_end_matches(|c: char| !c.is_alphanumeric());
+    (!common.is_empty()).then_some(common)
 }
 
 impl Group {
@@ -259,5 +274,39 @@ mod tests {
         assert_eq!(plain("Test (3.12, linux)"), "Test");
         assert_eq!(plain("Test (a) b"), "Test (a) b");
         assert_eq!(plain("Test"), "Test");
+        for (name, other, shared) in [
+            ("Test", "Test", Some("Test")),
+            ("Test 1 a", "Test 1 b", Some("Test 1")),
+            ("Test 1", "Test 2 b", Some("Test")),
+            ("Test / linux", "Test / mac", Some("Test")),
+            ("linux", "mac", None),
+            ("tests", "test", None),
+            ("- a", "- b", None),
+        ] {
+            assert_eq!(common(name, other), shared, "{name} {other}");
+        }
+    }
+
+    #[test]
+    fn legs_with_values_in_their_names_are_one_group_under_what_the_names_share() {
+        use crate::app::fixture::{header, run, script};
+        use crate::model::JobOutline;
+        use crate::model::testing::outline;
+        use crate::store::runs::RunStore;
+        let named = |names: &[&str]| {
+            let legs = names.iter().enumerate().map(|(at, name)| {
+                let leg = outline(&format!("test.{at}"), name, &[]);
+                JobOutline { key: "test".to_owned(), ..leg }
+            });
+            let (mut store, mut script) = (RunStore::default(), script());
+            store.open(header(run()));
+            script.start(legs.collect());
+            script.records.iter().for_each(|record| store.apply(&run(), record));
+            let found = groups(store.run(&run()).expect("open"), true);
+            found.iter().map(|group| (group.name.clone(), group.jobs.len())).collect::<Vec<_>>()
+        };
+        assert_eq!(named(&["Test 1 a", "Test 1 b", "Test 2 a"]), [("Test".to_owned(), 3)]);
+        assert_eq!(named(&["Linux", "Mac", "Windows"]), [("test".to_owned(), 3)]);
+        assert_eq!(named(&["Test (1)", "Test (2)"]), [("Test".to_owned(), 2)]);
     }
 }
