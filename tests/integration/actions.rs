@@ -122,6 +122,36 @@ fn nested_composites_run_their_posts_inside_the_outer_post() {
 }
 
 #[test]
+fn an_action_for_a_newer_node_runs_on_the_newest_one_of_this_machine() {
+    let project = steps("\n      - uses: own/old@v1\n      - uses: own/new@v1");
+    let write = |name: &str, text: &str| {
+        let path = project.home().join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        std::fs::write(&path, text).expect("written");
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("executable");
+    };
+    let mut mapped = "[actions]\n".to_owned();
+    for (name, using) in [("old", "node20"), ("new", "node24")] {
+        write(
+            &format!("{name}/action.yml"),
+            &format!("name: x\ndescription: x\nruns: {{using: {using}, main: a.js}}\n"),
+        );
+        write(&format!("{name}/a.js"), "");
+        mapped += &format!("'own/{name}' = '{}'\n", project.home().join(name).display());
+    }
+    project.configure(&mapped);
+    for (folder, version) in [("usual", "v20.1.0"), ("added", "v98.1.0")] {
+        let text =
+            format!("#!/bin/sh\nif [ \"$1\" = --version ]; then echo {version}; else echo ran on {folder}; fi\n");
+        write(&format!("{folder}/bin/node"), &text);
+    }
+    project.call(&["tools", "add", &project.home().join("added").display().to_string()]).expect(0, &["98.1.0"]);
+    let path = format!("{}:{}", project.home().join("usual/bin").display(), std::env::var("PATH").expect("a path"));
+    let done = project.command(&["run", "--trust"]).env("PATH", path).output().expect("starts");
+    in_order(&String::from_utf8_lossy(&done.stdout), &["ran on usual", "ran on added", "success"]);
+}
+
+#[test]
 fn a_builder_in_a_container_reaches_the_services() {
     if !has(&["busybox:local"]) || !has_node() {
         return;

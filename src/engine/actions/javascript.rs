@@ -35,13 +35,24 @@ pub(crate) enum JavaScriptError {
     },
 }
 
+/// Returns the version of Node.js that an action is written for. `None` if it is not a JavaScript action.
+pub(crate) fn written_for(action: &ResolvedAction) -> Option<u32> {
+    let ActionRuns::JavaScript { using, .. } = &action.action.runs else { return None };
+    using.value.strip_prefix("node")?.parse().ok()
+}
+
+/// Whether a Node.js is older than version `wanted`. `version` is its version, as [`invocation`] takes it. False if it
+/// is not known.
+pub(crate) fn is_older(version: &str, wanted: u32) -> bool {
+    let own = version.strip_prefix('v').and_then(|version| version.split('.').next()?.parse::<u32>().ok());
+    own.is_some_and(|own| own < wanted)
+}
+
 /// Returns the message for an action that fails on a Node.js older than the one it is written for. `version` is the
 /// version of the Node.js, as [`invocation`] takes it. `None` if it is not older, or not known.
 pub(crate) fn needs_newer(action: &ResolvedAction, version: &str) -> Option<String> {
-    let ActionRuns::JavaScript { using, .. } = &action.action.runs else { return None };
-    let written_for: u32 = using.value.strip_prefix("node")?.parse().ok()?;
-    let own: u32 = version.strip_prefix('v')?.split('.').next()?.parse().ok()?;
-    (own < written_for)
+    let written_for = written_for(action)?;
+    is_older(version, written_for)
         .then(|| format!("the action may need Node.js {written_for}, for which it is written: it ran on {version}"))
 }
 

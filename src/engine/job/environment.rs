@@ -21,6 +21,7 @@ use super::folders::{DOCKER_CONFIG, Folders, HOME, NODE, TOOLS, git_objects, sea
 use super::preflight::Ready;
 use super::spec::JobSpec;
 use crate::engine::actions::error::NodeError;
+use crate::engine::actions::javascript;
 use crate::engine::actions::resolve;
 use crate::engine::actions::resolve::{Actions, WorkflowRepository};
 use crate::engine::blocking::in_place;
@@ -31,7 +32,9 @@ use crate::engine::sandbox::provider::{Containers, Machine, ProviderError, Say};
 use crate::engine::sandbox::shared::SharedFolder;
 use crate::engine::services::ports::Claimed;
 use crate::engine::step::artifacts::Artifacts;
+use crate::engine::tools::Tool;
 use crate::engine::tools::cache as tools;
+use crate::engine::tools::find::installations;
 use crate::engine::workspace::warm::place::Place;
 use crate::engine::workspace::warm::{Brought, WarmStart};
 use crate::engine::{RunContext, context};
@@ -74,6 +77,8 @@ pub(in crate::engine) struct JobEnvironment {
     warm_folders: Mutex<Vec<PathBuf>>,
     machine: Box<dyn Machine>,
     node: OnceCell<(PathBuf, String)>,
+    /// The newest Node.js of this machine, wherever it is.
+    newest_node: OnceCell<Option<(PathBuf, String)>>,
     /// Network through which the containers of the job reach this machine.
     network: OnceCell<Network>,
     /// Ports of this machine, held until the job has ended.
@@ -112,6 +117,7 @@ impl JobEnvironment {
             warm_folders: Mutex::new(warm_folders),
             machine: ready.machine,
             node: OnceCell::new(),
+            newest_node: OnceCell::new(),
             network: OnceCell::new(),
             _ports: ready.ports,
         };
@@ -221,6 +227,22 @@ impl JobEnvironment {
             }
         };
         self.node.get_or_try_init(find).await.cloned()
+    }
+
+    /// Returns the Node.js for an action that is written for version `wanted`, as [`Self::node`] does. If that one is
+    /// older, returns the newest one of this machine if it is not.
+    ///
+    /// # Errors
+    /// The same as those of [`Self::node`].
+    pub(in crate::engine) async fn node_for(&self, wanted: Option<u32>) -> Result<(PathBuf, String), NodeError> {
+        let usual = self.node().await?;
+        let Some(wanted) = wanted.filter(|wanted| javascript::is_older(&usual.1, *wanted)) else { return Ok(usual) };
+        let find = async || {
+            let newest = installations(&self.shared, Tool::Node).await.into_iter().next()?;
+            Some((newest.program, format!("v{}", newest.version)))
+        };
+        let newest = self.newest_node.get_or_init(find).await.clone();
+        Ok(newest.filter(|(_, version)| !javascript::is_older(version, wanted)).unwrap_or(usual))
     }
 
     /// Returns the variables that contain the addresses and tokens of the services for actions. Starts the services if

@@ -11,7 +11,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::find::Search;
+use super::find::installations;
 use super::{Installation, Tool, Version, cache};
 use crate::engine::RunContext;
 use crate::engine::program::drained;
@@ -116,7 +116,7 @@ pub(in crate::engine) async fn folders(run: &RunContext, tools: &[Tool]) -> Vec<
     }
     let mut folders = vec![SharedFolder::readable(&run.tool_cache, downloaded())];
     for tool in tools.iter().filter(|tool| **tool != Tool::Python) {
-        for found in of_machine(run, *tool).await {
+        for found in installations(run, *tool).await {
             let at = place(&found);
             if *tool == Tool::Node {
                 let npm = found.home.join("lib/node_modules/npm");
@@ -128,12 +128,6 @@ pub(in crate::engine) async fn folders(run: &RunContext, tools: &[Tool]) -> Vec<
         }
     }
     folders
-}
-
-/// Returns the installations of a tool on this machine, newest first.
-async fn of_machine(run: &RunContext, tool: Tool) -> Vec<Installation> {
-    let added = super::added::list(&run.state);
-    Search { environment: run.host.environment(), added: &added }.installations(tool).await
 }
 
 /// Returns the path in containers of the tools that earlier runs downloaded.
@@ -165,7 +159,7 @@ impl Container<'_> {
         if self.sandbox.inside(&run.tool_cache) == downloaded() {
             candidates.extend(of_earlier_runs(run, tool, name));
             if tool != Tool::Python {
-                let found = of_machine(run, tool).await;
+                let found = installations(run, tool).await;
                 candidates.extend(found.iter().map(|one| Candidate {
                     version: one.version,
                     from: if tool == Tool::Node { place(one).join("bin/node") } else { place(one) },

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use futures_util::future::join_all;
 use tokio::process::Command;
 
-use super::{Installation, Tool, Version};
+use super::{Installation, Tool, Version, added};
+use crate::engine::RunContext;
 use crate::engine::program;
 use crate::engine::program::VERSION_TIMEOUT;
 use crate::files;
@@ -142,6 +143,12 @@ impl Search<'_> {
         let own = folders.filter(|folder| folder.is_absolute() && !folder.ends_with("shims"));
         own.flat_map(|folder| names.iter().map(|name| folder.join(name)).collect::<Vec<_>>()).collect()
     }
+}
+
+/// Returns the installations of a tool on this machine, newest first.
+pub(in crate::engine) async fn installations(run: &RunContext, tool: Tool) -> Vec<Installation> {
+    let added = added::list(&run.state);
+    Search { environment: run.host.environment(), added: &added }.installations(tool).await
 }
 
 /// Returns a program of the tool with links resolved, if it exists. A link to a program with another name leads to a

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 
 use super::container::Container;
-use super::find::Search;
+use super::find::installations;
 use super::version::Prefix;
-use super::{Installation, Tool, Version, added, cache};
+use super::{Installation, Tool, Version, cache};
 use crate::engine::RunContext;
 use crate::engine::actions::reference::Remote;
 use crate::engine::outlet::StepLog;
@@ -97,9 +97,7 @@ impl Setup {
         log: &mut dyn StepLog,
     ) -> Option<String> {
         let (name, version) = (self.requested(inputs)?, self.version(inputs));
-        let added = added::list(&run.state);
-        let search = Search { environment: run.host.environment(), added: &added };
-        let found = search.installations(self.tool).await;
+        let found = installations(run, self.tool).await;
         let prefix = Prefix::parse(version);
         let chosen: Vec<_> = match &prefix {
             Some(prefix) => found.iter().find(|one| prefix.matches(one.version)).into_iter().collect(),

@@ -115,7 +115,7 @@ impl Steps<'_> {
                 done.end.explain(known);
                 return done;
             }
-            ActionRuns::JavaScript { using, .. } => match self.job.node().await {
+            ActionRuns::JavaScript { using, .. } => match self.job.node_for(javascript::written_for(action)).await {
                 Ok(node) => {
                     hint = javascript::needs_newer(action, &node.1);
                     javascript::invocation(action, phase, &inputs, &node, &self.context(step.number), &self.job.shared)
