@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::model::deployment::{
     CanaryStep, DockerSettings, EnvironmentSettings, KubernetesSettings, Observed, Pause, Plan, ScriptCommand,
-    ScriptSettings, Slot, SlotState, Strategy, TargetSettings, Timing,
+    ScriptSettings, Slot, SlotState, Strategy, TargetSettings, Timing, Workload,
 };
 use crate::model::environment::Release;
 
@@ -72,7 +72,7 @@ pub(crate) fn docker(replicas: u32) -> DockerSettings {
 /// Returns the settings of a target in Kubernetes.
 pub(crate) fn kubernetes() -> KubernetesSettings {
     KubernetesSettings {
-        deployment: "web".to_owned(),
+        workload: Workload::Deployment("web".to_owned()),
         image: "rig/web:{release}".to_owned(),
         container: None,
         namespace: None,

@@ -197,6 +197,16 @@ fn a_target_that_does_not_answer_keeps_its_last_report_with_its_age() {
 }
 
 #[test]
+fn what_the_controller_of_a_target_says_is_shown_while_nothing_is_on_its_way() {
+    let mut lane = lane("live", &[("v1", 1)]);
+    let mut report = reported(5, 5, 0);
+    report.observed.note = Some("Rollout Paused, CanaryPauseStep".to_owned());
+    lane.reported = Some(report);
+    let driver = showing(120, 40, Glyphs::Unicode, vec![lane]);
+    assert!(driver.shows("5/5 healthy  Rollout Paused  "), "{}", driver.screen());
+}
+
+#[test]
 fn targets_are_asked_while_the_pane_has_the_focus() {
     let asks = |driver: &mut Driver| {
         driver.asked().iter().filter(|asked| **asked == Effect::Request(Request::ListLanes)).count()

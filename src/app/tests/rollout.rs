@@ -81,7 +81,7 @@ fn deploying(width: u16, height: u16, theme: Theme, plan: &Plan, done: u32) -> D
         let errors = second.saturating_sub(20);
         let slots =
             vec![slot(Slot::Blue, "v1.4.1", 2, 90, (blue, 0)), slot(Slot::Green, "v1.4.2", 1, 10, (green, errors))];
-        script.at(2 + second).event(Event::TrafficObserved { job: job.clone(), slots });
+        script.at(2 + second).event(Event::TrafficObserved { job: job.clone(), slots, note: None });
     }
     let mut driver = Driver::new(width, height, Theme { motion: false, ..theme });
     driver.feed(Feed::Opened(RunInfo { event: DEPLOYMENT_EVENT.to_owned(), ..header(run()) }));
@@ -138,4 +138,19 @@ fn the_steps_of_a_rollback_follow_the_step_that_failed() {
     assert!(driver.shows("┄ back ┄"), "{}", driver.screen());
     assert!(driver.shows("● blue 100 %"), "{}", driver.screen());
     assert!(driver.shows("step 8 of 9: Send 100 % of the traffic to blue"), "{}", driver.screen());
+}
+
+#[test]
+fn what_the_controller_of_the_target_says_stands_above_the_slots() {
+    let mut driver = deploying(120, 40, Theme::default(), &plan(1), 3);
+    let (job, seq) = (JobId::new("production"), driver.app.run().expect("shown").seq);
+    let note = Some("Rollout Paused, CanaryPauseStep, step 2 of 4: pause".to_owned());
+    let slots = vec![slot(Slot::Blue, "v1.4.1", 2, 80, (0, 0)), slot(Slot::Green, "v1.4.2", 1, 20, (0, 0))];
+    let event = Event::TrafficObserved { job, slots, note };
+    driver.feed(Feed::Records { run: run(), records: vec![Record { seq: seq + 1, at: Timestamp(START), event }] });
+    assert!(
+        driver.shows("Rollout Paused, CanaryPauseStep, step 2 of 4: pause  observed 1m ago"),
+        "{}",
+        driver.screen()
+    );
 }

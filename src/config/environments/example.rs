@@ -71,7 +71,11 @@ pub(in crate::config) const EXAMPLE: &str = r#"
 # Or a Deployment of Kubernetes, which must exist: each deployment sets its image and its strategy (recreate or rolling, with
 # max_surge and max_unavailable), and the cluster replaces its pods. A smoke test runs once they are replaced. Rights that are
 # needed in the namespace: get and patch deployments, list replicasets, and get, create and update leases; list pods and
-# events, and get pods/log, to explain failures. Pods need a preStop hook that sleeps some seconds, or requests may be lost.
+# events, and get pods/log, to explain failures. Or, with rollout = "shop" in place of deployment, a Rollout of Argo Rollouts,
+# with the rights to get and patch rollouts and to patch rollouts/status. Its manifest has the strategy, and the environment
+# the same: canary with its shares and pauses, blue-green, or rolling for a canary without steps; it is promoted, aborted and
+# undone. Pods need a preStop hook that sleeps some seconds, and must then answer with Connection: close, or requests may be
+# lost.
 # The deadline of the health check is for the whole rollout: by default 1h, as progress_deadline ends one that stands still.
 # [environments.staging.target]
 # kind = "kubernetes"

@@ -3,7 +3,7 @@
 use super::super::ConfigError;
 use super::table::Table;
 use super::target::{check_image, needed};
-use crate::model::deployment::KubernetesSettings;
+use crate::model::deployment::{KubernetesSettings, Workload};
 
 /// Maximum length in characters of the name of an object, except for namespaces and containers.
 const MAX_NAME: usize = 253;
@@ -13,8 +13,15 @@ const MAX_LABEL: usize = 63;
 
 /// Reads the settings. Names are checked, because they become part of the addresses of requests.
 pub(super) fn settings(mut table: Table<'_>) -> Result<KubernetesSettings, ConfigError> {
-    let deployment = needed(&mut table, "deployment", "shop")?;
-    check_name(&table, "deployment", Some(&deployment), MAX_NAME)?;
+    let workload = match table.text("rollout")?.map(str::to_owned) {
+        Some(_) if table.has("deployment") => {
+            return Err(table.wrong("rollout", "cannot be combined with `deployment`: a target has one workload"));
+        }
+        Some(name) => Workload::Rollout(name),
+        None => Workload::Deployment(needed(&mut table, "deployment", "shop")?),
+    };
+    let key = if matches!(workload, Workload::Rollout(_)) { "rollout" } else { "deployment" };
+    check_name(&table, key, Some(workload.name()), MAX_NAME)?;
     let image = needed(&mut table, "image", "registry.example.com/shop:{release}")?;
     check_image(&table, &image)?;
     let container = table.text("container")?.map(str::to_owned);
@@ -29,7 +36,7 @@ pub(super) fn settings(mut table: Table<'_>) -> Result<KubernetesSettings, Confi
         return Err(table.wrong("progress_deadline", "must be at least 1s"));
     }
     table.finish()?;
-    Ok(KubernetesSettings { deployment, image, container, namespace, context, kubeconfig, replicas, progress_deadline })
+    Ok(KubernetesSettings { workload, image, container, namespace, context, kubeconfig, replicas, progress_deadline })
 }
 
 /// Checks that a name consists of lower-case letters, digits and `-` and, if `most` allows more than the length of a

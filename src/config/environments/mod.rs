@@ -9,8 +9,8 @@ use super::file::position;
 use super::value::{bare, to_toml};
 use super::{ConfigError, Layer};
 use crate::model::deployment::{
-    Analysis, CanaryStep, Check, EnvironmentSettings, Freeze, Notify, Pause, Probe, RefRule, RouterLimits, Strategy,
-    TargetSettings, Timing, written,
+    Analysis, CanaryStep, Check, EnvironmentSettings, Freeze, KubernetesSettings, Notify, Pause, Probe, RefRule,
+    RouterLimits, Strategy, TargetSettings, Timing, Workload, written,
 };
 use crate::model::nearest;
 
@@ -187,7 +187,7 @@ fn environment<'t>(
     if !moves && matches!(strategy, Strategy::BlueGreen { .. } | Strategy::Canary { .. }) {
         let why = match target {
             TargetSettings::Kubernetes(_) => {
-                "a Deployment gives each ready pod the same share of the traffic: use `rolling`"
+                "a Deployment gives each ready pod the same share of the traffic: use `rolling`, or a Rollout of Argo"
             }
             TargetSettings::Compose(_) => {
                 "Compose cannot move traffic: use `recreate` or, for a service that publishes no port, `rolling`"
@@ -197,6 +197,13 @@ fn environment<'t>(
             }
         };
         return Err(table.wrong("strategy", &format!("cannot be `{}`: {why}", strategy.name())));
+    }
+    if let TargetSettings::Kubernetes(KubernetesSettings { workload: Workload::Rollout(_), .. }) = &target
+        && strategy == Strategy::Recreate
+    {
+        let what =
+            "`recreate`, which a Rollout does not have: write `rolling`, `blue-green` or `canary`, as in its manifest";
+        return Err(table.lacks(&format!("has the strategy {what}")));
     }
     let keep_old = table.length("keep_old")?.unwrap_or_default();
     let has_slots = moves && matches!(strategy, Strategy::BlueGreen { .. } | Strategy::Canary { .. });

@@ -293,7 +293,7 @@ fn a_target_in_kubernetes_has_a_deployment_and_refuses_what_it_cannot_deliver() 
     // The stored settings do not name the kind of the target, so it is recognized by its keys.
     let stored = serde_json::to_string(settings).expect("JSON");
     assert_eq!(&serde_json::from_str::<EnvironmentSettings>(&stored).expect("settings"), settings);
-    let even = "a Deployment gives each ready pod the same share of the traffic: use `rolling`";
+    let even = "a Deployment gives each ready pod the same share of the traffic: use `rolling`, or a Rollout of Argo";
     for (strategy, own, tables, message) in [
         ("strategy = 'blue-green'", "", "", format!("c:2:1: `environments.a.strategy` cannot be `blue-green`: {even}")),
         (
@@ -330,6 +330,32 @@ fn a_target_in_kubernetes_has_a_deployment_and_refuses_what_it_cannot_deliver() 
         ),
     ] {
         let error = environment(strategy, own, tables).expect_err(own).to_string();
+        assert_eq!(error, message);
+    }
+    let rollout = |strategy: &str, own: &str| {
+        let target = "kind = 'kubernetes'\nrollout = 'shop'\nimage = 'shop:{release}'";
+        given(&format!("[environments.a]\n{strategy}\n[environments.a.target]\n{own}\n{target}\n"))
+    };
+    let config = rollout("strategy = 'canary'\ncanary.steps = ['10%', 'pause']", "").expect("a Rollout moves shares");
+    let settings = &config.environments()["a"];
+    let TargetSettings::Kubernetes(kubernetes) = &settings.target else { panic!("not Kubernetes") };
+    assert_eq!(kubernetes.workload.to_string(), "Rollout shop");
+    let stored = serde_json::to_string(settings).expect("JSON");
+    assert_eq!(&serde_json::from_str::<EnvironmentSettings>(&stored).expect("settings"), settings);
+    for (strategy, own, message) in [
+        (
+            "",
+            "",
+            "c:1:15: `environments.a` has the strategy `recreate`, which a Rollout does not have: write `rolling`, \
+             `blue-green` or `canary`, as in its manifest",
+        ),
+        (
+            "strategy = 'rolling'",
+            "deployment = 'shop'",
+            "c:6:1: `environments.a.target.rollout` cannot be combined with `deployment`: a target has one workload",
+        ),
+    ] {
+        let error = rollout(strategy, own).expect_err(own).to_string();
         assert_eq!(error, message);
     }
     let incomplete = "[environments.a.target]\nkind = 'kubernetes'\nimage = 'shop:{sha}'";

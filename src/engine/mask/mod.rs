@@ -187,7 +187,9 @@ impl Masker {
                 self.mask_in(&mut service.image);
                 service.detail.iter_mut().for_each(|text| self.mask_in(text));
             }
-            Event::TrafficObserved { slots, .. } => slots.iter_mut().for_each(|slot| self.mask_in(&mut slot.title)),
+            Event::TrafficObserved { slots, note, .. } => {
+                slots.iter_mut().map(|slot| &mut slot.title).chain(note).for_each(|text| self.mask_in(text));
+            }
             Event::ImagePulled { image, .. } => self.mask_in(image),
             Event::Ordered { command, reply, .. } => {
                 match command {

@@ -142,10 +142,9 @@ impl Deployments {
 
     /// Returns what the target of an environment reports. The caller has made sure that the repository is trusted.
     pub(super) async fn observe(&self, settings: &EnvironmentSettings) -> Result<Observed, TargetError> {
-        let target = self.target(settings);
         let outlet: Arc<dyn Outlet> = Arc::new(Unrecorded);
         let progress = Progress::new(&outlet, &JobId::new(&settings.name), StepNumber(1));
-        target.observe(&progress).await
+        self.target(settings).observe(&progress).await
     }
 
     /// Returns the target of an environment, to ask it something.

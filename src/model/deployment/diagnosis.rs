@@ -28,6 +28,8 @@ pub enum FailureCause {
     PortTaken,
     /// The health check asks for a path that the service does not have.
     ProbePath,
+    /// An analysis of a Rollout failed, so its controller aborted the release.
+    AnalysisFailed,
     /// The service ends and is started again and again.
     CrashLoop,
     /// A process ended with an error.
@@ -39,8 +41,8 @@ pub enum FailureCause {
 }
 
 use FailureCause::{
-    CommandMissing, ConfigMissing, CrashLoop, Exited, Forbidden, ImageMissing, OutOfMemory, PermissionDenied,
-    PortClosed, PortTaken, ProbePath, ProbeStatus, QuotaExceeded, Unschedulable, VariableMissing,
+    AnalysisFailed, CommandMissing, ConfigMissing, CrashLoop, Exited, Forbidden, ImageMissing, OutOfMemory,
+    PermissionDenied, PortClosed, PortTaken, ProbePath, ProbeStatus, QuotaExceeded, Unschedulable, VariableMissing,
 };
 
 /// Texts by which a cause is recognised, in lower case. Exit codes and answers of probes are parsed instead.
@@ -80,6 +82,7 @@ const TEXTS: &[(FailureCause, &[&str])] = &[
     (PermissionDenied, &["permission denied", "eacces", "operation not permitted", "access is denied"]),
     (CommandMissing, &["command not found", ": not found", "executable file not found", "no such file or directory"]),
     (PortTaken, &["address already in use", "port is already allocated", "eaddrinuse"]),
+    (AnalysisFailed, &["\" assessed failed", "\" assessed error"]),
     (CrashLoop, &["restarting (", "crashloopbackoff"]),
     (PortClosed, &["connection refused", "cannot connect to ", "econnrefused"]),
 ];
@@ -138,6 +141,7 @@ impl Diagnosis {
             CommandMissing => "a program or file does not exist".to_owned(),
             PortTaken => "another process listens on the port".to_owned(),
             ProbePath => "the health check asks for a path that the service does not have".to_owned(),
+            AnalysisFailed => "an analysis of the Rollout failed".to_owned(),
             CrashLoop => "the service ends and is started again and again".to_owned(),
             Exited => "a process ended with an error".to_owned(),
             ProbeStatus => "the health check is answered with an error".to_owned(),
@@ -175,6 +179,7 @@ impl Diagnosis {
             }
             (CommandMissing, _) => format!("{logs} names it; install it, or correct the command in .cuelight.toml"),
             (PortTaken, _) => "`ss -ltnp` shows what listens there: stop it, or set another port".to_owned(),
+            (AnalysisFailed, _) => "`kubectl describe analysisruns` shows what was measured".to_owned(),
             (ProbePath, _) => format!(
                 "set http in [environments.{environment}.health] to a path that the service answers; {logs} shows what it answered"
             ),
@@ -209,7 +214,9 @@ fn causes(line: &str) -> Vec<FailureCause> {
     if lower.contains("signal: 9 (sigkill)") {
         causes.push(OutOfMemory);
     }
-    causes.extend(status_of_probe(line).map(|status| if status == 404 { ProbePath } else { ProbeStatus }));
+    let of_kubelet = number_after(&lower, "probe failed with statuscode: ");
+    causes
+        .extend(status_of_probe(line).or(of_kubelet).map(|status| if status == 404 { ProbePath } else { ProbeStatus }));
     causes
 }
 
@@ -270,6 +277,12 @@ mod tests {
                 "the variable DATABASE_URL of target.env is not set here: set it where the deployment is started",
                 &[],
                 Some((VariableMissing, Some("DATABASE_URL"))),
+            ),
+            ("web-1: Readiness probe failed: HTTP probe failed with statuscode: 404", &[], Some((ProbePath, None))),
+            (
+                "RolloutAborted: Metric \"errors\" assessed Failed due to failed (1) > failureLimit (0)",
+                &[],
+                Some((AnalysisFailed, None)),
             ),
             (
                 "the start command failed: exit status: 2",

@@ -23,7 +23,7 @@ pub use settings::{
 pub use state::{DeploymentRecord, EnvironmentState};
 pub use target::{
     ComposeSettings, DockerSettings, IMAGE_PLACES, KubernetesSettings, ScriptCommand, ScriptSettings, TargetSettings,
-    image_of,
+    Workload, image_of,
 };
 pub use traffic::{Counters, SlotTraffic, TrafficSample};
 

@@ -85,6 +85,10 @@ pub struct Observed {
     /// Whether the end of the last step was not observed, so that fewer replicas may run than this state shows.
     #[serde(default)]
     is_uncertain: bool,
+    /// What the controller of the target says about a change in progress, such as why it waits. `None` if there is
+    /// nothing to say, or no controller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 impl Observed {
@@ -139,7 +143,7 @@ impl Observed {
     /// Returns the state after a successful step. `plan` provides the release of each slot.
     #[must_use]
     pub fn after(&self, step: &PlanStep, plan: &Plan) -> Self {
-        let mut next = Self { is_uncertain: false, ..self.clone() };
+        let mut next = Self { is_uncertain: false, note: None, ..self.clone() };
         match step {
             PlanStep::Start { slot, replicas } => {
                 let state = next.slot_mut(*slot);

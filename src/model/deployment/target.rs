@@ -1,5 +1,6 @@
 //! Settings of the target of an environment: where its replicas run, and how.
 
+use std::fmt;
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -76,10 +77,13 @@ impl TargetSettings {
     }
 
     /// Whether the target can do what `command` does. Docker can do everything. In Compose and in a Deployment of
-    /// Kubernetes, each replica gets the same share of the traffic.
+    /// Kubernetes, each replica gets the same share of the traffic. The controller of a Rollout moves shares.
     fn can(&self, command: ScriptCommand) -> bool {
         match self {
             Self::Docker(_) => true,
+            Self::Kubernetes(KubernetesSettings { workload: Workload::Rollout(_), .. }) => {
+                command != ScriptCommand::Drain
+            }
             Self::Compose(_) | Self::Kubernetes(_) => !matches!(command, ScriptCommand::Weight | ScriptCommand::Drain),
             Self::Script(script) => script.command(command).is_some(),
         }
@@ -160,11 +164,48 @@ pub fn image_of(name: &str, release: &Release) -> Option<String> {
     Some(image)
 }
 
-/// A Deployment of a Kubernetes cluster, whose pods are the replicas.
+/// The object of a cluster that owns the pods of an environment, with its name.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Workload {
+    /// A Deployment.
+    Deployment(String),
+    /// A Rollout of Argo Rollouts.
+    Rollout(String),
+}
+
+impl Workload {
+    /// Returns the name of the object.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Deployment(name) | Self::Rollout(name) => name,
+        }
+    }
+
+    /// Returns the kind of the object, as manifests write it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Deployment(_) => "Deployment",
+            Self::Rollout(_) => "Rollout",
+        }
+    }
+}
+
+/// Writes the kind and the name: `Deployment web`.
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind(), self.name())
+    }
+}
+
+/// A workload of a Kubernetes cluster, whose pods are the replicas.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct KubernetesSettings {
-    /// Name of the Deployment.
-    pub deployment: String,
+    /// The workload.
+    #[serde(flatten)]
+    pub workload: Workload,
     /// Image of a release, with the placeholders of [`IMAGE_PLACES`].
     pub image: String,
     /// Name of the container that gets the image; `None` for the only one.
@@ -177,7 +218,7 @@ pub struct KubernetesSettings {
     pub kubeconfig: Option<String>,
     /// Number of replicas; `None` to keep the current number, for instance because an autoscaler sets it.
     pub replicas: Option<u32>,
-    /// How long the rollout may make no progress; `None` to keep the value of the Deployment.
+    /// How long the rollout may make no progress; `None` to keep the value of the workload.
     pub progress_deadline: Option<Duration>,
 }
 

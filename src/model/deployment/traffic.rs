@@ -61,6 +61,9 @@ pub struct TrafficSample {
     pub at: Timestamp,
     /// The slots with replicas.
     pub slots: Vec<SlotTraffic>,
+    /// What the controller of the target said; `None` if it said nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 impl TrafficSample {
@@ -85,7 +88,7 @@ mod tests {
 
     fn sample(at: u64, counters: Option<Counters>) -> TrafficSample {
         let slot = SlotTraffic { slot: Slot::Green, title: "v2".to_owned(), state: SlotState::default(), counters };
-        TrafficSample { at: Timestamp(at), slots: vec![slot] }
+        TrafficSample { at: Timestamp(at), slots: vec![slot], note: None }
     }
 
     #[test]

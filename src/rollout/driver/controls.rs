@@ -124,16 +124,16 @@ impl Controls {
             }),
             asked = self.asked.recv() => match asked {
                 Some((command, reply)) => {
-                    let before = self.paused;
+                    let before = (self.paused, self.full);
                     let (answer, interrupt) = match self.answer(&command, subject) {
                         Ok(interrupt) => (Reply::Accepted, interrupt),
                         Err(Refusal(reason)) => (Reply::Rejected { reason }, None),
                     };
-                    if self.paused == before {
+                    if (self.paused, self.full) == before {
                         // The sender of the command may be gone: the attempt is about to end.
                         let _ = reply.send(answer);
                     } else {
-                        self.pause_target(reply);
+                        self.steer_target(before, reply);
                     }
                     interrupt
                 }
@@ -142,17 +142,24 @@ impl Controls {
         }
     }
 
-    /// Pauses or resumes the target, and then answers the command.
-    fn pause_target(&self, reply: oneshot::Sender<Reply>) {
-        let (target, is_paused) = (Arc::clone(&self.target), self.paused);
+    /// Pauses or resumes the target, or promotes it fully, and then answers the command. `was_paused` and `was_full` are
+    /// from before the command.
+    fn steer_target(&self, (was_paused, was_full): (bool, bool), reply: oneshot::Sender<Reply>) {
+        let (target, is_paused, is_full) = (Arc::clone(&self.target), self.paused, self.full);
         tokio::spawn(async move {
-            let answer = match target.pause(is_paused).await {
+            let steered = async {
+                if is_paused != was_paused {
+                    target.pause(is_paused).await?;
+                }
+                if is_full && !was_full { target.promote_fully().await } else { Ok(()) }
+            };
+            let answer = match steered.await {
                 Ok(()) => Reply::Accepted,
                 Err(error) => Reply::Rejected {
                     reason: if is_paused {
                         format!("the deployment pauses before its next step, but the step in progress goes on: {error}")
                     } else {
-                        format!("the deployment is promoted, but the target stays paused: {error}")
+                        format!("the deployment is promoted, but its target is not: {error}")
                     },
                 },
             };

@@ -62,6 +62,8 @@ impl Sampler {
     async fn sample(&self) {
         if let Some((observed, counters)) = self.target.traffic().await {
             self.record(&observed, Some(counters));
+        } else if let Some(observed) = self.target.slots().await {
+            self.record(&observed, None);
         }
     }
 
@@ -72,7 +74,8 @@ impl Sampler {
             let state = observed.slot(slot).clone();
             SlotTraffic { slot, title: self.title(state.release.as_deref()), state, counters }
         });
-        self.outlet.record(Event::TrafficObserved { job: self.job.clone(), slots: slots.collect() });
+        let (slots, note) = (slots.collect(), observed.note.clone());
+        self.outlet.record(Event::TrafficObserved { job: self.job.clone(), slots, note });
     }
 
     /// Returns the title of the release of a commit, or the commit if the release is not known.

@@ -12,6 +12,12 @@ pub(super) fn steps(settings: &EnvironmentSettings, new: &Versioned, old: Option
     let (slot, replicas) = (new.slot, new.replicas);
     let smoke = settings.smoke.as_ref().map(|_| PlanStep::Check { slot });
     let start = |replicas| [PlanStep::Start { slot, replicas }, PlanStep::Healthy { slot }];
+    let rolls = Supports::of(settings).rolls;
+    // A target that rolls by itself starts the replicas that a share of the traffic needs.
+    let weight = |percent| {
+        let healthy = rolls.then_some(PlanStep::Healthy { slot });
+        [PlanStep::Weight { slot, percent }].into_iter().chain(healthy)
+    };
     let Some(old) = old else {
         let begin = start(replicas).into_iter().chain(smoke);
         return begin.chain([PlanStep::Weight { slot, percent: 100 }]).collect();
@@ -43,8 +49,24 @@ pub(super) fn steps(settings: &EnvironmentSettings, new: &Versioned, old: Option
         }
         Strategy::BlueGreen { pause } => {
             let begin = start(replicas).into_iter().chain(smoke.clone());
-            let switch = pause.map(PlanStep::Pause).into_iter().chain([PlanStep::Weight { slot, percent: 100 }]);
+            let switch = pause.map(PlanStep::Pause).into_iter().chain(weight(100));
             begin.chain(switch).chain(smoke).chain(retire).collect()
+        }
+        Strategy::Canary { steps: canary } if rolls => {
+            let mut steps = vec![PlanStep::Start { slot, replicas: share(replicas, first_share(canary)) }];
+            let mut smoke = smoke;
+            for step in canary {
+                match step {
+                    CanaryStep::Weight(percent) => {
+                        steps.extend(weight(*percent));
+                        steps.extend(smoke.take());
+                    }
+                    CanaryStep::Pause(pause) => steps.push(PlanStep::Pause(*pause)),
+                }
+            }
+            steps.extend(weight(100));
+            steps.extend(retire);
+            steps
         }
         Strategy::Canary { steps: canary } => {
             let mut steps = Vec::new();
@@ -75,6 +97,12 @@ pub(super) fn steps(settings: &EnvironmentSettings, new: &Versioned, old: Option
     }
 }
 
+/// Returns the first share of a canary in percent.
+fn first_share(steps: &[CanaryStep]) -> u8 {
+    let share = |step: &CanaryStep| if let CanaryStep::Weight(percent) = step { Some(*percent) } else { None };
+    steps.iter().find_map(share).unwrap_or(100)
+}
+
 /// Returns the number of replicas that carry a share of the traffic: at least 1.
 fn share(replicas: u32, percent: u8) -> u32 {
     (replicas * u32::from(percent)).div_ceil(100).max(1)
@@ -89,9 +117,10 @@ pub(super) fn switch(
     drained: bool,
 ) -> Vec<PlanStep> {
     let open = drained.then_some(PlanStep::Start { slot: new.slot, replicas: new.replicas });
+    let healthy = Supports::of(settings).rolls.then_some(PlanStep::Healthy { slot: new.slot });
     let retire = old.into_iter().flat_map(|old| {
         let stop = PlanStep::Stop { slot: old.slot, keep: 0, after: settings.keep_old };
         [PlanStep::Drain { slot: old.slot, keep: 0 }, stop]
     });
-    open.into_iter().chain([PlanStep::Weight { slot: new.slot, percent: 100 }]).chain(retire).collect()
+    open.into_iter().chain([PlanStep::Weight { slot: new.slot, percent: 100 }]).chain(healthy).chain(retire).collect()
 }

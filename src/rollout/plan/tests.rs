@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::deployment::{CanaryStep, Check, Pause, Probe, TargetSettings, Timing};
+use crate::model::deployment::{CanaryStep, Check, KubernetesSettings, Pause, Probe, TargetSettings, Timing, Workload};
 use crate::rollout::testing::{NO_EFFECT, canary, known, kubernetes, live, release, settings, words};
 
 fn planned(settings: &EnvironmentSettings, observed: &Observed, tag: &str) -> Plan {
@@ -66,6 +66,53 @@ fn a_target_that_rolls_by_itself_needs_one_batch_and_keeps_its_number_of_replica
     let recreate = EnvironmentSettings { strategy: Strategy::Recreate, ..settings };
     let forward = planned(&recreate, &live("v1", 4), "v2");
     assert_eq!(words(&forward), ["Stop blue", "Start 4 replicas of v2 in green", "Wait until green is healthy"]);
+}
+
+#[test]
+fn a_target_that_rolls_by_itself_and_moves_traffic_starts_what_a_share_needs() {
+    let workload = Workload::Rollout("web".to_owned());
+    let target = TargetSettings::Kubernetes(KubernetesSettings { workload, ..kubernetes() });
+    let steps = [CanaryStep::Weight(20), CanaryStep::Pause(Pause::Person), CanaryStep::Weight(60)];
+    let smoke = Some(Check { probe: Probe::Exec("true".to_owned()), timing: Timing::default() });
+    let settings =
+        EnvironmentSettings { target, smoke, ..settings(Strategy::Canary { steps: steps.to_vec() }, 1, &[]) };
+    let forward = planned(&settings, &live("v1", 5), "v2");
+    let expected = [
+        "Start 1 replica of v2 in green",
+        "Send 20 % of the traffic to green",
+        "Wait until green is healthy",
+        "Smoke test of green",
+        "Wait for `cuelight promote`",
+        "Send 60 % of the traffic to green",
+        "Wait until green is healthy",
+        "Send 100 % of the traffic to green",
+        "Wait until green is healthy",
+        "Stop blue",
+    ];
+    assert_eq!(words(&forward), expected);
+    let blue_green =
+        EnvironmentSettings { strategy: Strategy::BlueGreen { pause: Some(Pause::Person) }, smoke: None, ..settings };
+    let expected = [
+        "Start 5 replicas of v2 in green",
+        "Wait until green is healthy",
+        "Wait for `cuelight promote`",
+        "Send 100 % of the traffic to green",
+        "Wait until green is healthy",
+        "Stop blue",
+    ];
+    assert_eq!(words(&planned(&blue_green, &live("v1", 5), "v2")), expected);
+    // The pods of v1 still run, without traffic.
+    let mut kept = live("v1", 5);
+    *kept.slot_mut(Slot::Green) =
+        SlotState { release: Some(release("v2").sha), weight: 100, ..kept.slot(Slot::Blue).clone() };
+    *kept.slot_mut(Slot::Blue) = SlotState { weight: 0, open: 0, ..kept.slot(Slot::Blue).clone() };
+    let expected = [
+        "Start 5 replicas of v1 in blue",
+        "Send 100 % of the traffic to blue",
+        "Wait until blue is healthy",
+        "Stop green",
+    ];
+    assert_eq!(words(&planned(&blue_green, &kept, "v1")), expected);
 }
 
 #[test]

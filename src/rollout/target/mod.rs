@@ -139,9 +139,21 @@ pub trait Target: Send + Sync {
         ready(Ok(())).boxed()
     }
 
+    /// Lets a target that carries out steps by itself skip its own waits, because the deployment was promoted fully. Does
+    /// nothing for other targets.
+    fn promote_fully(&self) -> BoxFuture<'_, Result<(), TargetError>> {
+        ready(Ok(())).boxed()
+    }
+
     /// Returns the observed state of both slots, and the counters of blue and green, for the screen. `None` if the
     /// target counts no requests, or does not answer. Called every few seconds while a deployment is in progress.
     fn traffic(&self) -> BoxFuture<'_, Option<(Observed, [Counters; 2])>> {
+        ready(None).boxed()
+    }
+
+    /// Returns the observed state of both slots for the screen, if the target changes them by itself but counts no
+    /// requests. `None` for other targets, or if the target does not answer. Called as often as [`Self::traffic`].
+    fn slots(&self) -> BoxFuture<'_, Option<Observed>> {
         ready(None).boxed()
     }
 

@@ -50,8 +50,8 @@ pub(super) fn fold_job(job: &mut Job, at: Timestamp, event: &Event) {
             }
         }
         Event::ServiceChanged { service, .. } => drop(job.services.insert(service.name.clone(), service.clone())),
-        Event::TrafficObserved { slots, .. } => {
-            job.traffic.push_back(TrafficSample { at, slots: slots.clone() });
+        Event::TrafficObserved { slots, note, .. } => {
+            job.traffic.push_back(TrafficSample { at, slots: slots.clone(), note: note.clone() });
             if job.traffic.len() > MAX_SAMPLES {
                 job.traffic.pop_front();
             }

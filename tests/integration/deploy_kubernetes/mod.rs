@@ -1,7 +1,8 @@
 //! Deployments to Kubernetes, on a real API server: where `CUELIGHT_K8S` is the kubeconfig of a rig, in which pods run
-//! or, in its cheap mode, only the controllers of Deployments and `ReplicaSets`.
+//! or, in its cheap mode, only the controllers of Deployments and `ReplicaSets`, and of Rollouts where the rig has them.
 
 mod rig;
+mod rollouts;
 
 use std::time::Duration;
 
@@ -185,6 +186,8 @@ fn pods_that_cannot_run_are_explained_from_their_status_and_events() {
     rig.call(&["deploy", "live", "crash"]).expect(1, &["exit code 1", "serves again"]);
     rig.call(&["explain"]).expect(0, &["the service ends and is started again and again"]);
     rig.call(&["logs", "--step", "2"]).expect(0, &["last lines of web in web-"]);
+    rig.call(&["deploy", "live", "bad"]).expect(1, &["HTTP probe failed with statuscode: 503", "serves again"]);
+    rig.call(&["explain"]).expect(0, &["the health check is answered with an error"]);
     rig.apply("apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: few}\nspec: {hard: {pods: '3'}}\n");
     rig.call(&["deploy", "live", "v2"]).expect(1, &["exceeded quota", "serves again"]);
     rig.call(&["explain"]).expect(0, &["a quota of the namespace leaves no room"]);

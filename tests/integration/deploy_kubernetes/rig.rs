@@ -1,4 +1,4 @@
-//! A Deployment of a real API server, in a separate namespace that is removed at the end of the test.
+//! A Deployment or a Rollout of a real API server, in a separate namespace that is removed at the end of the test.
 
 use std::fs;
 use std::io::Write;
@@ -25,21 +25,28 @@ pub(super) struct Rig {
     /// The namespace.
     pub(super) namespace: String,
     kubeconfig: PathBuf,
+    /// Kind of the workload `web`, in lower case.
+    kind: &'static str,
 }
 
 impl Rig {
     /// Creates the Deployment `web` with three pods of `v1`. `None` if `CUELIGHT_K8S`, the kubeconfig of a rig, is not
     /// set.
     pub(super) fn new(environment: &str, target: &str) -> Option<Self> {
-        Self::of(environment, target, false)
+        Self::of(environment, target, MANIFEST, false)
     }
 
     /// Creates the Deployment for a test that needs running pods. `None` also if the rig has no node on which pods run.
     pub(super) fn with_pods(environment: &str, target: &str) -> Option<Self> {
-        Self::of(environment, target, true)
+        Self::of(environment, target, MANIFEST, true)
     }
 
-    fn of(environment: &str, target: &str, needs_pods: bool) -> Option<Self> {
+    /// Creates the Rollout `web` with five pods of `v1` and this strategy. `None` also if the rig has no Argo Rollouts.
+    pub(super) fn with_rollout(environment: &str, target: &str, strategy: &str) -> Option<Self> {
+        Self::of(environment, target, &ROLLOUT.replace("STRATEGY", strategy), false)
+    }
+
+    fn of(environment: &str, target: &str, manifest: &str, needs_pods: bool) -> Option<Self> {
         let Some(kubeconfig) = std::env::var_os("CUELIGHT_K8S").map(PathBuf::from) else {
             skip("CUELIGHT_K8S does not name the kubeconfig of a rig");
             return None;
@@ -47,19 +54,24 @@ impl Rig {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let namespace = format!("cuelight-test-{}-{number}", std::process::id());
         let project = Project::new("on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: echo hi}]}}\n");
-        let rig = Self { project, namespace, kubeconfig };
+        let kind = if manifest.contains("kind: Rollout") { "rollout" } else { "deployment" };
+        let rig = Self { project, namespace, kubeconfig, kind };
+        if kind == "rollout" && rig.kubectl(&["get", "crd", "rollouts.argoproj.io"]).is_none() {
+            skip("the rig has no Argo Rollouts");
+            return None;
+        }
         if needs_pods && rig.kubectl(&["get", "nodes", "-o", "name"]).is_none_or(|nodes| nodes.is_empty()) {
             skip("the rig has no node on which pods run");
             return None;
         }
         rig.kubectl(&["create", "namespace", &rig.namespace]).expect("the rig of CUELIGHT_K8S answers");
-        rig.apply(MANIFEST);
+        rig.apply(manifest);
         for tag in RELEASES {
             rig.project.commit();
             rig.project.git(&["tag", tag]);
         }
         rig.settle(environment, target);
-        until("v1 runs", || (rig.field("{.status.availableReplicas}") == "3").then_some(()));
+        until("v1 runs", || (rig.field("{.status.availableReplicas}") == rig.field("{.spec.replicas}")).then_some(()));
         Some(rig)
     }
 
@@ -68,9 +80,10 @@ impl Rig {
         let (namespace, kubeconfig) = (&self.namespace, self.kubeconfig.display());
         let own = if target.contains("kubeconfig") { String::new() } else { format!("kubeconfig = '{kubeconfig}'\n") };
         let text = format!(
-            "[environments.live]\n{environment}\n[environments.live.target]\nkind = 'kubernetes'\ndeployment = 'web'\n\
+            "[environments.live]\n{environment}\n[environments.live.target]\nkind = 'kubernetes'\n{} = 'web'\n\
              image = 'rig/web:{{release}}'\nnamespace = '{namespace}'\n{own}{target}\n\
-             [environments.live.health]\ninterval = '200ms'\nretries = 1000\ndeadline = '2m'\n"
+             [environments.live.health]\ninterval = '200ms'\nretries = 1000\ndeadline = '2m'\n",
+            self.kind
         );
         self.project.write(".cuelight.toml", &text);
         self.call(&["trust"]).expect(0, &[]);
@@ -97,12 +110,12 @@ impl Rig {
         assert!(child.wait().expect("it ends").success(), "{manifest}");
     }
 
-    /// Returns a field of the Deployment.
+    /// Returns a field of the workload.
     pub(super) fn field(&self, path: &str) -> String {
-        self.kubectl(&["get", "deployment", "web", "-o", &format!("jsonpath={path}")]).unwrap_or_default()
+        self.kubectl(&["get", self.kind, "web", "-o", &format!("jsonpath={path}")]).unwrap_or_default()
     }
 
-    /// Returns the image of the Deployment.
+    /// Returns the image of the workload.
     pub(super) fn image(&self) -> String {
         self.field("{.spec.template.spec.containers[0].image}")
     }
@@ -171,7 +184,7 @@ impl Drop for Rig {
             try_kill(worker);
         }
         // The rig without pods has no garbage collector, so objects are not deleted with their owner.
-        for kind in ["deployments", "replicasets", "pods"] {
+        for kind in [self.kind, "replicasets", "pods"] {
             self.kubectl(&["delete", kind, "--all", "--wait=false", "--grace-period=0", "--force"]);
         }
         self.kubectl(&["delete", "namespace", &self.namespace, "--wait=false"]);
@@ -241,6 +254,38 @@ spec:
   replicas: 3
   progressDeadlineSeconds: 60
   selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      terminationGracePeriodSeconds: 2
+      containers:
+      - name: web
+        image: rig/web:v1
+        imagePullPolicy: IfNotPresent
+        ports: [{containerPort: 8080}]
+        readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1, failureThreshold: 2}
+";
+
+const ROLLOUT: &str = "\
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: next}
+spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
+---
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: web, labels: {app: web}}
+spec:
+  replicas: 5
+  progressDeadlineSeconds: 60
+  selector: {matchLabels: {app: web}}
+  strategy:
+    STRATEGY
   template:
     metadata: {labels: {app: web}}
     spec:

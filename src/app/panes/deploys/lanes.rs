@@ -117,6 +117,11 @@ fn parts(lane: &Lane, now: Timestamp) -> Vec<Part> {
     // A report of the health is left out while a deployment changes the environment, because it is out of date.
     if lane.on_its_way().is_none() {
         parts.extend(health(lane, now));
+        let note = lane.reported.as_ref().filter(|_| !lane.is_silent).and_then(|seen| seen.observed.note.clone());
+        parts.extend(note.map(|full| {
+            let short = full.split(',').next().unwrap_or_default().to_owned();
+            Part { full, short, hue: Hue::Busy }
+        }));
     }
     parts.extend(lane.environment.drift.as_ref().map(drift_part));
     let who = lane.environment.live().map(|live| live.creator.as_str()).filter(|who| !who.is_empty());

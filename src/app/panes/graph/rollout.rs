@@ -53,8 +53,11 @@ pub(super) fn draw(cx: &Cx, job: &Job, area: Rect, buffer: &mut Buffer) {
         && let Some(y) = rows.next()
     {
         let age = cx.state.now.since(last.at);
-        let seen = if age < FRESH { String::new() } else { format!("observed {} ago", text::ago(age)) };
-        text::put(buffer, area.x, y, area.width, &seen, cx.theme.style(Hue::Dim));
+        let seen = (age >= FRESH).then(|| format!("observed {} ago", text::ago(age)));
+        let parts: Vec<String> = last.note.clone().into_iter().chain(seen).collect();
+        let line = parts.join("  ");
+        let line = text::clip(&line, usize::from(area.width), cx.theme.ellipsis());
+        text::put(buffer, area.x, y, area.width, &line, cx.theme.style(Hue::Dim));
     }
     let title = last.slots.iter().map(|slot| text::columns(&slot.title)).max().unwrap_or_default().min(MAX_TITLE);
     for (slot, y) in last.slots.iter().zip(rows) {

@@ -39,6 +39,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Resource {
     Deployments,
+    Rollouts,
+    RolloutStatus,
     ReplicaSets,
     Pods,
     Logs,
@@ -50,6 +52,7 @@ impl Resource {
     fn group(self) -> &'static str {
         match self {
             Self::Deployments | Self::ReplicaSets => "apis/apps/v1",
+            Self::Rollouts | Self::RolloutStatus => "apis/argoproj.io/v1alpha1",
             Self::Pods | Self::Logs | Self::Events => "api/v1",
             Self::Leases => "apis/coordination.k8s.io/v1",
         }
@@ -58,6 +61,8 @@ impl Resource {
     fn name(self) -> &'static str {
         match self {
             Self::Deployments => "deployments",
+            Self::Rollouts => "rollouts",
+            Self::RolloutStatus => "rollouts/status",
             Self::ReplicaSets => "replicasets",
             Self::Pods => "pods",
             Self::Logs => "pods/log",
@@ -282,6 +287,10 @@ impl Cluster {
                 let user = user_of(&status.message);
                 KubernetesFault::Forbidden { verb: call.verb.name(), resource, namespace, user }
             }
+            // The answer about a missing object names it, the answer about an unknown kind does not.
+            404 if call.resource == Resource::Rollouts && !status.message.contains(&format!("\"{name}\"")) => {
+                KubernetesFault::NoRollouts { server }
+            }
             404 => KubernetesFault::Missing { resource, name, namespace, server },
             409 => KubernetesFault::Conflict { resource, name },
             429 | 500 | 502..=504 => self.unreachable(format!("{} {}", status.code, status.message)),
@@ -328,7 +337,7 @@ fn reason_of(error: &Error) -> String {
     net::innermost(error)
 }
 
-fn refused(call: &Call<'_>, reason: String) -> KubernetesFault {
+pub(super) fn refused(call: &Call<'_>, reason: String) -> KubernetesFault {
     KubernetesFault::Refused { verb: call.verb.name(), resource: call.resource.name(), reason }
 }
 

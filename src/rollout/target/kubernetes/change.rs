@@ -1,4 +1,4 @@
-//! Computes how a Deployment must change to have a release. The functions are pure.
+//! Computes how a workload must change to have a release. The functions are pure.
 
 use serde_json::{Value, json};
 
@@ -7,15 +7,16 @@ use super::scene::{self, FORMER, IMAGE, RELEASE, SHA, SLOT, Scene};
 use crate::model::deployment::{EnvironmentSettings, KubernetesSettings, Plan, Slot, Strategy, image_of};
 use crate::model::environment::Release;
 
-/// Annotation of the Deployment that `kubectl rollout history` shows for a revision.
+/// Annotation of the workload that `kubectl rollout history` shows for a revision.
 const CAUSE: &str = "kubernetes.io/change-cause";
 
-/// State that a Deployment should have.
+/// State that a workload should have.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Wanted {
     slot: Slot,
     template: Value,
-    strategy: Value,
+    /// Strategy; `None` for a Rollout, whose strategy stays as its manifest has it.
+    strategy: Option<Value>,
     /// Number of pods; `None` to keep the current number.
     replicas: Option<u32>,
     /// Progress deadline in seconds; `None` to keep the current value.
@@ -48,7 +49,7 @@ impl Wanted {
         let template = match (former, release) {
             (Some(set), _) => scene::plain(&set.spec.template),
             (None, Some(release)) if !is_back => with_release(scene, release, settings)?,
-            (None, _) => scene.deployment.spec.template.clone(),
+            (None, _) => scene.workload.spec.template.clone(),
         };
         let count = match &plan.old {
             _ if is_new => plan.new.replicas,
@@ -56,7 +57,7 @@ impl Wanted {
             None => Slot::ALL.into_iter().map(|slot| plan.found.slot(slot).replicas).sum(),
         };
         let is_restored = !is_new && plan.old.is_none();
-        let is_set = settings.replicas.is_some() || is_restored || scene.deployment.spec.replicas == 0;
+        let is_set = settings.replicas.is_some() || is_restored || scene.workload.spec.replicas == 0;
         // A `ReplicaSet` without pods did not run before. In that case, a rollback restores the current template.
         let running = scene.main(slot.other()).filter(|set| scene::pods(set) > 0);
         let replaced = running.or_else(|| scene.current());
@@ -64,7 +65,7 @@ impl Wanted {
         Ok(Self {
             slot: if is_back { scene.slot() } else { slot },
             template,
-            strategy: if is_back { scene.deployment.spec.strategy.clone() } else { strategy(&environment.strategy) },
+            strategy: (!is_back && scene.rollout.is_none()).then(|| strategy(&environment.strategy)),
             replicas: is_set.then_some(count),
             progress_deadline: settings.progress_deadline.filter(|_| !is_back).map(|deadline| deadline.as_secs()),
             cause: format!("{name}, deployed by cuelight"),
@@ -72,15 +73,15 @@ impl Wanted {
         })
     }
 
-    /// Whether the template of the Deployment must change.
+    /// Whether the template of the workload must change.
     pub(super) fn changes_template(&self, scene: &Scene) -> bool {
-        scene.deployment.spec.template != self.template
+        scene.workload.spec.template != self.template
     }
 
-    /// Returns the JSON patch that changes the Deployment to this state; `None` if nothing must change. The server
-    /// refuses the patch if the Deployment has changed since it was read.
+    /// Returns the JSON patch that changes the workload to this state; `None` if nothing must change. The server refuses
+    /// the patch if the workload has changed since it was read.
     pub(super) fn patch(&self, scene: &Scene) -> Option<Value> {
-        let (metadata, spec) = (&scene.deployment.metadata, &scene.deployment.spec);
+        let (metadata, spec) = (&scene.workload.metadata, &scene.workload.spec);
         let mut annotations = metadata.annotations.clone();
         if scene.slot() != self.slot {
             annotations.insert(SLOT.to_owned(), self.slot.name().to_owned());
@@ -92,7 +93,7 @@ impl Wanted {
         let all = [
             (annotations != metadata.annotations).then(|| ("/metadata/annotations", json!(annotations))),
             self.changes_template(scene).then(|| ("/spec/template", self.template.clone())),
-            (spec.strategy != self.strategy).then(|| ("/spec/strategy", self.strategy.clone())),
+            self.strategy.clone().filter(|own| *own != spec.strategy).map(|own| ("/spec/strategy", own)),
             self.replicas.filter(|own| *own != spec.replicas).map(|own| ("/spec/replicas", json!(own))),
             self.progress_deadline
                 .filter(|own| Some(*own) != spec.progress_deadline_seconds)
@@ -103,21 +104,27 @@ impl Wanted {
         if changes.is_empty() {
             return None;
         }
-        let version = ("/metadata/resourceVersion", json!(metadata.resource_version));
-        let operation = |(path, value)| json!({"op": "add", "path": path, "value": value});
-        Some(changes.into_iter().chain([version]).map(operation).collect())
+        Some(patch(scene, changes))
     }
+}
+
+/// Returns the JSON patch that sets these values, with their paths. The server refuses it if the workload has changed
+/// since it was read.
+pub(super) fn patch<'p>(scene: &Scene, values: impl IntoIterator<Item = (&'p str, Value)>) -> Value {
+    let version = ("/metadata/resourceVersion", json!(scene.workload.metadata.resource_version));
+    let operation = |(path, value)| json!({"op": "add", "path": path, "value": value});
+    values.into_iter().chain([version]).map(operation).collect()
 }
 
 /// Returns the current template with the image and the names of a release.
 fn with_release(scene: &Scene, release: &Release, settings: &KubernetesSettings) -> Result<Value, KubernetesFault> {
     let no_tag = || KubernetesFault::NoTag { release: release.title(), image: settings.image.clone() };
     let image = image_of(&settings.image, release).ok_or_else(no_tag)?;
-    let mut template = scene.deployment.spec.template.clone();
+    let mut template = scene.workload.spec.template.clone();
     let unknown = || {
-        let names = scene::containers(&scene.deployment.spec.template).iter().filter_map(|one| one["name"].as_str());
+        let names = scene::containers(&scene.workload.spec.template).iter().filter_map(|one| one["name"].as_str());
         let containers = names.collect::<Vec<_>>().join(", ");
-        KubernetesFault::Container { name: scene.deployment.metadata.name.clone(), containers }
+        KubernetesFault::Container { workload: settings.workload.to_string(), containers }
     };
     let index = scene::container(&template, settings).ok_or_else(unknown)?;
     template["spec"]["containers"][index]["image"] = json!(image);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kube::config::{InClusterError, KubeconfigError};
 
-use crate::model::deployment::written;
+use crate::model::deployment::{Workload, written};
 
 /// Why a workload of a cluster is not in the state that a step requires.
 #[derive(Debug, thiserror::Error)]
@@ -75,18 +75,36 @@ pub enum KubernetesFault {
         /// Address of the API server.
         server: String,
     },
-    /// The Deployment does not exist.
+    /// The workload does not exist.
     #[error(
-        "the Deployment {name} does not exist in the namespace {namespace} of {server}: apply its manifest first, or set \
-         target.deployment and target.namespace"
+        "the {workload} does not exist in the namespace {namespace} of {server}: apply its manifest first, or set \
+         target.{} and target.namespace",
+        workload.kind().to_lowercase()
     )]
-    NoDeployment {
-        /// Name of the Deployment.
-        name: String,
+    NoWorkload {
+        /// The workload.
+        workload: Workload,
         /// Namespace.
         namespace: String,
         /// Address of the API server.
         server: String,
+    },
+    /// The cluster does not know Rollouts.
+    #[error(
+        "{server} does not know Rollouts: install Argo Rollouts with its CRDs there (rollouts.argoproj.io), or set \
+         target.deployment instead of target.rollout"
+    )]
+    NoRollouts {
+        /// Address of the API server.
+        server: String,
+    },
+    /// A Rollout does something else than the strategy of the environment.
+    #[error("the Rollout {name} {reason}")]
+    Differs {
+        /// Name of the Rollout.
+        name: String,
+        /// What the Rollout does, and what to change.
+        reason: String,
     },
     /// Another client changed an object at the same time.
     #[error("{resource}/{name} was changed by another client at the same time")]
@@ -107,10 +125,10 @@ pub enum KubernetesFault {
         reason: String,
     },
     /// It is not clear which container gets the image.
-    #[error("the Deployment {name} has the containers {containers}: name one of them in target.container")]
+    #[error("the {workload} has the containers {containers}: name one of them in target.container")]
     Container {
-        /// Name of the Deployment.
-        name: String,
+        /// The workload, with its kind.
+        workload: String,
         /// Names of its containers.
         containers: String,
     },

@@ -3,7 +3,8 @@
 use super::api::{Call, Cluster, Resource};
 use super::error::KubernetesFault;
 use super::objects::{ContainerStatus, List, ObjectEvent, Pod, ReplicaSet};
-use super::scene::{HASH, Scene};
+use super::rollout::Rollout;
+use super::scene::{self, Scene};
 use crate::model::deployment::Slot;
 use crate::rollout::outlet::Progress;
 
@@ -103,19 +104,21 @@ fn joined<'p>(parts: impl IntoIterator<Item = &'p str>) -> String {
 
 /// Lists the pods of a `ReplicaSet`.
 pub(super) async fn pods(cluster: &Cluster, set: &ReplicaSet) -> Result<Vec<Pod>, KubernetesFault> {
-    let hash = set.metadata.labels.get(HASH).map(|hash| format!("{HASH}={hash}"));
-    let query = hash.map(|hash| ("labelSelector", hash)).into_iter().collect();
+    let query = scene::selector(set).map(|hash| ("labelSelector", hash)).into_iter().collect();
     let mut list: List<Pod> = cluster.ask(&Call::list(Resource::Pods, query)).await?;
     list.items.retain(|pod| pod.metadata.is_of(&set.metadata));
     list.items.sort_by(|one, other| one.metadata.name.cmp(&other.metadata.name));
     Ok(list.items)
 }
 
-/// Writes evidence about the pods of a slot to the log of a step: the conditions of the Deployment and, for each pod
+/// Writes evidence about the pods of a slot to the log of a step: the conditions of the workload and, for each pod
 /// with a problem, the problem, the events and the last lines of the containers. Returns a summary; `None` if no
 /// problem is found.
 pub(super) async fn gather(cluster: &Cluster, scene: &Scene, slot: Slot, progress: &Progress) -> Option<String> {
-    for condition in &scene.deployment.status.conditions {
+    for note in scene.rollout.iter().filter_map(Rollout::note) {
+        progress.say(&note);
+    }
+    for condition in &scene.workload.status.conditions {
         let text = joined([&*condition.reason, &condition.message]);
         progress.say(&format!("{} is {}: {text}", condition.kind, condition.status));
     }
@@ -144,14 +147,26 @@ pub(super) async fn gather(cluster: &Cluster, scene: &Scene, slot: Slot, progres
         let last = last.map(|last| format!("; its last line: {last}")).unwrap_or_default();
         summary.get_or_insert_with(|| format!("{}{last}", ailment.text));
     }
+    // A pod that runs, but whose probe fails, has no other problem than its events.
+    if let Some(pod) = pods.iter().find(|pod| unready(pod).next().is_some()).filter(|_| summary.is_none()) {
+        let name = &pod.metadata.name;
+        let warning = say_events(cluster, name, progress).await;
+        for container in unready(pod) {
+            say_lines(cluster, pod, container, progress).await;
+        }
+        summary = warning.map(|warning| format!("{name}: {}", beginning(&warning, MAX_LINE)));
+    }
     summary
 }
 
-/// Writes the last events about an object to the log of a step.
-async fn say_events(cluster: &Cluster, name: &str, progress: &Progress) {
+/// Writes the last events about an object to the log of a step. Returns the message of the last warning.
+async fn say_events(cluster: &Cluster, name: &str, progress: &Progress) -> Option<String> {
     let query = vec![("fieldSelector", format!("involvedObject.name={name}"))];
     match cluster.ask::<List<ObjectEvent>>(&Call::list(Resource::Events, query)).await {
-        Err(error) => progress.say(&error.to_string()),
+        Err(error) => {
+            progress.say(&error.to_string());
+            None
+        }
         Ok(List { items: mut events }) => {
             let time = |event: &ObjectEvent| event.last_timestamp.clone().or_else(|| event.event_time.clone());
             events.sort_by_key(time);
@@ -165,6 +180,8 @@ async fn say_events(cluster: &Cluster, name: &str, progress: &Progress) {
                     count.unwrap_or_default()
                 ));
             }
+            let warning = events.iter().rfind(|event| event.kind == "Warning");
+            warning.map(|event| event.message.trim().to_owned())
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 /// Objects of a list.
@@ -40,19 +40,21 @@ pub(super) struct Owner {
     pub(super) uid: String,
 }
 
-/// A Deployment.
+/// A Deployment, or the part of a Rollout that is the same.
 #[derive(Clone, Default, PartialEq, Debug, Deserialize)]
 #[serde(default)]
-pub(super) struct Deployment {
+pub(super) struct Controller {
     pub(super) metadata: Meta,
-    pub(super) spec: DeploymentSpec,
-    pub(super) status: DeploymentStatus,
+    pub(super) spec: ControllerSpec,
+    pub(super) status: ControllerStatus,
 }
 
-/// Specification of a Deployment.
+/// Specification of a [`Controller`].
 #[derive(Clone, Default, PartialEq, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct DeploymentSpec {
+pub(super) struct ControllerSpec {
+    /// Number of pods. The server writes the default into Deployments, but not into Rollouts.
+    #[serde(default = "one")]
     pub(super) replicas: u32,
     pub(super) paused: bool,
     pub(super) selector: Selector,
@@ -77,15 +79,27 @@ impl Selector {
     }
 }
 
-/// Status of a Deployment, as its controller last reported it. The server leaves out counts that are 0.
+fn one() -> u32 {
+    1
+}
+
+/// Status of a [`Controller`], as it was last reported. The server leaves out counts that are 0.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct DeploymentStatus {
+pub(super) struct ControllerStatus {
+    #[serde(deserialize_with = "number")]
     pub(super) observed_generation: u64,
     pub(super) replicas: u32,
     pub(super) updated_replicas: u32,
     pub(super) available_replicas: u32,
     pub(super) conditions: Vec<Condition>,
+}
+
+/// Reads a number, which Rollouts write as a text.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
+    number.ok_or_else(|| serde::de::Error::custom("expected a number"))
 }
 
 /// A condition in the status of an object.
@@ -99,7 +113,7 @@ pub(super) struct Condition {
     pub(super) message: String,
 }
 
-/// A `ReplicaSet`: the pods of a template, of which a Deployment has one for each revision.
+/// A `ReplicaSet`: the pods of a template, of which a workload has one for each revision.
 #[derive(Clone, Default, PartialEq, Debug, Deserialize)]
 #[serde(default)]
 pub(super) struct ReplicaSet {

@@ -1,17 +1,18 @@
-//! Determines the running releases from a Deployment and its `ReplicaSets`. The functions are pure.
+//! Determines the running releases from a workload and its `ReplicaSets`. The functions are pure.
 //!
-//! The release of the current template is in the slot that an annotation of the Deployment names, and everything else
+//! The release of the current template is in the slot that an annotation of the workload names, and everything else
 //! in the other one. The annotation and the template are changed together.
 
 use serde_json::Value;
 
-use super::objects::{Condition, Deployment, ReplicaSet};
+use super::objects::{Condition, Controller, ReplicaSet};
+use super::rollout::{self, Phase, Rollout};
 use crate::model::deployment::{IMAGE_PLACES, KubernetesSettings, Observed, Plan, Slot};
 
-/// Annotation of the Deployment: the slot of its current template.
+/// Annotation of the workload: the slot of its current template.
 pub(super) const SLOT: &str = "cuelight.dev/slot";
 
-/// Annotation of the Deployment: the name of the `ReplicaSet` that the last deployment replaced.
+/// Annotation of the workload: the name of the `ReplicaSet` that the last deployment replaced.
 pub(super) const FORMER: &str = "cuelight.dev/former";
 
 /// Annotation of the template: the commit of its release.
@@ -24,16 +25,18 @@ pub(super) const RELEASE: &str = "cuelight.dev/release";
 /// this image.
 pub(super) const IMAGE: &str = "cuelight.dev/image";
 
-/// Annotation of a `ReplicaSet`: the number of the revision.
-const REVISION: &str = "deployment.kubernetes.io/revision";
+/// Annotations of a `ReplicaSet` with the number of the revision, for a Deployment and a Rollout.
+const REVISIONS: [&str; 2] = ["deployment.kubernetes.io/revision", rollout::REVISION];
 
-/// Label that the controller adds to the template of a `ReplicaSet`.
-pub(super) const HASH: &str = "pod-template-hash";
+/// Labels that the controllers add to the template of a `ReplicaSet`.
+const HASHES: [&str; 2] = ["pod-template-hash", rollout::HASH];
 
-/// A Deployment and its `ReplicaSets`.
+/// A workload and its `ReplicaSets`.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Scene {
-    pub(super) deployment: Deployment,
+    pub(super) workload: Controller,
+    /// The other part of a Rollout; `None` for a Deployment.
+    pub(super) rollout: Option<Rollout>,
     /// The `ReplicaSets`, newest revision first.
     pub(super) sets: Vec<ReplicaSet>,
 }
@@ -47,26 +50,37 @@ pub(super) enum Stage {
     Going(String),
     /// The controller reports that the progress deadline has passed.
     Stalled(String),
-    /// The Deployment is paused.
+    /// The controller waits at a step of a Rollout, whose pods are available.
+    Held(String),
+    /// A person must decide, because an analysis of a Rollout was inconclusive.
+    Undecided(String),
+    /// The workload is paused.
     Paused,
 }
 
 impl Scene {
-    pub(super) fn new(deployment: Deployment, mut sets: Vec<ReplicaSet>) -> Self {
-        sets.retain(|set| set.metadata.is_of(&deployment.metadata));
+    pub(super) fn new(workload: Controller, rollout: Option<Rollout>, mut sets: Vec<ReplicaSet>) -> Self {
+        sets.retain(|set| set.metadata.is_of(&workload.metadata));
         sets.sort_by_key(|set| std::cmp::Reverse(revision(set)));
-        Self { deployment, sets }
+        Self { workload, rollout, sets }
     }
 
     /// Returns the slot of the current template.
     pub(super) fn slot(&self) -> Slot {
-        let named = self.deployment.metadata.annotations.get(SLOT);
+        let named = self.workload.metadata.annotations.get(SLOT);
         named.and_then(|name| Slot::ALL.into_iter().find(|slot| slot.name() == name)).unwrap_or(Slot::Blue)
     }
 
     /// Returns the `ReplicaSet` of the current template. `None` until the controller has created it.
     pub(super) fn current(&self) -> Option<&ReplicaSet> {
-        self.sets.iter().find(|set| plain(&set.spec.template) == self.deployment.spec.template)
+        let template = &self.workload.spec.template;
+        let Some(rollout) = &self.rollout else {
+            return self.sets.iter().find(|set| plain(&set.spec.template) == *template);
+        };
+        // The server completes the template of a ReplicaSet, but not that of a Rollout, so they are not equal. Until the
+        // controller has seen a change of the Rollout, the images tell whether the template was changed.
+        let set = self.sets.iter().find(|set| hash(set) == Some(&rollout.status.current_pod_hash))?;
+        (self.is_seen() || images(&set.spec.template).eq(images(template))).then_some(set)
     }
 
     /// Returns the `ReplicaSets` of a slot, newest first.
@@ -85,11 +99,11 @@ impl Scene {
     /// Returns the `ReplicaSet` that a rollback restores. It is in the slot without the current template.
     pub(super) fn former(&self) -> Option<&ReplicaSet> {
         let slot = self.slot().other();
-        let name = self.deployment.metadata.annotations.get(FORMER);
+        let name = self.workload.metadata.annotations.get(FORMER);
         self.of(slot).find(|set| Some(&set.metadata.name) == name).or_else(|| self.main(slot))
     }
 
-    /// Returns the number of pods of all `ReplicaSets`. The status of the Deployment is not used, because it may
+    /// Returns the number of pods of all `ReplicaSets`. The status of the workload is not used, because it may
     /// briefly combine counts of different times.
     pub(super) fn pods(&self) -> u32 {
         self.sets.iter().map(pods).sum()
@@ -107,10 +121,16 @@ impl Scene {
                 self.main(slot).filter(|_| replicas > 0).and_then(|set| release_of(&set.spec.template, settings));
             state.replicas = replicas;
             state.healthy = available(slot);
-            state.open = replicas;
-            // Services distribute requests evenly over pods that are ready.
-            state.weight = (100 * available(slot)).checked_div(all).unwrap_or_default() as u8;
+            let set_weight = |set: &ReplicaSet| self.rollout.as_ref()?.weight(hash(set)?);
+            // Without a router, Services distribute requests evenly over pods that are ready.
+            let share = (100 * available(slot)).checked_div(all).unwrap_or_default() as u8;
+            state.weight =
+                self.of(slot).map(set_weight).reduce(|one, other| Some(one? + other?)).flatten().unwrap_or(share);
+            // Pods that a Rollout keeps for a rollback, or does not use after an abort, count as drained.
+            let is_used = self.rollout.as_ref().is_none_or(|rollout| slot == self.slot() && !rollout.status.abort);
+            state.open = if state.weight > 0 || is_used { replicas } else { 0 };
         }
+        observed.note = self.rollout.as_ref().and_then(Rollout::note);
         // The weights are rounded down, but must add up to 100.
         let (blue, green) = (observed.slot(Slot::Blue).weight, observed.slot(Slot::Green).weight);
         if blue > 0 && green > 0 {
@@ -119,16 +139,16 @@ impl Scene {
         observed
     }
 
-    /// Whether the controller has seen the last change of the Deployment.
+    /// Whether the controller has seen the last change of the workload.
     pub(super) fn is_seen(&self) -> bool {
-        self.deployment.status.observed_generation >= self.deployment.metadata.generation
+        self.workload.status.observed_generation >= self.workload.metadata.generation
     }
 
     /// Whether the current template has the release that a plan has for its slot. Another client may have changed the
     /// template without the annotation that names the slot.
     pub(super) fn is_of(&self, slot: Slot, plan: &Plan, settings: &KubernetesSettings) -> bool {
         let Some(release) = plan.release(slot) else { return true };
-        let found = release_of(&self.deployment.spec.template, settings);
+        let found = release_of(&self.workload.spec.template, settings);
         // A former template that this program did not make is restored unchanged, so it does not name its commit.
         let is_restored = slot != plan.new.slot && found.is_some() && found == plan.found.slot(slot).release;
         is_restored || found.as_deref() == Some(&*release.sha)
@@ -136,8 +156,8 @@ impl Scene {
 
     /// Returns how far the rollout of the current template has come.
     pub(super) fn stage(&self) -> Stage {
-        let Deployment { spec, status, .. } = &self.deployment;
-        // A paused Deployment is never done, even if all pods are available: a person wants to decide how to continue.
+        let Controller { spec, status, .. } = &self.workload;
+        // A paused workload is never done, even if all pods are available: a person wants to decide how to continue.
         if spec.paused {
             return Stage::Paused;
         }
@@ -149,6 +169,9 @@ impl Scene {
         let old = self.pods() - pods(current);
         let updated = current.status.replicas.min(current.spec.replicas);
         let ready = available(current);
+        if let Some(rollout) = &self.rollout {
+            return self.stage_of(rollout, current);
+        }
         if updated >= spec.replicas && ready >= spec.replicas && old == 0 && status.replicas <= spec.replicas {
             return Stage::Done;
         }
@@ -167,22 +190,57 @@ impl Scene {
         }
     }
 
+    /// Returns how far a Rollout has come with its current template.
+    fn stage_of(&self, rollout: &Rollout, current: &ReplicaSet) -> Stage {
+        let old = self.pods() - pods(current);
+        let pods = format!(
+            "{} of {} pods updated, {} available, {old} old",
+            pods(current),
+            self.workload.spec.replicas,
+            available(current)
+        );
+        let text = rollout.note().map_or_else(|| pods.clone(), |note| format!("{note}; {pods}"));
+        match rollout.phase(&current.metadata.name) {
+            Phase::Healthy => Stage::Done,
+            Phase::Waits => Stage::Held(text),
+            Phase::Inconclusive => Stage::Undecided(text),
+            Phase::Degraded => Stage::Stalled(text),
+            Phase::Progressing => Stage::Going(text),
+        }
+    }
+
     /// Whether the container of the release has a `preStop` hook.
     pub(super) fn has_pre_stop(&self, settings: &KubernetesSettings) -> bool {
-        let template = &self.deployment.spec.template;
+        let template = &self.workload.spec.template;
         let container = container(template, settings).and_then(|index| containers(template).get(index));
         container.is_some_and(|container| container.pointer("/lifecycle/preStop").is_some())
     }
 
-    /// Returns a condition of the Deployment.
+    /// Returns a condition of the workload.
     pub(super) fn condition(&self, kind: &str) -> Option<&Condition> {
-        self.deployment.status.conditions.iter().find(|condition| condition.kind == kind)
+        self.workload.status.conditions.iter().find(|condition| condition.kind == kind)
     }
 }
 
 /// Returns the number of the revision of a `ReplicaSet`.
 pub(super) fn revision(set: &ReplicaSet) -> u64 {
-    set.metadata.annotations.get(REVISION).and_then(|number| number.parse().ok()).unwrap_or_default()
+    let number = REVISIONS.into_iter().find_map(|name| set.metadata.annotations.get(name));
+    number.and_then(|number| number.parse().ok()).unwrap_or_default()
+}
+
+/// Returns the hash of the template of a `ReplicaSet`, by which its pods are labelled.
+fn hash(set: &ReplicaSet) -> Option<&String> {
+    HASHES.into_iter().find_map(|name| set.metadata.labels.get(name))
+}
+
+/// Returns a label selector for the pods of a `ReplicaSet`.
+pub(super) fn selector(set: &ReplicaSet) -> Option<String> {
+    HASHES.into_iter().find_map(|name| Some(format!("{name}={}", set.metadata.labels.get(name)?)))
+}
+
+/// Returns the images of a template.
+fn images(template: &Value) -> impl Iterator<Item = &Value> {
+    containers(template).iter().map(|container| &container["image"])
 }
 
 /// Returns the number of pods that a `ReplicaSet` has, or is about to have.
@@ -195,11 +253,13 @@ fn available(set: &ReplicaSet) -> u32 {
     set.status.available_replicas.min(set.spec.replicas)
 }
 
-/// Returns the template of a `ReplicaSet` as the Deployment has it.
+/// Returns the template of a `ReplicaSet` without the label of its controller.
 pub(super) fn plain(template: &Value) -> Value {
     let mut template = template.clone();
     if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
-        labels.shift_remove(HASH);
+        for name in HASHES {
+            labels.shift_remove(name);
+        }
     }
     template
 }

@@ -1,6 +1,7 @@
 //! Tests with objects that an API server of version 1.37 sent during a rollout that failed and was undone.
 
 mod requests;
+mod rollouts;
 
 use serde_json::{Value, json};
 
@@ -20,7 +21,7 @@ fn recorded(moment: &str) -> (Value, Value) {
 
 fn scene_of((deployment, sets): (Value, Value)) -> Scene {
     let read = (serde_json::from_value(deployment), serde_json::from_value(sets));
-    Scene::new(read.0.expect("a Deployment"), read.1.expect("ReplicaSets"))
+    Scene::new(read.0.expect("a Deployment"), None, read.1.expect("ReplicaSets"))
 }
 
 fn environment(strategy: Strategy) -> EnvironmentSettings {
@@ -104,19 +105,19 @@ fn a_release_changes_the_image_and_the_strategy_and_nothing_else() {
     let expected = ["/metadata/annotations", "/spec/template", "/spec/strategy", "/metadata/resourceVersion"];
     assert_eq!(paths, expected);
     assert_eq!(patch[0]["value"][SLOT], "green");
-    let mut template = scene.deployment.spec.template.clone();
+    let mut template = scene.workload.spec.template.clone();
     template["spec"]["containers"][0]["image"] = json!("rig/web:v2");
     let names = json!({SHA: release("v2").sha, "cuelight.dev/release": "v2", IMAGE: "rig/web:v2"});
     template["metadata"]["annotations"] = names;
     assert_eq!(patch[1]["value"], template);
     let strategy = json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 2, "maxUnavailable": 1}});
     assert_eq!(patch[2]["value"], strategy);
-    assert_eq!(patch[3]["value"], scene.deployment.metadata.resource_version.as_str());
+    assert_eq!(patch[3]["value"], scene.workload.metadata.resource_version.as_str());
     // A second attempt finds nothing to change.
     let mut changed = scene.clone();
-    changed.deployment.metadata.annotations.insert(SLOT.to_owned(), "green".to_owned());
-    changed.deployment.spec.template = template;
-    changed.deployment.spec.strategy = strategy;
+    changed.workload.metadata.annotations.insert(SLOT.to_owned(), "green".to_owned());
+    changed.workload.spec.template = template;
+    changed.workload.spec.strategy = strategy;
     let again = Wanted::new(&changed, Slot::Green, &plan(), &environment(ROLLING), &kubernetes()).expect("a container");
     assert_eq!(again.patch(&changed), None);
     let recreate = Wanted::new(&scene, Slot::Green, &plan(), &environment(Strategy::Recreate), &kubernetes());

@@ -255,6 +255,23 @@ async fn only_the_release_of_the_plan_is_healthy() {
     assert_eq!(target.health(Slot::Blue, &plan, &said.progress()).await, done);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_timeout_that_is_reported_after_an_outage_of_the_server_counts_only_once_its_time_has_passed_again() {
+    let server = Server::of(half_way());
+    server.state().pods = json!([]);
+    let (target, said) = (server.target(), Said::default());
+    let is_hopeless =
+        async || matches!(target.health(Slot::Green, &plan(), &said.progress()).await, Answer::Hopeless(_));
+    assert!(is_hopeless().await);
+    let error = KubernetesFault::Unreachable { server: "https://rig".to_owned(), reason: "refused".to_owned() };
+    assert!(matches!(target.answer(Err(error)), Answer::Unknown(_)));
+    let answer = target.health(Slot::Green, &plan(), &said.progress()).await;
+    let Answer::Unknown(text) = answer else { panic!("not an answer about the pods: {answer:?}") };
+    assert!(text.contains("the API server was unavailable, so the progress deadline is counted again"), "{text}");
+    sleep(Duration::from_secs(6)).await;
+    assert!(is_hopeless().await);
+}
+
 #[tokio::test]
 async fn the_log_of_a_container_is_limited_and_may_be_anything() {
     let server = Server::of(recorded("stalled"));
