@@ -168,6 +168,14 @@ enum Trouble {
     Interrupted(Interrupt),
 }
 
+/// Why a step of a rollback failed.
+#[derive(Debug, thiserror::Error)]
+#[error("during the rollback, {step} failed: {trouble}")]
+struct BackFailed {
+    step: String,
+    trouble: Trouble,
+}
+
 /// Why the steps of the plan ended early, and what comes next.
 struct Halt {
     reason: String,
@@ -391,6 +399,10 @@ impl Driver {
             return (Outcome::Failed, Some(format!("{reason}; {error}")));
         }
         let plan = position.plan.clone();
+        if let Some(stop) = interrupted_stop(position) {
+            // Its step records a failure. The way back begins with what is observed then.
+            let _ = self.back_steps(&[stop], position).await;
+        }
         let begun = &plan.steps[..plan.steps.len().min(position.done + 1)];
         let new = plan.new.slot;
         let may_run = begun.iter().any(|step| matches!(step, PlanStep::Start { slot, .. } if *slot == new));
@@ -403,15 +415,8 @@ impl Driver {
             let why = "the former release is the same commit, so it is not started again";
             return (Outcome::Failed, Some(format!("{reason}; {why}")));
         }
-        let first = self.announced.len();
-        self.plan_steps(&steps, &plan, StepKind::Post);
-        for (at, step) in steps.iter().enumerate() {
-            let number = StepNumber((first + at) as u32 + 1);
-            if let Err(error) = self.step(step, position, number, false).await {
-                self.finish_step(number, Conclusion::Failure, Some(error.to_string()));
-                let name = plan.describe(step);
-                return (Outcome::Failed, Some(format!("{reason}; during the rollback, {name} failed: {error}")));
-            }
+        if let Err(failed) = self.back_steps(&steps, position).await {
+            return (Outcome::Failed, Some(format!("{reason}; {failed}")));
         }
         let now = match &plan.old {
             Some(old) => format!("{} serves again", old.release.title()),
@@ -422,6 +427,20 @@ impl Driver {
         (outcome, Some(format!("{reason}; {now}")))
     }
 
+    /// Carries out steps of a rollback. Returns which step failed, and why.
+    async fn back_steps(&mut self, steps: &[PlanStep], position: &Position) -> Result<(), BackFailed> {
+        let first = self.announced.len();
+        self.plan_steps(steps, &position.plan, StepKind::Post);
+        for (at, step) in steps.iter().enumerate() {
+            let number = StepNumber((first + at) as u32 + 1);
+            if let Err(trouble) = self.step(step, position, number, false).await {
+                self.finish_step(number, Conclusion::Failure, Some(trouble.to_string()));
+                return Err(BackFailed { step: position.plan.describe(step), trouble });
+            }
+        }
+        Ok(())
+    }
+
     async fn way_back(&self, position: &Position, may_run: bool) -> Result<Vec<PlanStep>, Trouble> {
         let number = StepNumber(self.announced.len() as u32);
         let progress = Progress::new(&self.tools.outlet, &self.job, number);
@@ -429,6 +448,16 @@ impl Driver {
         self.check_slots(position, &observed)?;
         Ok(plan::back(&self.subject.settings, &position.plan, &observed, may_run))
     }
+}
+
+/// Returns the step at which a deployment halted, if it stops replicas of the former release. A rollback finishes it
+/// first: a target goes on with a stop that nobody waits for, so the replicas would look as if they ran, get the traffic,
+/// and end.
+fn interrupted_stop(position: &Position) -> Option<PlanStep> {
+    let step = position.plan.steps.get(position.done)?;
+    let is_of_former = |slot: Slot| slot != position.plan.new.slot;
+    let is_under_way = matches!(step, PlanStep::Stop { slot, after, .. } if is_of_former(*slot) && after.is_zero());
+    is_under_way.then(|| step.clone())
 }
 
 /// Returns how and why a deployment ended that could not begin, or could not continue after it was interrupted at

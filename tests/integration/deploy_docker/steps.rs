@@ -6,39 +6,53 @@ use crate::project::until;
 
 use super::service::{Service, kill_worker};
 
-/// Kills the worker of a deployment of v2 over v1 before and in each step, then resumes or aborts it.
+/// What a person does with a deployment whose worker was killed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Then {
+    Resume,
+    Abort,
+}
+
+/// Deploys v1 and v2 in turn. Kills the worker before and in each step, then resumes the deployment and, in another one,
+/// aborts it.
 fn killed_at_each_step(strategy: &str, replicas: u32) {
     let Some(service) = Service::new(strategy, &format!("replicas = {replicas}")) else { return };
     service.call(&["deploy", "live", "v1"]).expect(0, &["is live"]);
     let mut live = "v1";
-    let (mut at, mut resumed, mut aborted) = (0, 0, 0);
-    loop {
-        let next = if live == "v1" { "v2" } else { "v1" };
-        let run = service.call(&["deploy", "live", next, "--detach"]).out().trim().to_owned();
-        let reached = reach(&service, &run, at);
-        // Wait into the step, for a different time in each.
-        std::thread::sleep(Duration::from_millis((at as u64 * 70) % 200));
-        kill_worker(&run);
-        let what = format!("{strategy}, step {at}, {next} over {live}");
-        let is_over = service.position(&run).is_some_and(|position| position["has_ended"] == true);
-        if is_over {
-            live = next;
-        } else if at % 2 == 0 {
-            service.call(&["resume", &run]).expect(0, &[]);
-            live = next;
-            resumed += 1;
-        } else {
-            service.call(&["abort", "live"]).expect(0, &["serves again"]);
-            aborted += 1;
+    let mut done = [0, 0];
+    for step in 0.. {
+        let mut is_last = false;
+        // The plan for several replicas is long: one of both at each step.
+        let all = [Then::Resume, Then::Abort];
+        let ways = if replicas > 1 { &all[step % 2..=step % 2] } else { &all[..] };
+        for &then in ways {
+            let next = if live == "v1" { "v2" } else { "v1" };
+            let run = service.call(&["deploy", "live", next, "--detach"]).out().trim().to_owned();
+            is_last |= !reach(&service, &run, step);
+            // Wait into the step, for a different time in each.
+            std::thread::sleep(Duration::from_millis((step as u64 * 70) % 200));
+            kill_worker(&run);
+            let what = format!("{strategy}, step {step}, {next} over {live}, {then:?}");
+            let is_recreated = strategy.contains("recreate");
+            assert!(is_recreated || service.page().is_some(), "{what}: nothing serves while it is interrupted");
+            let is_over = service.position(&run).is_some_and(|position| position["has_ended"] == true);
+            if is_over {
+                live = next;
+            } else if then == Then::Resume {
+                service.call(&["resume", &run]).expect(0, &[]);
+                live = next;
+                done[0] += 1;
+            } else {
+                service.call(&["abort", "live"]).expect(0, &["serves again"]);
+                done[1] += 1;
+            }
+            settled(&service, &run, live, replicas, &what);
         }
-        settled(&service, &run, live, replicas, &what);
-        if !reached {
+        if is_last {
             break;
         }
-        at += 1;
     }
-    assert!(at >= 5, "the plan has at least 5 steps, and {at} were seen");
-    assert!(resumed > 0 && aborted > 0, "{resumed} resumed, {aborted} aborted");
+    assert!(done.into_iter().all(|count| count >= 3), "the plan has at least 5 steps: {done:?} resumed and aborted");
 }
 
 /// Waits until this number of steps is done. Returns whether the deployment has as many steps.
@@ -71,4 +85,14 @@ fn a_blue_green_deployment_that_is_killed_at_any_step_goes_on_or_back() {
 #[test]
 fn a_rolling_deployment_that_is_killed_at_any_step_goes_on_or_back() {
     killed_at_each_step("strategy = 'rolling'", 2);
+}
+
+#[test]
+fn a_canary_that_is_killed_at_any_step_goes_on_or_back() {
+    killed_at_each_step("strategy = 'canary'\ncanary.steps = ['10%', '50%']", 1);
+}
+
+#[test]
+fn a_recreated_release_that_is_killed_at_any_step_goes_on_or_back() {
+    killed_at_each_step("strategy = 'recreate'", 1);
 }
