@@ -128,7 +128,8 @@ fn abort(
     let (environment, record) = (&wanted.environment, &open.record);
     let from = title_of(record.from.as_ref());
     let title = text!("{}: {} → {}", environment, record.release.title(), from);
-    style::notice(&Style::of_errors().spelled(text!("{}, by aborting {}, which is in progress", title, record.run)));
+    let state = if open.is_running { "is in progress" } else { "stopped half-way" };
+    style::notice(&Style::of_errors().spelled(text!("{}, by aborting {}, which {}", title, record.run, state)));
     confirm(environment, "to be rolled back", "roll it back", yes)?;
     go_back(deployments, open, &wanted.reason, form)
 }

@@ -135,11 +135,12 @@ impl Lane {
                 check(waits, Unavailable::NothingToReview)
             }
             Operation::RollBack => {
-                if self.on_its_way().is_some_and(|open| open.is_running && open.step.is_some()) {
+                // A deployment that was interrupted or failed half-way is undone, too.
+                if self.on_its_way().is_some_and(|open| open.step.is_some()) {
                     return self.check(Operation::AbortDeployment);
                 }
-                check(self.environment.unknown.is_none(), Unavailable::LiveUnknown)?;
-                check(self.environment.live().is_some(), Unavailable::NothingLive)?;
+                check(self.environment.is_known_to_roll_back(), Unavailable::LiveUnknown)?;
+                check(self.environment.current().is_some(), Unavailable::NothingLive)?;
                 check(self.environment.rollback(&RollbackRequest::default()).is_ok(), Unavailable::NoEarlierRelease)
             }
             Operation::LockEnvironment => check(self.lock.is_none(), Unavailable::Locked),

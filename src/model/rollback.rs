@@ -217,7 +217,7 @@ pub enum TargetError {
         actual: String,
     },
     /// No earlier release succeeded.
-    #[error("no earlier release is known to have succeeded in {0}")]
+    #[error("no earlier release is known to have succeeded in {0}: name one with `--to`, or deploy it")]
     NoEarlier(String),
     /// The release never succeeded in the environment.
     #[error("`{wanted}` is not known to have succeeded in {environment}{}", releases(.known))]
@@ -254,7 +254,18 @@ impl Environment {
         self.deployments.iter().find(|deployment| deployment.began && deployment.state != DeploymentState::Inactive)
     }
 
-    /// Returns the current deployment, and the one to roll back to.
+    /// Whether enough is known to roll back: which release is live, or that the last deployment failed half-way, after
+    /// which the last release that succeeded is restored.
+    #[must_use]
+    pub fn is_known_to_roll_back(&self) -> bool {
+        let has_failed =
+            |one: &EnvironmentDeployment| matches!(one.state, DeploymentState::Failure | DeploymentState::Error);
+        self.unknown.is_none() || self.current().is_some_and(has_failed)
+    }
+
+    /// Returns the current deployment, and the one to roll back to. Without a release in the request, that is the last
+    /// one that succeeded before the live release did so for the first time: after a rollback, the release that was
+    /// left because it was bad is not offered as the way back.
     ///
     /// # Errors
     /// Nothing is deployed, a deployment is in progress, the current release is not the one requested, or there is no
@@ -294,8 +305,10 @@ impl Environment {
             }
             found
         } else {
-            let mut before = self.deployments.iter().skip_while(|one| *one != from);
-            let to = before.find(|one| one.succeeded && is_other(one));
+            let before: Vec<_> = self.deployments.iter().skip_while(|one| *one != from).collect();
+            let is_first = |one: &&EnvironmentDeployment| one.succeeded && !is_other(one);
+            let first = before.iter().rposition(is_first).filter(|_| from.state == DeploymentState::Success);
+            let to = before.into_iter().skip(first.unwrap_or_default()).find(|one| one.succeeded && is_other(one));
             to.ok_or_else(|| TargetError::NoEarlier(environment()))?
         };
         Ok((from, to))
@@ -395,6 +408,11 @@ mod tests {
         let failed = environment(&[("v4", Waiting), ("v3", Failure), ("v2", Success), ("v1", Inactive)]);
         assert_eq!(rollback(&failed, None, None), Ok("v3 to v2".to_owned()), "a failed deployment is undone");
         assert_eq!(rollback(&failed, Some("v1"), Some("v3")), Ok("v3 to v1".to_owned()));
+        let back = environment(&[("v2", Success), ("v3", Inactive), ("v2", Inactive), ("v1", Inactive)]);
+        assert_eq!(rollback(&back, None, None), Ok("v2 to v1".to_owned()), "not the release that was rolled back from");
+        assert_eq!(rollback(&back, Some("v3"), None), Ok("v2 to v3".to_owned()), "unless it is named");
+        let failed_again = environment(&[("v3", Failure), ("v2", Success), ("v3", Inactive), ("v2", Inactive)]);
+        assert_eq!(rollback(&failed_again, None, None), Ok("v3 to v2".to_owned()));
         let going = environment(&[("v3", InProgress), ("v2", Success)]);
         for (environment, to, from, message) in [
             (&quiet, None, Some("v2"), "`v2` is not in production: v3 "),
@@ -403,6 +421,7 @@ mod tests {
             (&quiet, Some("v2"), None, "`v2` is not known to have succeeded in production: the releases are v1 "),
             (&going, None, None, "is being deployed to production: wait for its end"),
             (&environment(&[("v1", Success)]), None, None, "no earlier release"),
+            (&environment(&[("v1", Success), ("v2", Inactive), ("v1", Inactive)]), None, None, "no earlier release"),
             (&environment(&[("v1", Waiting)]), None, None, "no deployment is live"),
         ] {
             let error = rollback(environment, to, from).expect_err(message);

@@ -377,12 +377,20 @@ fn lines_of_the_ledger_that_cannot_be_read_are_reported_and_nothing_is_called_li
 }
 
 #[test]
-fn after_an_interruption_nothing_is_called_live_and_a_later_deployment_closes_it() {
+fn a_rollback_undoes_a_deployment_that_was_interrupted() {
     let shop = Shop::new();
     let run = shop.interrupted();
     shop.call(&["env", "staging"]).expect(0, &["the live release is unknown: the deployment of v2 "]);
     shop.call(&["rollback", "staging", "--yes=staging"])
-        .expect(3, &["the live release is unknown", "`cuelight deploy staging v1 "]);
+        .expect(0, &[&format!("by aborting {run}, which stopped half-way"), "serves again", "staging: v1 "]);
+    shop.call(&["env", "staging"]).expect(0, &["live: v1 "]);
+}
+
+#[test]
+fn after_an_interruption_nothing_is_called_live_and_a_later_deployment_closes_it() {
+    let shop = Shop::new();
+    let run = shop.interrupted();
+    shop.call(&["env", "staging"]).expect(0, &["the live release is unknown: the deployment of v2 "]);
     shop.call(&["deploy", "staging", "v1"]).expect(0, &["staging: v1 ", "is live"]);
     let running = shop.running("staging");
     shop.call(&["abort", "staging"]).expect(3, &["no deployment to staging is in progress"]);

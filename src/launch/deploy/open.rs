@@ -27,9 +27,10 @@ pub struct OpenDeployment {
 }
 
 impl OpenDeployment {
-    /// Whether the deployment is in progress: it acts on the target, and its release is not live yet.
+    /// Whether the deployment acts on the target, or did so when it was interrupted or failed half-way, and its release
+    /// is not live yet.
     fn is_on_its_way(&self) -> bool {
-        self.is_running && self.record.began && self.record.outcome.is_none()
+        self.record.began && self.record.outcome != Some(Outcome::Succeeded)
     }
 }
 
@@ -128,7 +129,7 @@ impl Deployments {
     }
 
     /// Returns how an earlier release of an environment is restored. A deployment in progress is aborted, because
-    /// another one would wait for its end.
+    /// another one would wait for its end; one that was interrupted or failed half-way is undone, too.
     ///
     /// # Errors
     /// Nothing is live, the live release is not the one that is named, no earlier release is known, or aborting the
@@ -142,7 +143,8 @@ impl Deployments {
         }
         self.settings(name)?;
         let state = self.ledger()?.of(name);
-        if let Some(unknown) = state.unknown() {
+        let shown = state.shown(now());
+        if let Some(unknown) = state.unknown().filter(|_| !shown.is_known_to_roll_back()) {
             let last = state.last_success().map(|live| live.release.title());
             return Err(DeployError::Unknown {
                 name: name.clone(),
@@ -150,7 +152,6 @@ impl Deployments {
                 last: last.unwrap_or_else(|| "RELEASE".to_owned()),
             });
         }
-        let shown = state.shown(now());
         let (_, to) = shown.rollback(wanted)?;
         Ok(WayBack::Deploy(DeployRequest {
             environment: name.clone(),
@@ -176,6 +177,10 @@ impl Deployments {
         let at = self.position(&record.run).map(|at| format!(" ({at})")).unwrap_or_default();
         let (title, environment) = (record.release.title(), record.environment.clone());
         Err(DeployError::OnItsWay(match record.cause {
+            Cause::Rollback if !open.is_running => format!(
+                "the rollback of {environment} to {title} stopped half-way{at}: `cuelight resume {}` goes on with it",
+                record.run
+            ),
             Cause::Rollback => format!(
                 "{environment} is being rolled back to {title}{at}: `cuelight attach {}` follows it",
                 record.run

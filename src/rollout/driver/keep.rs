@@ -44,6 +44,9 @@ impl Driver {
             if is_live && self.is_superseded()? {
                 return Ok(Some("a later deployment has begun".to_owned()));
             }
+            if !is_live && let Some(replaced) = self.replaced()? {
+                return Ok(Some(replaced));
+            }
             match self.controlled_until(Instant::now() + left.min(LOOK_EVERY)).await {
                 Err(Trouble::Interrupted(Interrupt::Cancelled)) => return Ok(Some(KEPT.to_owned())),
                 other => other?,
@@ -53,6 +56,9 @@ impl Driver {
         match self.wait_for_turn(true).await {
             Err(Trouble::Interrupted(Interrupt::Cancelled)) => return Ok(Some(KEPT.to_owned())),
             other => other?,
+        }
+        if !is_live && let Some(replaced) = self.replaced()? {
+            return Ok(Some(replaced));
         }
         let observed = self.tools.target.observe(progress).await?;
         let state = observed.slot(slot);
@@ -67,6 +73,15 @@ impl Driver {
             self.append(Action::Stopped, format!("auto_stop, {} after the deployment", written(after)))?;
         }
         Ok(None)
+    }
+
+    /// Returns that a later deployment has succeeded, if so. It then decides which release is kept, and for how long: the
+    /// time of this deployment must not end what was promised later.
+    fn replaced(&mut self) -> Result<Option<String>, Trouble> {
+        let run = self.run_id().clone();
+        let later = self.latest.state()?.superseded_by(&run);
+        let later = later.filter(|later| later.outcome == Some(Outcome::Succeeded));
+        Ok(later.map(|later| format!("{} was deployed since, and decides what is kept", later.release.title())))
     }
 
     /// Records the success of the deployment, unless it is recorded. Returns its time.

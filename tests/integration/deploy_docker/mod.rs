@@ -5,6 +5,7 @@ mod service;
 mod steps;
 
 use std::fs;
+use std::process::{Child, Command, Stdio};
 
 use cuelight::rollout::target::docker::remove_service;
 
@@ -156,4 +157,28 @@ fn a_tag_that_has_moved_is_noticed_and_a_rollback_starts_the_former_image() {
     until("the image is removed", || id_of(&first).is_none().then_some(()));
     assert!(id_of(&second).is_some());
     until("it is in the ledger", || service.call(&["audit"]).out().contains("removed old images").then_some(()));
+}
+
+#[test]
+fn a_router_with_many_connections_to_its_commands_is_changed_nevertheless() {
+    let Some(service) = Service::new("strategy = 'blue-green'", "") else { return };
+    service.call(&["deploy", "live", "v1"]).expect(0, &["is live"]);
+    // Each worker that keeps a former release has a connection, and so has each screen.
+    let router = service.container("router");
+    let open = || {
+        let mut command = Command::new("docker");
+        command.args(["exec", "-i", &router, "nc", "127.0.0.1", "9999"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("docker starts")
+    };
+    let mut connections: Vec<Child> = (0..12).map(|_| open()).collect();
+    until("all are connected", || {
+        let sockets = docker(&["exec", &router, "netstat", "-tn"])?;
+        (sockets.matches(":9999 ").count() >= 24).then_some(())
+    });
+    service.call(&["deploy", "live", "v2"]).expect(0, &["is live"]);
+    assert_eq!(service.page().as_deref(), Some("v2"));
+    for connection in &mut connections {
+        connection.kill().expect("it runs");
+        connection.wait().expect("ended");
+    }
 }

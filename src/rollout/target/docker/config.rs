@@ -14,6 +14,10 @@ pub(super) const PORT: u16 = 8080;
 /// Port of the router's command socket, which is reachable only inside its container.
 pub(super) const COMMANDS: u16 = 9999;
 
+/// How many processes may hold a connection to the command socket: one for each deployment that is in progress or keeps
+/// its former release. `HAProxy` accepts 10 unless told otherwise, and leaves further ones without an answer.
+const MAX_CONNECTIONS: u32 = 1000;
+
 /// Name of the backend.
 pub(super) const BACKEND: &str = "app";
 
@@ -41,6 +45,7 @@ pub(super) fn text(
         "global
   stats socket ipv4@127.0.0.1:{COMMANDS} level admin
   stats timeout 1h
+  stats maxconn {MAX_CONNECTIONS}
   server-state-file {STATE}
   hard-stop-after {}s
   user nobody

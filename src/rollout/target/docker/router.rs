@@ -112,8 +112,11 @@ impl Router {
     async fn keep_state(&self, client: &DockerClient) -> Result<(), DockerFault> {
         let command = "show servers state".to_owned();
         let (file, port) = (config::STATE, config::COMMANDS);
-        let script = format!("echo '{command}' | nc 127.0.0.1 {port} >{file}.new && mv {file}.new {file}");
-        match client.run_quietly(&self.name(), &["sh", "-c", &script]).await? {
+        // Several deployments may write at the same time, so each writes to a file of its own first.
+        let script = format!("echo '{command}' | nc 127.0.0.1 {port} >{file}.$$ && mv {file}.$$ {file}");
+        let router = self.name();
+        let silent = |_: Elapsed| DockerFault::Silent { router: router.clone(), limit: ANSWER_TIMEOUT };
+        match timeout(ANSWER_TIMEOUT, client.run_quietly(&router, &["sh", "-c", &script])).await.map_err(silent)?? {
             (0, _) => Ok(()),
             (_, answer) => Err(DockerFault::Command { router: self.name(), command, answer }),
         }
