@@ -75,8 +75,9 @@ impl App {
             Action::Palette => self.overlay = Some(self.palette()),
             Action::Review => self.overlay = self.fork_question().or_else(|| self.review_box()),
             Action::Stop => self.overlay = self.stop_question(),
-            Action::Deployments => self.overlay = self.rollback_picker().or_else(|| self.deployments_picker()),
-            Action::RollBack if self.lane().is_some() => self.overlay = self.rollback_picker(),
+            Action::Deployments => {
+                self.overlay = self.lane_deployments().or_else(|| self.deployments_picker());
+            }
             Action::Deploy => self.overlay = self.lane().map(|lane| Overlay::Order(OrderBox::deploy(lane))),
             Action::Promote => self.overlay = self.promote_question(),
             Action::PauseDeployment => {
@@ -89,7 +90,10 @@ impl App {
             Action::Lock | Action::Unlock => {
                 self.overlay = self.lane().map(|lane| Overlay::Order(OrderBox::lock(lane)));
             }
-            Action::RollBack => return self.rollback_request().map(Effect::Request).into_iter().collect(),
+            Action::RollBack => match self.rollback_request().filter(|_| self.lane().is_none()) {
+                Some(request) => return vec![Effect::Request(request)],
+                None => return self.roll_back_here(),
+            },
             Action::Rerun => self.overlay = self.rerun_question(),
             Action::StartService | Action::StopService => return self.order_service(action == Action::StartService),
             Action::Artifacts => return self.stored_picker(),
@@ -187,14 +191,16 @@ impl App {
     }
 
     /// Opens the selected row of the focused pane. In the deployments pane, opens the list of deployments to the
-    /// selected environment if it is on a server.
+    /// selected environment, or shows the deployment to it that is on its way.
     fn open(&mut self) {
         let panel = self.view.focus;
         if panel == Panel::Workflows {
             self.open_workflow();
             return;
         }
-        let deployments = (panel == Panel::Deploys).then(|| self.deployments_picker()).flatten();
+        let is_on_its_way = self.lane().is_some_and(|lane| lane.open.is_some());
+        let is_list = panel == Panel::Deploys && !is_on_its_way;
+        let deployments = is_list.then(|| self.lane_deployments().or_else(|| self.deployments_picker())).flatten();
         if deployments.is_some() {
             self.overlay = deployments;
             return;
@@ -285,7 +291,7 @@ impl App {
     /// notice if nothing has failed.
     fn go_to_failed_step(&mut self, from: Option<&JobSelection>, forward: bool) {
         let Some(run) = self.run().filter(|run| any_failed(run)) else {
-            self.toast = Some(Notice::news("nothing has failed"));
+            self.toast = Some(Notice::news("nothing has failed in this run"));
             return;
         };
         if let Some(next) = next_failed(run, from, forward) {

@@ -47,7 +47,10 @@ pub(super) fn unavailable(action: Action, state: &AppState, subject: Subject<'_>
         Action::RollBack if lane.is_none() => {
             let on_server = has_environments(state, summary);
             let missing = on_server.map_err(|reason| if state.lanes.is_empty() { reason } else { Unavailable::NoLane });
-            return state.refusal().or_else(|| missing.err());
+            // Without a selected environment, the user picks one.
+            let is_here = !subject.in_deploys && summary.is_none_or(|run| state.is_at_home(run));
+            let can_pick = is_here && state.lanes.iter().any(|lane| lane.check(Operation::RollBack).is_ok());
+            return state.refusal().or_else(|| missing.err().filter(|_| !can_pick));
         }
         Action::RollBack => Operation::RollBack,
         Action::Deployments if lane.is_some() => return None,

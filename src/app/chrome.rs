@@ -96,12 +96,16 @@ fn status(
         let words = if columns < 100 { "holds" } else { "holds failures" };
         parts.push((words.to_owned(), theme.style(Hue::Accent)));
     }
-    let look = theme.look(&summary.phase);
-    let lamp = theme.lamp(&summary.phase, state.now.0);
-    let time = summary.started.map(|started| text::spent(started, summary.finished, state.now));
     for command in state.pending(&summary.info.id) {
         parts.push((format!("{} asked", command_name(command)), theme.style(Hue::Review)));
     }
+    if let Some((_, kept)) = state.kept_by(&summary.info.id) {
+        parts.push((format!("{} live, {}", theme.pick("✓", "+"), kept.short(state.now)), theme.style(Hue::Good)));
+        return parts;
+    }
+    let look = theme.look(&summary.phase);
+    let lamp = theme.lamp(&summary.phase, state.now.0);
+    let time = summary.started.map(|started| text::spent(started, summary.finished, state.now));
     let expected = run.zip(state.expected(&summary.info.id));
     let rest = expected.and_then(|(run, expected)| expected.rest_of(run, state.now));
     let rest = rest.map(|rest| format!(", ~{} left", text::spent(state.now, None, after(state.now, rest))));
@@ -208,8 +212,9 @@ pub(super) fn toast(notice: &Notice, theme: Theme, area: Rect, buffer: &mut Buff
     }
 }
 
-/// Actions whose hints come first, before those of key sequences: with little room, the others are left out.
-const FIRST: [Action; 8] = [
+/// Actions whose hints come first, before those of key sequences: with little room, the others are left out. The hint
+/// for a rollback comes before all of them while a deployment or an environment is selected.
+const FIRST: [Action; 9] = [
     Action::Help,
     Action::Palette,
     Action::Play,
@@ -217,10 +222,12 @@ const FIRST: [Action; 8] = [
     Action::Start,
     Action::Stop,
     Action::Rerun,
+    Action::RollBack,
     Action::NextError,
 ];
 
-/// Draws as many hints of available actions as fit: help and palette always come first, and the hint for quitting last.
+/// Draws as many hints of available actions as fit: that for a rollback of the selected environment comes first, because
+/// it is needed in a hurry, then help and palette, and the hint for quitting last.
 pub(super) fn footer(
     state: &AppState,
     theme: Theme,
@@ -238,7 +245,9 @@ pub(super) fn footer(
     let with_key = |entry: &'static Entry| Some((keymap.keys(entry.action).first()?.to_string(), entry.hint));
     let of_list = matches!(context, Context::Panel(Panel::Runs | Panel::Workflows)).then_some(Action::Repositories);
     let is_first = |action: &Action| FIRST.contains(action) || of_list == Some(*action);
-    let first = FIRST.into_iter().chain(of_list).map(Action::entry).filter(is_shown).filter_map(with_key);
+    let urgent = (subject.lane.is_some() || subject.in_deploys).then_some(Action::RollBack);
+    let first = FIRST.into_iter().chain(of_list).filter(|action| urgent != Some(*action));
+    let first = urgent.into_iter().chain(first).map(Action::entry).filter(is_shown).filter_map(with_key);
     // The hint for quitting has its own place.
     let others = ACTIONS.iter().filter(|entry| entry.action != Action::Quit && !is_first(&entry.action));
     let others = others.filter(is_shown).filter_map(with_key);

@@ -1,6 +1,7 @@
 //! Handles the reports of a backend.
 
 use crate::model::feed::{Connection, Feed, Notice};
+use crate::model::lane::Lane;
 use crate::model::{Reply, RunId};
 use crate::ui::layout::Panel;
 
@@ -145,7 +146,7 @@ impl App {
                 self.overlay = Some(Overlay::Trust(TrustQuestion::new(question, preview)));
             }
             Feed::Environments { repository, environments } => self.state.environments.set(repository, environments),
-            Feed::Lanes(lanes) => (self.state.lanes, self.state.lanes_unreadable) = (lanes, None),
+            Feed::Lanes(lanes) => self.take_lanes(lanes),
             Feed::LanesUnreadable(reason) => {
                 self.notify(Notice::bad(reason.clone()));
                 self.state.lanes_unreadable = Some(reason);
@@ -184,6 +185,35 @@ impl App {
             Feed::Connection(connection) => self.connected(connection),
             Feed::Notice(notice) => self.notify(notice),
         }
+    }
+
+    /// Stores the environments of this machine, and tells which releases have gone live. Closes a dialog about a
+    /// deployment that is no longer what the dialog shows.
+    fn take_lanes(&mut self, lanes: Vec<Lane>) {
+        let before = std::mem::replace(&mut self.state.lanes, lanes);
+        self.state.lanes_unreadable = None;
+        let known = |lane: &Lane| before.iter().find(|known| known.name() == lane.name());
+        let run = |lane: &Lane| lane.environment.live().and_then(|live| live.local.clone());
+        let went_live = |lane: &&Lane| run(lane).is_some() && known(lane).is_some_and(|known| run(known) != run(lane));
+        let notices = self.state.lanes.iter().filter(went_live).filter_map(|lane| {
+            let live = lane.environment.live()?;
+            Some(Notice::news(format!("{} is live in {}", live.release.name(), lane.name())))
+        });
+        let notices: Vec<Notice> = notices.collect();
+        let stage = |lane: &Lane| lane.open.as_ref().map(|open| (open.run.clone(), open.has_succeeded));
+        let orders = self.overlay.as_ref().and_then(Overlay::ordered).map(str::to_owned);
+        let changed = self.state.lanes.iter().find(|lane| {
+            orders.as_deref() == Some(lane.name()) && known(lane).is_some_and(|known| stage(known) != stage(lane))
+        });
+        let closed = changed.map(|lane| {
+            let name = lane.name();
+            Notice::bad(format!("nothing was done to {name}: its deployment went on meanwhile; look at it again"))
+        });
+        if closed.is_some() {
+            self.overlay = None;
+        }
+        self.refresh_rollback();
+        notices.into_iter().chain(closed).for_each(|notice| self.notify(notice));
     }
 
     /// Counts the reply of a run to a command that was sent to several runs, and shows the progress.

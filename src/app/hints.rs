@@ -15,7 +15,7 @@ use super::keymap::{Continuation, Key};
 use super::state::AppState;
 
 /// Maximum width of the box in columns.
-const MAX_COLUMNS: u16 = 64;
+const MAX_COLUMNS: u16 = 120;
 
 /// Minimum number of columns beside the box.
 const MIN_BESIDE: u16 = 16;
@@ -36,7 +36,11 @@ pub(super) fn draw(
     buffer: &mut Buffer,
 ) {
     let keys = continuations.iter().map(|one| text::width(&one.rest)).max().unwrap_or_default() as u16;
-    let docs = continuations.iter().map(|one| text::width(one.action.entry().doc)).max().unwrap_or_default() as u16;
+    let line = |one: &Continuation| {
+        let (entry, reason) = (one.action.entry(), unavailable(one.action, state, subject));
+        reason.map_or_else(|| entry.doc.to_owned(), |reason| format!("{}: {reason}", entry.name))
+    };
+    let docs = continuations.iter().map(|one| text::columns(&line(one))).max().unwrap_or_default();
     let width = (keys + docs + 6).min(MAX_COLUMNS).min(below.width);
     // A narrow strip beside the box would show only the ends of texts.
     let width = if below.width - width < MIN_BESIDE { below.width } else { width };
@@ -48,17 +52,16 @@ pub(super) fn draw(
     let framed = Framed { area, title, suffix: "Esc: cancel".to_owned(), focused: true, ..Framed::default() };
     frame::popup(framed, theme, buffer, |inside, buffer| {
         for (one, y) in continuations.iter().zip(inside.y..inside.bottom()) {
-            let entry = one.action.entry();
-            let reason = unavailable(one.action, state, subject);
-            let (key_style, style) = if reason.is_none() {
+            let is_available = unavailable(one.action, state, subject).is_none();
+            let (key_style, style) = if is_available {
                 (theme.style(Hue::Accent), Style::new())
             } else {
                 (theme.style(Hue::Dim), theme.style(Hue::Dim))
             };
             text::put(buffer, inside.x + 1, y, keys, &one.rest, key_style);
             let room = inside.width.saturating_sub(keys + 4);
-            let why = reason.map_or_else(|| entry.doc.to_owned(), |reason| format!("{}: {reason}", entry.name));
-            let doc = text::clip(&why, usize::from(room), theme.ellipsis());
+            let line = line(one);
+            let doc = text::clip(&line, usize::from(room), theme.ellipsis());
             text::put(buffer, inside.x + keys + 3, y, room, &doc, style);
         }
         None

@@ -133,6 +133,7 @@ impl App {
             Pick::Lane(request) => {
                 return self.ask_to_roll_back("checking what runs on the target", Request::Lane(request));
             }
+            Pick::Environment(name) => return self.roll_back(&name),
             Pick::Stored(run, file) => {
                 if let Some(reason) = self.state.refusal() {
                     self.toast = Some(Notice::bad(format!("artifacts: {reason}")));

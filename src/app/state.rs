@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::model::capabilities::Unavailable;
 use crate::model::deployment::notified;
+use crate::model::environment::{EnvironmentDeployment, Release};
 use crate::model::feed::{BrokenWorkflow, Connection, Notice, Polling, Request, StartableWorkflow, Watching};
-use crate::model::lane::Lane;
+use crate::model::lane::{Kept, Lane};
 use crate::model::rights::{Denied, KnownRights, Rights};
 use crate::model::{
     Command, Conclusion, DeploymentOrder, EndReason, Event, Expected, HeldOrder, Job, PendingReview, Phase, Record,
@@ -126,9 +127,24 @@ impl AppState {
         self.expected.insert(run, expected);
     }
 
-    /// Returns how long a run is expected to take, if earlier runs allow an estimate.
+    /// Returns how long a run is expected to take, if earlier runs allow an estimate. `None` for a deployment that only
+    /// keeps the former release running, whose end is fixed.
     pub(super) fn expected(&self, run: &RunId) -> Option<&Expected> {
-        self.expected.get(run)
+        self.expected.get(run).filter(|_| self.kept_by(run).is_none())
+    }
+
+    /// Returns a deployment by this machine; `None` for any other run.
+    pub(super) fn deployment(&self, run: &RunId) -> Option<&EnvironmentDeployment> {
+        let mut all = self.lanes.iter().flat_map(|lane| &lane.environment.deployments);
+        all.find(|one| one.local.as_ref() == Some(run))
+    }
+
+    /// Returns the live release of a successful deployment, and the former one that it keeps running; `None` for any
+    /// other run.
+    pub(super) fn kept_by(&self, run: &RunId) -> Option<(&Release, &Kept)> {
+        let mut open = self.lanes.iter().filter_map(|lane| lane.open.as_ref());
+        let open = open.find(|open| open.run == *run)?;
+        Some((&open.release, open.kept.as_ref()?))
     }
 
     /// Returns a followed run; `None` if the run is not followed.
@@ -315,8 +331,10 @@ impl AppState {
             }
             self.store.apply(id, record);
             if let Event::Ordered { command, reply, .. } = &record.event {
+                // A refusal of another terminal's command from before is no news.
+                let is_own = self.pending(id).any(|sent| sent == command);
                 self.confirm(id, command);
-                latest = failed(command, reply).or(latest);
+                latest = failed(command, reply).filter(|_| is_own).or(latest);
             }
             match record.event {
                 // The start of an attempt confirms the command that started it. The end of an attempt settles all other
@@ -419,6 +437,11 @@ fn notice_of(run: &Run, record: &Record) -> Option<(Phase, Notice)> {
         Event::RunStarted { attempt: 1, name } => (Phase::Running, Notice::news(format!("{name} started"))),
         Event::RunStarted { attempt, name } => {
             (Phase::Running, Notice::news(format!("{name} started, attempt {attempt}")))
+        }
+        // A deployment by this machine has one job, whose start and end are those of the run.
+        Event::JobStarted { .. } if run.info.is_deployment() => return None,
+        Event::RunFinished { .. } if run.info.is_deployment() && run.jobs.values().any(|job| job.phase.is_done()) => {
+            return None;
         }
         Event::JobStarted { name, .. } => (Phase::Running, Notice::news(format!("{name} started"))),
         Event::JobFinished { job, conclusion, reason, .. } => {

@@ -302,15 +302,12 @@ impl<'k> RunState<'k> {
             Operation::Hold if *self.phase == Phase::Stopping => Err(Unavailable::Cancelling),
             Operation::Hold if has_ended => Err(Unavailable::Ended),
             Operation::Held => check(self.has_held && !has_ended, Unavailable::NotHeld),
-            Operation::Rerun
-            | Operation::RerunFailed
-            | Operation::RerunJob
-            | Operation::RerunStep
-            | Operation::Shell
+            Operation::Rerun | Operation::RerunFailed | Operation::RerunJob | Operation::RerunStep
                 if self.is_deployment =>
             {
                 Err(Unavailable::Deployment)
             }
+            Operation::Shell if self.is_deployment => Err(Unavailable::NoShell),
             Operation::ApproveFork
             | Operation::DeleteLogs
             | Operation::ChangeWorkflow

@@ -280,7 +280,7 @@ impl Drift {
     pub fn text(&self) -> String {
         let commits = |count: u64| if count == 1 { "1 commit".to_owned() } else { format!("{count} commits") };
         match (self.behind, self.ahead) {
-            (0, 0) => format!("as {}", self.branch),
+            (0, 0) => format!("same as {}", self.branch),
             (behind, 0) => format!("{} behind {}", commits(behind), self.branch),
             (0, ahead) => format!("{} ahead of {}", commits(ahead), self.branch),
             (behind, ahead) => format!("{} behind and {ahead} ahead of {}", commits(behind), self.branch),

@@ -1,7 +1,9 @@
 //! Environments of this machine side by side: what is live in each, what is being deployed, and what a person may do.
 
+use std::time::Duration;
+
 use super::capabilities::{Operation, Unavailable};
-use super::deployment::{Cause, Lock, Observed, Slot};
+use super::deployment::{Cause, Counters, Lock, Observed, Slot};
 use super::environment::{Environment, Release};
 use super::rollback::{Changes, RollbackRequest};
 use super::{RunId, Timestamp};
@@ -35,6 +37,17 @@ pub struct Reported {
     pub observed: Observed,
     /// When the target was asked.
     pub at: Timestamp,
+    /// The requests that failed lately; `None` if the target does not count them, or has not counted twice.
+    pub requests: Option<Requests>,
+}
+
+/// Requests to an environment between two reports of its target.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Requests {
+    /// The answers.
+    pub counters: Counters,
+    /// The time between the two reports.
+    pub length: Duration,
 }
 
 /// A deployment to an environment that has not ended, or that was left halfway.
@@ -52,12 +65,42 @@ pub struct LaneDeployment {
     pub is_running: bool,
     /// Whether the new release is live already, and the former one only has to be stopped.
     pub has_succeeded: bool,
+    /// The former release that still runs after the success; `None` before, and if it is not kept.
+    pub kept: Option<Kept>,
     /// Position in the plan; `None` until the deployment has passed its gates.
     pub step: Option<LaneStep>,
     /// What the deployment waits for, in a few words; `None` if it does not wait.
     pub waits: Option<String>,
     /// Whether the deployment waits for the approval of a person.
     pub waits_for_review: bool,
+}
+
+/// A former release that still runs after a successful deployment, so that a rollback to it is instant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Kept {
+    /// The release.
+    pub release: Release,
+    /// The slot that it runs in.
+    pub slot: Slot,
+    /// When it is stopped.
+    pub until: Timestamp,
+}
+
+impl Kept {
+    /// Returns what the release is kept for and how long: `rollback instant for 59m`.
+    #[must_use]
+    pub fn short(&self, now: Timestamp) -> String {
+        format!("rollback instant for {}", minutes(self.until.since(now)))
+    }
+}
+
+/// Returns a length in its largest unit, rounded down, and in seconds below a minute: `2h`, `59m`, `20s`.
+fn minutes(length: Duration) -> String {
+    match length.as_secs() {
+        seconds @ ..60 => format!("{seconds}s"),
+        seconds @ ..7_200 => format!("{}m", seconds / 60),
+        seconds => format!("{}h", seconds / 3_600),
+    }
 }
 
 /// A position in a plan.
@@ -84,6 +127,28 @@ impl Reported {
     }
 }
 
+impl Requests {
+    /// Whether at least a tenth of the requests failed.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        let Counters { requests, errors, .. } = self.counters;
+        errors > 0 && errors >= requests / 10
+    }
+
+    /// Describes the failed requests: `6/6 failed`. `None` if no request failed.
+    #[must_use]
+    pub fn failed_short(&self) -> Option<String> {
+        let Counters { requests, errors, .. } = self.counters;
+        (errors > 0).then(|| format!("{errors}/{} failed", requests.max(errors)))
+    }
+
+    /// Describes the failed requests and their time: `6/6 failed in 1m`. `None` if no request failed.
+    #[must_use]
+    pub fn failed(&self) -> Option<String> {
+        Some(format!("{} in {}", self.failed_short()?, minutes(self.length)))
+    }
+}
+
 impl Lane {
     /// Returns the name of the environment.
     #[must_use]
@@ -95,6 +160,13 @@ impl Lane {
     #[must_use]
     pub fn on_its_way(&self) -> Option<&LaneDeployment> {
         self.open.as_ref().filter(|open| !open.has_succeeded)
+    }
+
+    /// Returns the requests that the target counted lately; `None` if it has not counted them twice, or no longer
+    /// answers.
+    #[must_use]
+    pub fn requests(&self) -> Option<Requests> {
+        self.reported.as_ref().filter(|_| !self.is_silent)?.requests
     }
 
     /// Whether the target reports that a release still runs, so that going back to it only moves the traffic.

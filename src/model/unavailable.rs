@@ -71,6 +71,9 @@ pub enum Unavailable {
     /// A deployment cannot run again.
     #[error("a deployment cannot be re-run: deploy the release again, or roll back")]
     Deployment,
+    /// A deployment has no jobs.
+    #[error("a deployment has no job to open a shell in: its log shows what its steps did")]
+    NoShell,
     /// The run is not a run of a fork that waits for an approval.
     #[error("the run does not wait for an approval")]
     NothingToApprove,

@@ -173,7 +173,7 @@ const TABLE: &[Entry] = &[
         &[", h"],
         DEPLOYS,
         "",
-        "show the deployments to the environment on a server, to go back to one of them",
+        "show the deployments to the environment: what, when, who and why",
     ),
     entry(Action::Deploy, "deploy", &["D d"], EVERYWHERE, "", "deploy a release to the environment"),
     entry(Action::Promote, "promote", &["D p"], EVERYWHERE, "", "let the deployment go on after a pause"),

@@ -175,7 +175,21 @@ impl App {
 
     pub(in crate::app) fn stop_question(&self) -> Option<Overlay> {
         let run = self.summary()?;
-        let (title, yes, no, command) = if run.phase == Phase::Stopping {
+        if run.info.is_deployment()
+            && let Some((live, kept)) = self.state.kept_by(&run.info.id)
+        {
+            let text = vec![format!("{} is live and stays live, whatever you choose.", live.title())];
+            let former = kept.release.name();
+            let yes = format!("end it: {former} is never stopped by itself");
+            let no = format!("let it stop {former} once a rollback is no longer instant");
+            let choices =
+                vec![Choice::new('n', no, Vec::new()), Choice::new('y', yes, vec![submit(run, Command::Cancel)])];
+            return Some(Overlay::Question(Question::new("End the deployment?", text, choices)));
+        }
+        let (title, yes, no, command) = if run.info.is_deployment() && run.phase != Phase::Stopping {
+            let yes = "cancel it: the traffic goes back to the former release";
+            ("Cancel the deployment?", yes, "let it go on", Command::Cancel)
+        } else if run.phase == Phase::Stopping {
             let yes = "kill it: every process at once, without steps that clean up";
             ("Kill the run?", yes, "let it stop by itself", Command::ForceCancel)
         } else {
@@ -337,24 +351,44 @@ impl App {
         Some(Overlay::Question(Question::new("Re-run", limit.into_iter().collect(), choices)))
     }
 
-    /// Quits, or asks what to do with the active runs. Never asks if the screen refuses operations.
+    /// Quits, or asks what to do with the active runs. Never asks if the screen refuses operations, nor about a
+    /// deployment that is live and only keeps the former release running.
     pub(in crate::app) fn quit(&mut self) -> Vec<Effect> {
         if self.state.refusal().is_some() {
             return vec![Effect::Quit];
         }
-        let active: Vec<&Summary> = self.state.active().filter(|run| self.state.run(&run.info.id).is_some()).collect();
+        let active: Vec<&Summary> = self
+            .state
+            .active()
+            .filter(|run| self.state.run(&run.info.id).is_some() && self.state.kept_by(&run.info.id).is_none())
+            .collect();
         let [first, rest @ ..] = active.as_slice() else { return vec![Effect::Quit] };
         let text = match rest.len() {
             0 => format!("{} is still running.", first.name),
             more => format!("{} and {} are still running.", first.name, text::counted(more as u64, "other run")),
+        };
+        let deploying = active.iter().filter(|run| run.info.is_deployment()).count();
+        let keep = match deploying {
+            0 => "keep running and leave; cuelight attach shows it again",
+            _ => "leave; the deployment goes on, and cuelight attach shows it again",
+        };
+        let stops = match active.as_slice() {
+            [_] if deploying == 1 => "cancel the deployment and leave".to_owned(),
+            [_] => "stop and leave".to_owned(),
+            several => {
+                let others = several.len() - deploying;
+                let parts = [(deploying, "deployment"), (others, "run")].into_iter().filter(|(count, _)| *count > 0);
+                let parts = parts.map(|(count, noun)| text::counted(count as u64, noun)).collect::<Vec<_>>();
+                format!("cancel {} and leave", parts.join(" and "))
+            }
         };
         let stop = active.iter().map(|run| submit(run, Command::Cancel)).chain([Effect::Quit]).collect();
         self.overlay = Some(Overlay::Question(Question::new(
             "Leave?",
             vec![text],
             vec![
-                Choice::new('k', "keep running and leave; cuelight attach shows it again", vec![Effect::Quit]),
-                Choice::new('s', "stop and leave", stop),
+                Choice::new('k', keep, vec![Effect::Quit]),
+                Choice::new('s', stops, stop),
                 Choice::new('n', "stay", Vec::new()),
             ],
         )));

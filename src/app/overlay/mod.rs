@@ -106,6 +106,15 @@ impl Overlay {
         Self::Help(Help::new(context))
     }
 
+    /// Returns the environment of this machine whose open deployment the overlay acts on; `None` if it acts on none.
+    pub(super) fn ordered(&self) -> Option<&str> {
+        match self {
+            Self::Question(question) => question.promotes(),
+            Self::Order(order) => order.aborts(),
+            _ => None,
+        }
+    }
+
     /// Handles a key that edits the overlay's text or answers its question. `None` for any other key, which is left to
     /// the key bindings.
     pub(super) fn key(&mut self, key: KeyEvent) -> Option<Outcome> {

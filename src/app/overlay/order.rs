@@ -10,7 +10,7 @@ use crate::app::action::Action;
 use crate::app::msg::Effect;
 use crate::app::panes::{Cx, motion};
 use crate::app::text_input::TextInput;
-use crate::model::environment::title_of;
+use crate::model::environment::{DeploymentState, title_of};
 use crate::model::feed::Request;
 use crate::model::lane::{DeploymentPreview, DeploymentWay, Lane, LaneRequest};
 use crate::model::rollback::Changes;
@@ -34,10 +34,10 @@ pub(in crate::app) struct OrderBox {
     lines: Vec<(String, Hue)>,
     fields: Vec<Field>,
     order: Order,
+    /// The environment whose open deployment the order aborts; `None` for any other order.
+    aborts: Option<String>,
     /// Index of the focused field.
     focused: usize,
-    /// Whether the user tried to send the order while a field was invalid.
-    tried: bool,
 }
 
 /// An order without the texts that the user types into the fields.
@@ -55,6 +55,8 @@ struct Field {
     label: &'static str,
     input: TextInput,
     rule: Rule,
+    /// Whether the user tried to send the order with this text, which is not valid.
+    is_refused: bool,
 }
 
 /// What a field must contain.
@@ -68,7 +70,7 @@ enum Rule {
 
 impl Field {
     fn new(label: &'static str, rule: Rule) -> Self {
-        Self { label, input: TextInput::default(), rule }
+        Self { label, input: TextInput::default(), rule, is_refused: false }
     }
 
     /// Returns why the text is not valid.
@@ -77,23 +79,41 @@ impl Field {
         match &self.rule {
             Rule::Anything => None,
             Rule::Something => text.is_empty().then(|| "required".to_owned()),
-            Rule::Name(name) => (text != name).then(|| format!("type `{name}` to confirm")),
+            Rule::Name(name) if text == name => None,
+            Rule::Name(name) if text.is_empty() || !self.is_refused => Some(format!("type `{name}` to confirm")),
+            Rule::Name(name) => Some(format!("does not match `{name}`")),
         }
     }
 }
 
 impl OrderBox {
     fn new(title: String, lines: Vec<(String, Hue)>, fields: Vec<Field>, order: Order) -> Self {
-        Self { title, lines, fields, order, focused: 0, tried: false }
+        let aborts = match &order {
+            Order::Abort(environment, _) => Some(environment.clone()),
+            _ => None,
+        };
+        Self { title, lines, fields, order, aborts, focused: 0 }
     }
 
     /// Returns the form for the release of a deployment.
     pub(in crate::app) fn deploy(lane: &Lane) -> Self {
         let offered = &lane.offered;
         let live = title_of(lane.environment.live().map(|live| &live.release));
-        let lines = vec![(format!("{live} is live"), Hue::Plain), (String::new(), Hue::Plain)];
-        let release =
-            Field { input: TextInput::from(offered.name().to_owned()), ..Field::new("release", Rule::Something) };
+        let mut lines = vec![(format!("{live} is live"), Hue::Plain)];
+        // A release that was live before the live one was replaced by it, perhaps for a fault: it is not offered again.
+        let known = &lane.environment.deployments;
+        let since = known.iter().position(|one| one.state == DeploymentState::Success).map_or(0, |live| live + 1);
+        let was_live = known.iter().skip(since).find(|one| one.succeeded);
+        let input = match was_live.filter(|former| former.release.sha == offered.sha) {
+            Some(former) => {
+                let ago = format!("{} was live before it: type its name to deploy it again", former.release.title());
+                lines.push((ago, Hue::Review));
+                TextInput::default()
+            }
+            None => TextInput::from(offered.name().to_owned()),
+        };
+        lines.push((String::new(), Hue::Plain));
+        let release = Field { input, ..Field::new("release", Rule::Something) };
         Self::new(format!("Deploy to {}", lane.name()), lines, vec![release], Order::Plan(lane.name().to_owned()))
     }
 
@@ -111,7 +131,8 @@ impl OrderBox {
             DeploymentWay::RollBack { .. } | DeploymentWay::Abort => Some(name_field(name)),
         };
         let fields = typed.into_iter().chain([Field::new("reason", Rule::Anything)]).collect();
-        Self::new(title, lines(preview), fields, Order::Start(question))
+        let aborts = matches!(preview.way, DeploymentWay::Abort).then(|| name.clone());
+        Self { aborts, ..Self::new(title, lines(preview), fields, Order::Start(question)) }
     }
 
     /// Returns the box that confirms an abort of the open deployment; `None` if no deployment is open.
@@ -161,12 +182,20 @@ impl OrderBox {
         }
     }
 
+    /// Returns the environment of this machine whose deployment the order aborts; `None` for any other order.
+    pub(super) fn aborts(&self) -> Option<&str> {
+        self.aborts.as_deref()
+    }
+
     pub(super) fn title(&self) -> String {
         self.title.clone()
     }
 
     pub(super) fn key(&mut self, key: KeyEvent) -> bool {
-        self.fields.get_mut(self.focused).is_some_and(|field| field.input.key(key))
+        let Some(field) = self.fields.get_mut(self.focused) else { return false };
+        let edits = field.input.key(key);
+        field.is_refused &= !edits;
+        edits
     }
 
     pub(super) fn paste(&mut self, text: &str) {
@@ -181,7 +210,8 @@ impl OrderBox {
             return Outcome::Stays;
         }
         if let Some(faulty) = self.fields.iter().position(|field| field.fault().is_some()) {
-            (self.focused, self.tried) = (faulty, true);
+            self.focused = faulty;
+            self.fields[faulty].is_refused = true;
             return Outcome::Stays;
         }
         Outcome::Closes(vec![Effect::Request(Request::Lane(self.request()))])
@@ -228,8 +258,8 @@ impl OrderBox {
             let input = Rect { x, y, width: area.right().saturating_sub(x + 1), height: 1 };
             let end = field.input.draw(is_focused, cx.theme, input, buffer);
             let is_name = matches!(field.rule, Rule::Name(_));
-            if let Some(fault) = field.fault().filter(|_| self.tried || is_name) {
-                let hue = if self.tried { Hue::Bad } else { Hue::Dim };
+            if let Some(fault) = field.fault().filter(|_| field.is_refused || is_name) {
+                let hue = if field.is_refused { Hue::Bad } else { Hue::Dim };
                 text::put(buffer, end + 2, y, area.right().saturating_sub(end + 3), &fault, cx.theme.style(hue));
             }
             y += 1;

@@ -123,6 +123,8 @@ pub(in crate::app) enum Pick {
     },
     /// Acts on an environment of this machine.
     Lane(LaneRequest),
+    /// Opens the list of releases that this environment of this machine can go back to.
+    Environment(String),
     /// Opens the dialog that asks what to do with a stored file of the run.
     Stored(RunId, StoredFile),
     /// Starts watch mode for this workflow, or for all.
@@ -162,6 +164,23 @@ impl Picker {
             self.rows = rows;
             self.selected = self.selected.min(self.rows.len().saturating_sub(1));
         }
+    }
+
+    /// Whether the list has the releases that an environment of this machine can go back to.
+    pub(super) fn rolls_back(&self, name: &str) -> bool {
+        let row = self.rows.first().map(|row| &row.pick);
+        matches!(row, Some(Pick::Lane(LaneRequest::PlanRollback { environment, .. })) if environment == name)
+    }
+
+    /// Replaces the rows. A row that the user has moved to stays selected if it is still there.
+    pub(super) fn replace(&mut self, rows: Vec<PickRow>) {
+        let selected = self.matching().get(self.selected).filter(|_| self.selected > 0).map(|row| row.pick.clone());
+        self.rows = rows;
+        let is_same = |row: &PickRow| match (&row.pick, &selected) {
+            (Pick::Lane(one), Some(Pick::Lane(other))) => one == other,
+            _ => false,
+        };
+        self.selected = self.matching().iter().position(|row| is_same(row)).unwrap_or_default();
     }
 
     /// Whether the list still waits for rows of this kind.

@@ -9,6 +9,8 @@ use crate::app::action::Action;
 use crate::app::msg::Effect;
 use crate::app::panes::{Cx, motion};
 use crate::app::text_input::MODIFIERS;
+use crate::model::feed::Request;
+use crate::model::lane::LaneRequest;
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
@@ -71,6 +73,14 @@ impl Question {
     pub(in crate::app) fn quits(&self) -> Option<Vec<Effect>> {
         let quits = self.choices.iter().find(|choice| choice.effects == [Effect::Quit]);
         quits.map(|choice| choice.effects.clone())
+    }
+
+    /// Returns the environment of this machine whose deployment an answer promotes; `None` if no answer does.
+    pub(super) fn promotes(&self) -> Option<&str> {
+        self.choices.iter().flat_map(|choice| &choice.effects).find_map(|effect| match effect {
+            Effect::Request(Request::Lane(LaneRequest::Promote { environment, .. })) => Some(environment.as_str()),
+            _ => None,
+        })
     }
 
     pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {

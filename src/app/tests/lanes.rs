@@ -1,11 +1,13 @@
 //! Environments of this machine: their live releases, and the actions on them.
 
 use super::*;
-use crate::model::deployment::{Actor, Cause, Lock, Observed, Slot, SlotState};
+use crate::model::deployment::{Actor, Cause, Counters, Lock, Observed, Slot, SlotState};
 use crate::model::environment::{
     DeploymentSource, DeploymentState, Drift, Environment, EnvironmentDeployment, Release,
 };
-use crate::model::lane::{DeploymentPreview, DeploymentWay, Lane, LaneDeployment, LaneRequest, LaneStep, Reported};
+use crate::model::lane::{
+    DeploymentPreview, DeploymentWay, Kept, Lane, LaneDeployment, LaneRequest, LaneStep, Reported, Requests,
+};
 use crate::model::rollback::{ChangedCommit, Changes};
 use crate::model::testing::deployment_of;
 
@@ -48,7 +50,7 @@ fn reported(healthy: u32, replicas: u32, age: u64) -> Reported {
     let mut observed = Observed::default();
     *observed.slot_mut(Slot::Blue) =
         SlotState { release: Some("sha".to_owned()), replicas, healthy, open: replicas, weight: 100 };
-    Reported { observed, at: Timestamp(NOW - age) }
+    Reported { observed, at: Timestamp(NOW - age), requests: None }
 }
 
 fn drift(branch: &str, behind: u64) -> Drift {
@@ -86,6 +88,7 @@ fn on_its_way(tag: &str) -> LaneDeployment {
         cause: Cause::Manual,
         is_running: true,
         has_succeeded: false,
+        kept: None,
         step: Some(LaneStep { number: 4, total: 9, name: "Wait until green is healthy".to_owned(), is_back: false }),
         waits: None,
         waits_for_review: false,
@@ -207,11 +210,11 @@ fn what_the_controller_of_a_target_says_is_shown_while_nothing_is_on_its_way() {
 }
 
 #[test]
-fn targets_are_asked_while_the_pane_has_the_focus() {
+fn targets_are_asked_while_the_pane_is_on_the_screen() {
     let asks = |driver: &mut Driver| {
         driver.asked().iter().filter(|asked| **asked == Effect::Request(Request::ListLanes)).count()
     };
-    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
     driver.feed(Feed::Lanes(lanes()));
     assert_eq!(asks(&mut driver), 0, "nothing is asked of machines that are not looked at");
     driver.press("6");
@@ -220,11 +223,183 @@ fn targets_are_asked_while_the_pane_has_the_focus() {
     assert_eq!(asks(&mut driver), 0);
     driver.send(Msg::Tick(Timestamp(NOW + 70_000)));
     assert_eq!(asks(&mut driver), 1);
+    // Beside the focused pane, it is asked less often.
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.send(Msg::Tick(Timestamp(NOW))).feed(Feed::Lanes(lanes()));
+    assert_eq!(asks(&mut driver), 1);
+    driver.send(Msg::Tick(Timestamp(NOW + 70_000)));
+    assert_eq!(asks(&mut driver), 0);
+    driver.send(Msg::Tick(Timestamp(NOW + 310_000)));
+    assert_eq!(asks(&mut driver), 1);
+    // The list of releases tells which of them still run, so the targets are asked when it opens.
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    let mut without_reports = lanes();
+    for lane in &mut without_reports {
+        lane.reported = None;
+    }
+    driver.feed(Feed::Lanes(without_reports)).press("B");
+    assert_eq!(asks(&mut driver), 1);
+}
+
+/// Returns the environments, and production as the environment that the selected run deployed to.
+fn deployed_by_the_run() -> Vec<Lane> {
+    let mut lanes = lanes();
+    lanes[1].open = None;
+    lanes[2].environment.deployments[0].local = Some(run());
+    lanes
+}
+
+#[test]
+fn the_key_to_go_back_comes_first_where_a_deployment_or_an_environment_is_selected() {
+    for width in [60, 80] {
+        let mut driver = Driver::showing(width, 24, Glyphs::Unicode);
+        driver.send(Msg::Tick(Timestamp(NOW)));
+        assert!(!driver.shows("B:roll back"), "{}", driver.screen());
+        driver.feed(Feed::Lanes(deployed_by_the_run()));
+        let footer = |driver: &Driver| driver.screen().lines().next_back().unwrap_or_default().trim().to_owned();
+        assert!(footer(&driver).starts_with("B:roll back  ?:help"), "{}", driver.screen());
+        driver.press("6");
+        assert!(footer(&driver).starts_with("B:roll back  ?:help"), "{}", driver.screen());
+        // From a cold start, the release of the selected run is rolled back with B, Enter, the name and Enter.
+        driver.press("3B<enter>");
+        let [environment, to] = ["production".to_owned(), release("v1.3.9").sha];
+        assert_eq!(asked(&mut driver), [LaneRequest::PlanRollback { environment, to: Some(to) }]);
+    }
+}
+
+#[test]
+fn without_a_selected_environment_the_user_picks_one() {
+    let mut all = deployed_by_the_run();
+    all[2].environment.deployments[0].local = None;
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.send(Msg::Tick(Timestamp(NOW))).feed(Feed::Lanes(all));
+    assert!(driver.shows("B:roll back"), "{}", driver.screen());
+    driver.press("B");
+    insta::assert_snapshot!(driver.screen());
+    // Production comes first.
+    driver.press("<enter>");
+    assert!(driver.shows("Roll back production, v1.4.0"), "{}", driver.screen());
+}
+
+#[test]
+fn the_open_list_of_releases_shows_which_still_run_and_keeps_the_selected_row() {
+    let mut all = deployed_by_the_run();
+    let report = all[2].reported.take();
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.send(Msg::Tick(Timestamp(NOW))).feed(Feed::Lanes(all.clone())).press("B");
+    assert!(!driver.shows("still running, instant") && driver.shows("live 40h, until 2d ago"), "{}", driver.screen());
+    // The older release still runs, and moves before the selected one.
+    all[2].reported = report;
+    all[2].reported.as_mut().expect("taken").observed.slot_mut(Slot::Green).release = Some(release("v1.3.8").sha);
+    driver.press("<down><up><down>").feed(Feed::Lanes(all));
+    assert!(driver.shows("still running, instant"), "{}", driver.screen());
+    driver.press("<enter>");
+    let [environment, to] = ["production".to_owned(), release("v1.3.8").sha];
+    assert_eq!(asked(&mut driver), [LaneRequest::PlanRollback { environment, to: Some(to) }]);
+}
+
+/// Returns production with a deployment that is live and keeps the former release running.
+fn keeping() -> Lane {
+    let kept = Kept { release: release("v1.4.0"), slot: Slot::Blue, until: Timestamp(NOW + HOUR - 20_000) };
+    let open = LaneDeployment {
+        has_succeeded: true,
+        kept: Some(kept),
+        step: Some(LaneStep { number: 9, total: 9, name: "Stop blue after 1h".to_owned(), is_back: false }),
+        ..on_its_way("v1.4.1")
+    };
+    let mut lane = lane("production", &[("v1.4.1", 0), ("v1.4.0", 50)]);
+    lane.environment.deployments[0].local = Some(run());
+    lane.environment.deployments[0].description = "errors at checkout".to_owned();
+    Lane { open: Some(open), ..lane }
+}
+
+#[test]
+fn a_release_that_goes_live_is_told_and_how_long_a_rollback_is_instant() {
+    let before = lane("production", &[("v1.4.0", 50)]);
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.send(Msg::Tick(Timestamp(NOW))).feed(Feed::Lanes(vec![before]));
+    assert!(!driver.shows("is live in"), "what was live before is no news: {}", driver.screen());
+    driver.feed(Feed::Lanes(vec![keeping()]));
+    assert!(driver.shows("v1.4.1 is live in production"), "{}", driver.screen());
+    assert!(driver.shows("✓ live, rollback instant for 59m"), "{}", driver.screen());
+}
+
+#[test]
+fn the_end_of_an_instant_rollback_is_asked_for_with_no_first() {
+    let mut driver = showing(80, 24, Glyphs::Unicode, vec![keeping()]);
+    driver.press("Dp");
+    insta::assert_snapshot!(driver.screen());
+    driver.press("<enter>");
+    assert!(asked(&mut driver).is_empty(), "Enter keeps it: {}", driver.screen());
+    driver.press("Dpy");
+    let environment = "production".to_owned();
+    assert_eq!(asked(&mut driver), [LaneRequest::Promote { environment, run: run(), full: false }]);
+}
+
+#[test]
+fn a_dialog_about_a_deployment_closes_when_the_deployment_goes_on() {
+    let mut on_its_way = keeping();
+    let open = on_its_way.open.as_mut().expect("open");
+    (open.has_succeeded, open.kept) = (false, None);
+    for keys in ["Da", "Dp"] {
+        let mut driver = showing(80, 24, Glyphs::Unicode, vec![on_its_way.clone()]);
+        driver.press(keys).feed(Feed::Lanes(vec![keeping()])).press("<enter>");
+        assert!(asked(&mut driver).is_empty(), "{keys}: {}", driver.screen());
+        let mut driver = showing(80, 24, Glyphs::Unicode, vec![on_its_way.clone()]);
+        driver.press(keys).feed(Feed::Lanes(vec![keeping()]));
+        assert!(driver.shows("nothing was done to production"), "{keys}: {}", driver.screen());
+    }
+}
+
+#[test]
+fn failed_requests_stand_before_everything_else_in_the_row_of_an_environment() {
+    let mut failing = lane("production", &[("v1.4.1", 1)]);
+    let counters = Counters { requests: 6, errors: 6, latency: std::time::Duration::ZERO };
+    let requests = Some(Requests { counters, length: std::time::Duration::from_secs(58) });
+    failing.reported = Some(Reported { requests, ..reported(2, 2, 1_000) });
+    for width in [60, 80, 120] {
+        let driver = showing(width, 24, Glyphs::Unicode, vec![failing.clone()]);
+        assert!(driver.shows("✗ production") && driver.shows("6/6 failed"), "{}", driver.screen());
+    }
+    // After some time without an answer, nobody knows whether they still fail.
+    failing.is_silent = true;
+    assert!(!showing(80, 24, Glyphs::Unicode, vec![failing]).shows("6/6 failed"));
+}
+
+#[test]
+fn the_deployments_to_an_environment_are_listed_with_who_when_and_why() {
+    let mut driver = showing(80, 24, Glyphs::Unicode, vec![Lane { open: None, ..keeping() }]);
+    driver.press(",h");
+    assert!(driver.shows("Deployments to production"), "{}", driver.screen());
+    assert!(driver.shows("by ines: errors at checkout") && driver.shows("was live"), "{}", driver.screen());
+    driver.press("<enter>");
+    assert!(asked(&mut driver).is_empty() && driver.app.overlay.is_none(), "{}", driver.screen());
+    assert_eq!(driver.app.selection.run_id(), Some(&run()));
+}
+
+#[test]
+fn a_release_that_was_rolled_back_is_not_offered_again() {
+    let mut back = lane("production", &[("v1.4.0", 1), ("v1.4.1", 2), ("v1.4.0", 50), ("v1.3.9", 90)]);
+    back.offered = release("v1.4.1");
+    let mut report = reported(2, 2, 0);
+    report.observed.slot_mut(Slot::Green).release = Some(release("v1.4.1").sha);
+    report.observed.slot_mut(Slot::Green).replicas = 2;
+    back.reported = Some(report);
+    let mut driver = showing(80, 24, Glyphs::Unicode, vec![back]);
+    driver.press("Dd<enter>");
+    assert!(asked(&mut driver).is_empty() && driver.shows("required"), "{}", driver.screen());
+    assert!(driver.shows("was live before it: type its name to deploy it again"), "{}", driver.screen());
+    // Nor is it the first to go back to, although it still runs.
+    driver.press("<esc>B<enter>");
+    let [environment, to] = ["production".to_owned(), release("v1.3.9").sha];
+    assert_eq!(asked(&mut driver), [LaneRequest::PlanRollback { environment, to: Some(to) }]);
 }
 
 #[test]
 fn an_environment_leads_to_the_run_of_its_deployment() {
     let mut driver = showing(120, 40, Glyphs::Unicode, lanes());
+    driver.press("<enter>");
+    assert!(driver.shows("Deployments to development"), "{}", driver.screen());
     driver.press("<enter>");
     assert_eq!(driver.app.selection.run_id(), Some(&RunId::new("20261123-101010-aaaa")));
     driver.press("6j<enter>");
@@ -273,8 +448,10 @@ fn production_is_rolled_back_in_five_keys_and_its_name() {
         assert_eq!(asked(&mut driver), [LaneRequest::PlanRollback { environment, to }]);
         driver.feed(rollback());
         insta::assert_snapshot!(format!("rollback-{width}x{height}"), driver.screen());
-        driver.press("<enter>staging<enter>");
+        driver.press("<enter>");
         assert!(asked(&mut driver).is_empty() && driver.shows("type `production` to confirm"), "{}", driver.screen());
+        driver.press("staging<enter>");
+        assert!(asked(&mut driver).is_empty() && driver.shows("does not match `production`"), "{}", driver.screen());
         driver.press("<esc>").feed(rollback()).press("production<enter>");
         assert_eq!(asked(&mut driver), [LaneRequest::Start { question: 7, reason: String::new() }]);
         driver.feed(rollback()).press("production<down>errors at checkout<enter>");

@@ -103,6 +103,15 @@ fn a_deployment_is_shown_as_its_steps_and_the_traffic_of_its_slots() {
 }
 
 #[test]
+fn failed_requests_are_shown_at_every_width() {
+    for (width, height) in [(60, 16), (60, 24), (80, 24), (120, 40), (200, 60)] {
+        let mut driver = deploying(width, height, Theme::default(), &plan(2), 3);
+        driver.press("2");
+        assert!(driver.shows("9/352 failed") && driver.shows("of the last minute"), "{}", driver.screen());
+    }
+}
+
+#[test]
 fn a_long_plan_is_cut_around_its_current_step() {
     for (done, expected) in [(0, ["│ ●○", "○…"]), (50, ["│ …✓", "○…"]), (105, ["│ …✓", "✓✓  │"])]
     {

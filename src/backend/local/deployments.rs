@@ -8,7 +8,7 @@ use crate::launch::LaunchError;
 use crate::launch::commands::{self, CommandError, TrustedBy};
 use crate::launch::deploy::{DeployError, DeployRequest, Deployments, OpenDeployment, PreparedDeployment, WayBack};
 use crate::launch::trust::{Consent, Trust};
-use crate::model::deployment::{Cause, PlanStep};
+use crate::model::deployment::Cause;
 use crate::model::environment::title_of;
 use crate::model::feed::{Feed, Notice};
 use crate::model::lane::{DeploymentPreview, DeploymentWay, LaneRequest};
@@ -206,7 +206,7 @@ async fn prepared(deployments: &Deployments, request: DeployRequest) -> Result<A
     prepared.require_open()?;
     let plan = deployments.plan(&prepared).await?;
     let steps: Vec<String> = plan.steps.iter().map(|step| plan.describe(step)).collect();
-    let is_instant = !plan.steps.iter().any(|step| matches!(step, PlanStep::Start { .. }));
+    let is_instant = plan.is_instant();
     let (live, to) = (prepared.live(), prepared.release());
     let changes = match (live, is_rollback) {
         (None, _) => Changes::default(),

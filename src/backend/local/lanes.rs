@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, spawn_blocking};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::launch::deploy::{DeployError, Deployments, LaneMemory, TargetReport};
 use crate::model::RunId;
@@ -26,6 +26,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Interval at which the environments are read while a deployment has succeeded and only keeps the former release
 /// running.
 const KEPT_EVERY: Duration = Duration::from_secs(2);
+
+/// Time after a look that was asked for at which targets that count requests are asked again: two counts tell how many
+/// requests fail now.
+const COUNT_AGAIN: Duration = Duration::from_secs(10);
 
 /// Maximum number of requests that wait to be read.
 const MAX_REQUESTS: usize = 4;
@@ -46,6 +50,8 @@ async fn serve(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>, mut ask
     let mut watch: Option<Option<FolderWatch>> = None;
     // Whether targets are to be asked, and whether they were ever asked.
     let (mut looks, mut has_looked) = (false, false);
+    // When requests are counted again.
+    let mut counts_again = None;
     // Targets that were asked and have not answered yet.
     let mut asked_targets = JoinSet::new();
     loop {
@@ -90,7 +96,10 @@ async fn serve(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>, mut ask
         tokio::select! {
             request = asked.recv() => match request {
                 // The settings or the checkout may have changed.
-                Some(()) => (known, looks, has_looked) = (None, true, true),
+                Some(()) => {
+                    (known, looks, has_looked) = (None, true, true);
+                    counts_again = Some(Instant::now() + COUNT_AGAIN);
+                }
                 None => return,
             },
             () = changed(watch.iter().flatten().next()) => {
@@ -102,6 +111,9 @@ async fn serve(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>, mut ask
                 if let Ok(report) = report {
                     memory.remember(report);
                 }
+            }
+            () = sleep_until(counts_again.unwrap_or_else(Instant::now)), if counts_again.is_some() => {
+                (counts_again, looks) = (None, looks || memory.counts_requests());
             }
             () = sleep(every), if goes_on => {}
         }

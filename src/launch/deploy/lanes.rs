@@ -1,18 +1,18 @@
 //! Describes the environments of this machine for screens that show them side by side.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join};
 use tokio::time::timeout;
 
 use super::{DeployError, Deployments};
 use crate::model::Timestamp;
-use crate::model::deployment::{EnvironmentSettings, EnvironmentState, Ledger, Observed, Outcome};
+use crate::model::deployment::{Counters, EnvironmentSettings, EnvironmentState, Ledger, Observed, Outcome, Slot};
 use crate::model::environment::{DeploymentState, Drift, Environment, Release};
-use crate::model::lane::{Lane, LaneDeployment, LaneStep, Reported};
+use crate::model::lane::{Lane, LaneDeployment, LaneStep, Reported, Requests};
 use crate::repo::git::git;
 use crate::rollout::driver::Position;
 use crate::rollout::gates::{self, Closed, GateFacts, GateKind};
@@ -22,6 +22,9 @@ use crate::store::clock::{minute_of_week, now};
 
 /// Maximum number of deployments of an environment that are shown and searched for open ones.
 const MAX_DEPLOYMENTS: usize = 50;
+
+/// Length of time over which failed requests are counted, in which a fault shows and after which it is forgotten.
+const COUNTED: Duration = Duration::from_mins(1);
 
 /// Maximum time that a target has to report what it runs.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,8 +40,16 @@ pub struct LaneMemory {
     ledger: Option<Latest<Ledger>>,
     /// The last report of each target, by environment.
     reported: BTreeMap<String, Reported>,
+    /// What targets that count requests have counted lately, by environment, the oldest first.
+    counted: BTreeMap<String, VecDeque<Counted>>,
     /// Environments whose targets did not answer when they were asked last.
     silent: BTreeSet<String>,
+}
+
+/// What a target has counted up to some time.
+struct Counted {
+    at: Timestamp,
+    counters: [Counters; 2],
 }
 
 /// The answer of a target that was asked what it runs.
@@ -46,6 +57,8 @@ pub struct TargetReport {
     environment: String,
     /// What it runs; `None` if the target did not answer in time, or answered with an error.
     observed: Option<Observed>,
+    /// The requests that it has counted, by slot; `None` if it does not count them.
+    counters: Option<[Counters; 2]>,
     /// When the target was asked.
     at: Timestamp,
 }
@@ -53,16 +66,49 @@ pub struct TargetReport {
 impl LaneMemory {
     /// Remembers the report of a target. If the target did not answer, its last report is kept.
     pub fn remember(&mut self, report: TargetReport) {
-        let TargetReport { environment, observed, at } = report;
+        let TargetReport { environment, observed, counters, at } = report;
         match observed {
             Some(observed) => {
                 self.silent.remove(&environment);
-                self.reported.insert(environment, Reported { observed, at });
+                let requests = counters.and_then(|counters| self.count(&environment, &observed, counters, at));
+                self.reported.insert(environment, Reported { observed, at, requests });
             }
             None => {
                 self.silent.insert(environment);
             }
         }
+    }
+}
+
+impl LaneMemory {
+    /// Whether a target has counted its requests, so that another look tells how many fail.
+    #[must_use]
+    pub fn counts_requests(&self) -> bool {
+        !self.counted.is_empty()
+    }
+
+    /// Adds a count of requests. Returns those since the oldest count within [`COUNTED`], in slots with traffic; `None`
+    /// for the first count.
+    fn count(
+        &mut self,
+        environment: &str,
+        observed: &Observed,
+        counters: [Counters; 2],
+        at: Timestamp,
+    ) -> Option<Requests> {
+        let counted = self.counted.entry(environment.to_owned()).or_default();
+        // After a long time without looks, the last count is compared with, however old it is.
+        while counted.len() > 1 && counted.front().is_some_and(|first| at.since(first.at) > COUNTED) {
+            counted.pop_front();
+        }
+        let of = |slot: Slot, before: &Counted| counters[slot as usize].since(before.counters[slot as usize]);
+        let requests = counted.front().map(|before| {
+            let serving = Slot::ALL.into_iter().filter(|slot| observed.slot(*slot).weight > 0);
+            let all = serving.fold(Counters::default(), |all, slot| all.plus(of(slot, before)));
+            Requests { counters: all, length: at.since(before.at) }
+        });
+        counted.push_back(Counted { at, counters });
+        requests
     }
 }
 
@@ -85,23 +131,25 @@ impl Deployments {
         let is_asked = |name: &str| reporting.iter().any(|settings| settings.name == name);
         memory.reported.retain(|name, _| is_asked(name));
         memory.silent.retain(|name| is_asked(name));
+        memory.counted.retain(|name, _| is_asked(name));
         Ok(reporting.into_iter().map(|settings| Arc::clone(self).report(settings.clone()).boxed()).collect())
     }
 
     async fn report(self: Arc<Self>, settings: EnvironmentSettings) -> TargetReport {
         let at = now();
-        let observed = match timeout(REPORT_TIMEOUT, self.observe(&settings)).await {
-            Ok(Ok(observed)) => Some(observed),
-            Ok(Err(error)) => {
+        let asked = timeout(REPORT_TIMEOUT, join(self.observe(&settings), self.counters(&settings)));
+        let (observed, counters) = match asked.await {
+            Ok((Ok(observed), counters)) => (Some(observed), counters),
+            Ok((Err(error), _)) => {
                 tracing::debug!(%error, environment = settings.name, "a target does not report what is running");
-                None
+                (None, None)
             }
             Err(_) => {
                 tracing::debug!(limit = ?REPORT_TIMEOUT, environment = settings.name, "a target does not answer");
-                None
+                (None, None)
             }
         };
-        TargetReport { environment: settings.name, observed, at }
+        TargetReport { environment: settings.name, observed, counters, at }
     }
 
     /// Returns the lanes of all environments, each after the environments in which its releases must succeed first.
@@ -172,6 +220,8 @@ impl Deployments {
         let open = self.newest_open(state, MAX_DEPLOYMENTS)?;
         let record = &open.record;
         let position = Position::read(&open.folder).ok().flatten().filter(|_| record.began);
+        let succeeded = record.ended.filter(|_| record.outcome == Some(Outcome::Succeeded) && open.is_running);
+        let kept = succeeded.zip(position.as_ref()).and_then(|(since, position)| position.kept(since));
         let step = position.map(|position| {
             let (number, total) = position.step();
             LaneStep { number, total, name: position.step_name(), is_back: position.back.is_some() }
@@ -185,6 +235,7 @@ impl Deployments {
             cause: record.cause.clone(),
             is_running: open.is_running,
             has_succeeded: record.outcome == Some(Outcome::Succeeded),
+            kept,
             waits: closed.first().map(|closed| waits(closed, settings)),
             waits_for_review: closed.iter().any(|closed| closed.kind == GateKind::Approval),
             step,
@@ -248,13 +299,37 @@ mod tests {
     #[test]
     fn a_target_that_does_not_answer_keeps_its_last_report() {
         let mut memory = LaneMemory::default();
-        let report = |observed: Option<Observed>, at| TargetReport { environment: "a".to_owned(), observed, at };
+        let report =
+            |observed: Option<Observed>, at| TargetReport { environment: "a".to_owned(), observed, counters: None, at };
         memory.remember(report(None, Timestamp(1)));
         assert!(memory.silent.contains("a") && memory.reported.is_empty());
         memory.remember(report(Some(Observed::default()), Timestamp(2)));
         assert!(memory.silent.is_empty() && memory.reported["a"].at == Timestamp(2));
         memory.remember(report(None, Timestamp(3)));
         assert!(memory.silent.contains("a") && memory.reported["a"].at == Timestamp(2));
+    }
+
+    #[test]
+    fn failed_requests_of_the_last_minute_are_counted_in_slots_with_traffic() {
+        let mut memory = LaneMemory::default();
+        let mut observed = Observed::default();
+        observed.slot_mut(Slot::Green).weight = 100;
+        let mut seen = |seconds: u64, requests, errors| {
+            let green = Counters { requests, errors, latency: Duration::ZERO };
+            // Probes of the slot without traffic do not count.
+            let blue = Counters { requests: 100 * requests, ..green };
+            memory.remember(TargetReport {
+                environment: "a".to_owned(),
+                observed: Some(observed.clone()),
+                counters: Some([blue, green]),
+                at: Timestamp(seconds * 1_000),
+            });
+            memory.reported["a"].requests.and_then(|requests| requests.failed())
+        };
+        assert_eq!(seen(100, 50, 0), None);
+        assert_eq!(seen(110, 56, 6).as_deref(), Some("6/6 failed in 10s"));
+        assert_eq!(seen(170, 60, 8).as_deref(), Some("2/4 failed in 1m"));
+        assert_eq!(seen(230, 70, 8), None);
     }
 
     #[test]

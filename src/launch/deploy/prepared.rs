@@ -8,7 +8,8 @@ use indexmap::IndexMap;
 use super::{DeployError, Deployments, masked};
 use crate::launch::trust::{self, Consent, Trust};
 use crate::model::deployment::{
-    Action, Cause, DEPLOYMENT_EVENT, Entry, EnvironmentSettings, Needed, Observed, Plan, TargetSettings, workflow_name,
+    Action, Cause, Counters, DEPLOYMENT_EVENT, Entry, EnvironmentSettings, Needed, Observed, Plan, TargetSettings,
+    workflow_name,
 };
 use crate::model::environment::Release;
 use crate::model::rollback::{ChangedCommit, Changes};
@@ -145,6 +146,11 @@ impl Deployments {
         let outlet: Arc<dyn Outlet> = Arc::new(Unrecorded);
         let progress = Progress::new(&outlet, &JobId::new(&settings.name), StepNumber(1));
         self.target(settings).observe(&progress).await
+    }
+
+    /// Returns the requests that the target of an environment has counted, by slot; `None` if it does not count them.
+    pub(super) async fn counters(&self, settings: &EnvironmentSettings) -> Option<[Counters; 2]> {
+        self.target(settings).traffic().await.map(|(_, counters)| counters)
     }
 
     /// Returns the target of an environment, to ask it something.

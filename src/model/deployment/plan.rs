@@ -296,11 +296,31 @@ impl Plan {
         all.into_iter().flatten().find(|versioned| versioned.slot == slot).map(|versioned| &versioned.release)
     }
 
+    /// Whether this number of replicas of the new release ran in the slot when the plan was made, so that none has to be
+    /// started.
+    fn still_runs(&self, slot: Slot, replicas: u32) -> bool {
+        let found = self.found.slot(slot);
+        let is_new = slot == self.new.slot && found.release.as_ref() == Some(&self.new.release.sha);
+        replicas > 0 && found.replicas >= replicas && is_new
+    }
+
+    /// Whether no step has to start a replica, so that the traffic only moves.
+    #[must_use]
+    pub fn is_instant(&self) -> bool {
+        !self.steps.iter().any(|step| match step {
+            PlanStep::Start { slot, replicas } => !self.still_runs(*slot, *replicas),
+            _ => false,
+        })
+    }
+
     /// Returns a step in words: `Start 2 replicas of v1.4.2 9093b37 in green`.
     #[must_use]
     pub fn describe(&self, step: &PlanStep) -> String {
         let release = |slot: &Slot| self.release(*slot).map_or("what is there", Release::name);
         match step {
+            PlanStep::Start { slot, replicas } if self.still_runs(*slot, *replicas) => {
+                format!("Open {slot}, where {} still runs, for traffic", release(slot))
+            }
             PlanStep::Start { slot, replicas: 1 } => format!("Start 1 replica of {} in {slot}", release(slot)),
             PlanStep::Start { slot, replicas } => format!("Start {replicas} replicas of {} in {slot}", release(slot)),
             PlanStep::Healthy { slot } => format!("Wait until {slot} is healthy"),

@@ -101,14 +101,15 @@ impl Driver {
 
     fn say_kept(&self, slot: Slot, after: Duration, is_live: bool, progress: &Progress) {
         let (name, after) = (&self.subject.settings.name, written(after));
-        progress.say(&if is_live {
-            let run = self.run_id();
-            format!("{name} is stopped {after} after the deployment: a later one, or `cuelight cancel {run}`, prevents it")
+        // Short lines, so that the commands are not cut off on a small screen.
+        if is_live {
+            progress.say(&format!("{name} is stopped {after} after the deployment, unless a later one begins"));
+            progress.say(&format!("`cuelight cancel {}` prevents it", self.run_id()));
         } else {
-            format!(
-                "{slot} keeps running for {after}: `cuelight rollback {name}` is instant until then; `cuelight promote {name}` stops it now"
-            )
-        });
+            progress.say(&format!("{slot} keeps running for {after}; until then, a rollback is instant:"));
+            progress.say(&format!("`cuelight rollback {name}`"));
+            progress.say(&format!("`cuelight promote {name}` stops it now"));
+        }
     }
 
     /// Whether a later deployment has begun.

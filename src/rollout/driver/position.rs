@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::Timestamp;
 use crate::model::deployment::{Plan, PlanStep};
+use crate::model::lane::Kept;
 use crate::store::folder::RunFolder;
 use crate::store::{StoreError, json};
 
@@ -53,6 +55,19 @@ impl Position {
     pub fn step_name(&self) -> String {
         let step = self.plan.steps.get(self.step().0.saturating_sub(1));
         step.map(|step| self.plan.describe(step)).unwrap_or_default()
+    }
+
+    /// Returns the former release that still runs, if the current step waits to stop it. `since` is the time of the
+    /// success.
+    #[must_use]
+    pub fn kept(&self, since: Timestamp) -> Option<Kept> {
+        match self.plan.steps.get(self.done)? {
+            PlanStep::Stop { slot, after, .. } if *slot != self.plan.new.slot && !after.is_zero() => {
+                let release = self.plan.release(*slot)?.clone();
+                Some(Kept { release, slot: *slot, until: since.after(*after) })
+            }
+            _ => None,
+        }
     }
 
     /// Returns how long after the deployment the environment is stopped, if that is the current step.

@@ -35,11 +35,17 @@ fn a_release_that_still_runs_only_gets_the_traffic() {
     let kept =
         forward.steps[..forward.steps.len() - 1].iter().fold(live("v1", 2), |state, step| state.after(step, &forward));
     let mut back = planned(&settings, &kept, "v1");
-    let expected =
-        ["Start 2 replicas of v1 in blue", "Send 100 % of the traffic to blue", "Drain green", "Stop green after 30m"];
+    let expected = [
+        "Open blue, where v1 still runs, for traffic",
+        "Send 100 % of the traffic to blue",
+        "Drain green",
+        "Stop green after 30m",
+    ];
     assert_eq!(words(&back), expected);
+    assert!(back.is_instant(), "no replica is started");
     back = planned(&settings, &kept, "v3");
     assert_eq!(words(&back)[0], "Stop blue", "another release takes the slot");
+    assert!(!back.is_instant());
 }
 
 #[test]
@@ -107,7 +113,7 @@ fn a_target_that_rolls_by_itself_and_moves_traffic_starts_what_a_share_needs() {
         SlotState { release: Some(release("v2").sha), weight: 100, ..kept.slot(Slot::Blue).clone() };
     *kept.slot_mut(Slot::Blue) = SlotState { weight: 0, open: 0, ..kept.slot(Slot::Blue).clone() };
     let expected = [
-        "Start 5 replicas of v1 in blue",
+        "Open blue, where v1 still runs, for traffic",
         "Send 100 % of the traffic to blue",
         "Wait until blue is healthy",
         "Stop green",

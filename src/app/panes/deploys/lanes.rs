@@ -47,7 +47,7 @@ impl Columns {
 }
 
 /// Returns the phase whose glyph a row shows: the phase of the deployment on its way; else a failure if the newest
-/// deployment failed or the live release is unknown; else a success if a release is live; else `None`.
+/// deployment failed, the live release is unknown, or many of the last requests failed; else a success if a release is live; else `None`.
 pub(super) fn phase(lane: &Lane) -> Option<Phase> {
     if let Some(open) = lane.on_its_way() {
         return Some(match (open.is_running, &open.waits) {
@@ -57,7 +57,8 @@ pub(super) fn phase(lane: &Lane) -> Option<Phase> {
             (true, None) => Phase::Running,
         });
     }
-    if lane.environment.unknown.is_some() || failed(lane).is_some() {
+    let is_failing = lane.requests().is_some_and(|requests| requests.is_failing());
+    if lane.environment.unknown.is_some() || failed(lane).is_some() || is_failing {
         return Some(Phase::Done(Conclusion::Failure));
     }
     lane.environment.live().map(|_| Phase::Done(Conclusion::Success))
@@ -95,6 +96,12 @@ impl Part {
 /// Returns the parts after the release, the most important first.
 fn parts(lane: &Lane, now: Timestamp) -> Vec<Part> {
     let mut parts = Vec::new();
+    // What goes wrong for users comes first.
+    parts.extend(
+        lane.requests().and_then(|requests| {
+            Some(Part { full: requests.failed()?, short: requests.failed_short()?, hue: Hue::Bad })
+        }),
+    );
     if let Some(open) = lane.on_its_way() {
         parts.push(on_its_way(open));
     } else if let Some(failed) = failed(lane) {
@@ -169,7 +176,7 @@ fn on_its_way(open: &LaneDeployment) -> Part {
 /// staging`.
 fn drift_part(drift: &Drift) -> Part {
     if (drift.behind, drift.ahead) == (0, 0) {
-        return Part::new(drift.text(), Hue::Dim);
+        return Part { full: drift.text(), short: drift.short(), hue: Hue::Dim };
     }
     Part { full: format!("{} {}", drift.short(), drift.branch), short: drift.short(), hue: Hue::Dim }
 }

@@ -4,7 +4,7 @@
 //!
 //! If the selected run is on a server, the other environments are those of its repository as the server reports them:
 //! the live release, its age, and how far it is behind the default branch. They are requested while the pane is on the
-//! screen. The state of the targets of this machine's environments is requested while the pane has the focus.
+//! screen, and so is the state of the targets of this machine's environments.
 //!
 //! The list of runs comes in pages. While the pane has the focus and this machine has no environments, the pane
 //! requests further pages, up to [`MAX_RUNS`]; while there are older runs, its border shows the number of runs
@@ -40,8 +40,8 @@ mod lanes;
 /// memory.
 const MAX_RUNS: usize = 2_000;
 
-/// Maximum ages of the reported environments of a server, after which they are requested again: while the pane has the
-/// focus, and while it is only on the screen. The first also applies to the environments of this machine.
+/// Maximum ages of reported environments, after which they are requested again: while the pane has the focus, and while
+/// it is only on the screen.
 const MAX_AGES: [Duration; 2] = [Duration::from_mins(1), Duration::from_mins(5)];
 
 /// The list of environments.
@@ -251,11 +251,12 @@ impl Deploys {
     }
 
     /// Returns the request for the state of the targets of this machine's environments, once per maximum age. `None`
-    /// unless the pane has the focus and this machine has environments.
+    /// while the pane is hidden, and without environments of this machine.
     fn look(&mut self, cx: &Cx) -> Option<Effect> {
-        let now = cx.state.now;
-        let is_due = self.looked.is_none_or(|at| now.since(at) >= MAX_AGES[0]);
-        if !cx.focused || cx.state.lanes.is_empty() || now == Timestamp::default() || !is_due {
+        let (now, [focused, visible]) = (cx.state.now, MAX_AGES);
+        let age = if cx.focused { focused } else { visible };
+        let is_due = self.looked.is_none_or(|at| now.since(at) >= age);
+        if cx.size.0 == 0 || cx.state.lanes.is_empty() || now == Timestamp::default() || !is_due {
             return None;
         }
         self.looked = Some(now);

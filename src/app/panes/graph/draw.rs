@@ -29,7 +29,7 @@ impl Graph {
             return empty("no jobs planned yet", cx, area, buffer);
         };
         if let Some(job) = rollout::job(run) {
-            return rollout::draw(cx, job, area, buffer);
+            return rollout::draw(cx, run, job, area, buffer);
         }
         if self.is_list() {
             return tree::draw(usize::from(self.offset.1), &self.filter, cx, run, selected, area, buffer);

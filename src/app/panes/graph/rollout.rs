@@ -22,7 +22,13 @@ const MAX_TITLE: u16 = 20;
 const BAR: (u16, u16) = (10, 40);
 
 /// Width of the figures of a slot in columns: requests a second, failed requests, and latency.
-const FIGURES: u16 = 38;
+const FIGURES: u16 = 42;
+
+/// Width of the number of ready replicas in columns.
+const READY: u16 = 12;
+
+/// Length of time over which failed requests are counted.
+const COUNTED: Duration = Duration::from_mins(1);
 
 /// Maximum age of an observation that is shown without its age. The target is asked every two seconds at first.
 const FRESH: Duration = Duration::from_secs(10);
@@ -34,7 +40,7 @@ pub(super) fn job(run: &Run) -> Option<&Job> {
 }
 
 /// Draws the steps, the current step in words, and the slots.
-pub(super) fn draw(cx: &Cx, job: &Job, area: Rect, buffer: &mut Buffer) {
+pub(super) fn draw(cx: &Cx, run: &Run, job: &Job, area: Rect, buffer: &mut Buffer) {
     let area = Rect { x: area.x + MARGIN, width: area.width.saturating_sub(2 * MARGIN), ..area };
     let mut rows = area.y..area.bottom();
     if let Some(y) = rows.next() {
@@ -44,7 +50,7 @@ pub(super) fn draw(cx: &Cx, job: &Job, area: Rect, buffer: &mut Buffer) {
         }
     }
     if let Some(y) = rows.next() {
-        let sentence = sentence(job, cx);
+        let sentence = sentence(run, job, cx);
         let sentence = text::clip(&sentence, usize::from(area.width), cx.theme.ellipsis());
         text::put(buffer, area.x, y, area.width, &sentence, Style::new());
     }
@@ -54,10 +60,15 @@ pub(super) fn draw(cx: &Cx, job: &Job, area: Rect, buffer: &mut Buffer) {
     {
         let age = cx.state.now.since(last.at);
         let seen = (age >= FRESH).then(|| format!("observed {} ago", text::ago(age)));
-        let parts: Vec<String> = last.note.clone().into_iter().chain(seen).collect();
-        let line = parts.join("  ");
-        let line = text::clip(&line, usize::from(area.width), cx.theme.ellipsis());
-        text::put(buffer, area.x, y, area.width, &line, cx.theme.style(Hue::Dim));
+        let counts = last.slots.iter().any(|slot| slot.counters.is_some());
+        let counted = counts.then(|| "failed requests: of the last minute".to_owned());
+        let who = cx.state.deployment(&run.info.id).filter(|one| !one.creator.is_empty()).map(|one| {
+            let why = if one.description.is_empty() { String::new() } else { format!(": {}", one.description) };
+            format!("by {}{why}", one.creator)
+        });
+        let seen = last.note.clone().into_iter().chain(seen).chain(counted).chain(who).collect::<Vec<_>>().join("  ");
+        let seen = text::clip(&seen, usize::from(area.width), cx.theme.ellipsis());
+        text::put(buffer, area.x, y, area.width, &seen, cx.theme.style(Hue::Dim));
     }
     let title = last.slots.iter().map(|slot| text::columns(&slot.title)).max().unwrap_or_default().min(MAX_TITLE);
     for (slot, y) in last.slots.iter().zip(rows) {
@@ -133,12 +144,16 @@ fn current(job: &Job) -> usize {
 }
 
 /// Returns a sentence about the current step or, for a deployment that has ended, its result and the reason.
-fn sentence(job: &Job, cx: &Cx) -> String {
+fn sentence(run: &Run, job: &Job, cx: &Cx) -> String {
     let Some(step) = job.steps.get(current(job)) else { return String::new() };
     if job.phase.is_done() {
         let word = cx.theme.look(&job.phase).word;
         let reason = job.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         return format!("{word}{reason}");
+    }
+    if let Some((live, kept)) = cx.state.kept_by(&run.info.id) {
+        let (live, name, slot) = (live.name(), kept.release.name(), kept.slot);
+        return format!("{live} is live; {}: {name} still runs in {slot}", kept.short(cx.state.now));
     }
     let time = step.started.map(|started| text::spent(started, step.finished, cx.state.now)).unwrap_or_default();
     format!("step {} of {}: {}  {time}", step.number, job.steps.len(), step.name)
@@ -163,22 +178,34 @@ fn draw_slot(
     };
     put(6, slot.slot.name(), theme.heading());
     put(title + 1, &text::clip(&slot.title, usize::from(title), theme.ellipsis()), Style::new());
-    let ready = format!("{}/{} ready", state.ready(), state.replicas);
-    let style = theme.style(if state.ready() < state.replicas { Hue::Busy } else { Hue::Dim });
-    put(12, &ready, style);
     let figures = Figures::of(slot.slot, samples);
-    let left = area.width.saturating_sub(6 + title + 1 + 12 + 6);
+    let failed = figures.as_ref().map(Figures::failed).unwrap_or_default();
+    let mut left = area.width.saturating_sub(6 + title + 1 + READY + 6);
+    // With little room, the failed requests are more important than the ready replicas and the bar.
+    let has_ready = left >= text::columns(&failed);
+    if has_ready {
+        // A slot without traffic may be drained: its replicas run, and are opened with the traffic.
+        let ready = if state.weight > 0 { state.ready() } else { state.healthy.min(state.replicas) };
+        let style = theme.style(if ready < state.replicas { Hue::Busy } else { Hue::Dim });
+        put(READY, &format!("{ready}/{} ready", state.replicas), style);
+    } else {
+        left += READY;
+    }
     let has_room = figures.is_some() && left >= BAR.0 + FIGURES;
-    let bar = if has_room { (left - FIGURES).clamp(BAR.0, BAR.1) } else { left.min(BAR.1) };
+    let bar = if has_room { (left - FIGURES).clamp(BAR.0, BAR.1) } else { left.saturating_sub(text::columns(&failed)) };
+    let bar = if bar < BAR.0 { 0 } else { bar.min(BAR.1) };
     let full = (u32::from(bar) * u32::from(state.weight)).div_ceil(100) as usize;
     let style = theme.style(if state.weight > 0 { Hue::Accent } else { Hue::Dim });
     put(full as u16, &theme.pick("█", "#").repeat(full), style);
     put(bar - full as u16, &theme.pick("░", ".").repeat(usize::from(bar) - full), theme.style(Hue::Dim));
     put(6, &format!("{:>4} %", state.weight), Style::new());
-    let Some(figures) = figures.filter(|_| has_room) else { return };
+    let Some(figures) = figures else { return };
+    let failed_style = theme.style(if figures.errors > 0 { Hue::Bad } else { Hue::Dim });
+    if !has_room {
+        return put(text::columns(&failed), &failed, failed_style);
+    }
     put(12, &format!("{:>10.1}/s", figures.rate), Style::new());
-    let failed = format!("{:>6} failed", text::count(figures.errors));
-    put(14, &failed, theme.style(if figures.errors > 0 { Hue::Bad } else { Hue::Dim }));
+    put(18, &format!("{failed:>18}"), failed_style);
     put(12, &format!("{:>7} ms", text::count(figures.latency)), theme.style(Hue::Dim));
     let chart = chart(slot.slot, samples, usize::from(left - bar - FIGURES), theme);
     for (sign, style) in chart {
@@ -195,7 +222,9 @@ fn counted(slot: Slot, samples: &VecDeque<TrafficSample>) -> impl DoubleEndedIte
 struct Figures {
     /// Requests a second, between the last two samples.
     rate: f64,
-    /// Failed requests since the first sample.
+    /// Requests in the last minute.
+    requests: u64,
+    /// Failed requests in the last minute.
     errors: u64,
     /// Latency in milliseconds.
     latency: u64,
@@ -204,17 +233,25 @@ struct Figures {
 impl Figures {
     /// Returns the figures of a slot; `None` before two samples counted its requests.
     fn of(slot: Slot, samples: &VecDeque<TrafficSample>) -> Option<Self> {
-        let mut counted = counted(slot, samples);
-        let first = counted.next()?;
-        let last = counted.next_back()?;
-        let before = counted.next_back().unwrap_or(first);
+        let mut counted = counted(slot, samples).rev();
+        let last = counted.next()?;
+        let before = counted.next()?;
+        let first = counted.take_while(|one| last.at.since(one.at) <= COUNTED).last().unwrap_or(before);
         let (recent, time) = last.since(before, slot)?;
         let (all, _) = last.since(first, slot)?;
         Some(Self {
             rate: recent.requests as f64 / time.as_secs_f64().max(0.001),
+            requests: all.requests,
             errors: all.errors,
             latency: u64::try_from(recent.latency.as_millis()).unwrap_or(u64::MAX),
         })
+    }
+}
+
+impl Figures {
+    /// Describes the failed requests: `  6/12 failed`.
+    fn failed(&self) -> String {
+        format!("  {}/{} failed", text::count(self.errors), text::count(self.requests.max(self.errors)))
     }
 }
 
