@@ -8,12 +8,12 @@ use serde_json::json;
 use crate::launch;
 use crate::launch::commands;
 use crate::launch::commands::TrustedBy;
-use crate::launch::deploy::{DeployRequest, Deployments, OpenDeployment, PreparedDeployment, WayBack};
+use crate::launch::deploy::{DeployError, DeployRequest, Deployments, OpenDeployment, PreparedDeployment, WayBack};
 use crate::model::deployment::{Actor, Cause, Outcome as DeploymentOutcome};
 use crate::model::environment::title_of;
 use crate::model::rollback::RollbackRequest;
 use crate::model::{RunId, is_production};
-use crate::report::deployments::{Preview, document};
+use crate::report::deployments::{Preview, document, way_back};
 use crate::report::style;
 use crate::report::style::Style;
 use crate::store::folder::RunFolder;
@@ -112,7 +112,10 @@ pub(super) fn roll_back(
     let mut prepared = deployments.prepare(request)?;
     prepared.require_open()?;
     trust::ask(deployments.runs(), prepared.consent_mut())?;
+    let plan = block_on(deployments.plan(&prepared))??;
     show(&prepared);
+    let undone = prepared.live().map(|live| deployments.changes(prepared.release(), live)).unwrap_or_default();
+    style::notice(&way_back(&plan, &undone, Style::of_errors()));
     confirm(&wanted.environment, "to be rolled back", "roll it back", yes)?;
     start(deployments, prepared, detach, json)
 }
@@ -179,6 +182,18 @@ pub(super) fn local() -> Result<Deployments, Failure> {
 pub(super) fn local_with(name: &str) -> Result<Option<Deployments>, Failure> {
     let Some(deployments) = local_if_any()? else { return Ok(None) };
     Ok(deployments.rolls_back(name)?.then_some(deployments))
+}
+
+/// Returns the error for an environment that neither this machine nor a server rolls back: if the repository has
+/// environments of this machine, it names these. `failure` tells what is wrong with the server.
+pub(super) fn unknown_here(name: &str, mut failure: Failure) -> Failure {
+    let deployments = local_if_any().ok().flatten();
+    let unknown = deployments.and_then(|deployments| deployments.settings(name).err());
+    if let Some(unknown @ DeployError::UnknownEnvironment { .. }) = unknown {
+        failure.message = format!("{unknown} (on its server: {})", failure.message);
+        failure.exit = if failure.exit == Exit::Usage { Exit::NotFound } else { failure.exit };
+    }
+    failure
 }
 
 /// Reads the environments of the repository around the current folder; `None` outside of repositories.

@@ -40,6 +40,10 @@ pub(super) struct PauseArgs {
 }
 
 #[derive(clap::Args)]
+#[command(
+    after_help = "After a blue-green or canary deployment, the former release keeps running for `keep_old`, so that
+a rollback is instant. `promote` then stops it at once, and a rollback has to start it again."
+)]
 pub(super) struct PromoteArgs {
     #[command(flatten)]
     of: PauseArgs,
@@ -137,19 +141,22 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
 }
 
 pub(super) fn promote(args: &PromoteArgs) -> Outcome {
-    order(&args.of, DeploymentOrder::Promote { full: args.full }, "goes on")
+    order(&args.of, DeploymentOrder::Promote { full: args.full }, |record| match record.outcome {
+        Some(DeploymentOutcome::Succeeded) => "is live: the former release is stopped, a rollback is no longer instant",
+        _ => "goes on",
+    })
 }
 
 pub(super) fn pause(args: &PauseArgs) -> Outcome {
-    order(args, DeploymentOrder::Pause, "pauses before its next step")
+    order(args, DeploymentOrder::Pause, |_| "pauses before its next step")
 }
 
-/// Sends a command to the active deployment.
-fn order(args: &PauseArgs, order: DeploymentOrder, done: &str) -> Outcome {
+/// Sends a command to the active deployment. `done` tells what comes of it.
+fn order(args: &PauseArgs, order: DeploymentOrder, done: fn(&DeploymentRecord) -> &'static str) -> Outcome {
     let deployments = local()?;
     let open = deployments.open(&args.environment)?;
     block_on(deployments.order(&open, order))??;
-    accepted(args, &open.record, done)
+    accepted(args, &open.record, done(&open.record))
 }
 
 fn accepted(args: &PauseArgs, record: &DeploymentRecord, done: &str) -> Outcome {

@@ -57,7 +57,7 @@ use crate::report::{exit, style};
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::ui::terminal_text::{TerminalText, reveal, text};
 
-/// Runs GitHub Actions workflows on this machine, and watches and controls them from the terminal.
+/// Runs GitHub Actions workflows, watches and controls them from the terminal, deploys releases and rolls them back.
 #[derive(Parser)]
 #[command(version, about, disable_help_subcommand = true, after_long_help = exit::HELP.as_str())]
 struct Cli {
@@ -372,6 +372,18 @@ fn mistyped(error: &clap::Error) -> Option<String> {
     Some(format!("unknown option `{invalid}`; did you mean `--{near}`?"))
 }
 
+/// Returns the environments of this repository, for the error about a command without the environment that it needs;
+/// `None` for any other error, and without environments here.
+fn environments_to_name(error: &clap::Error) -> Option<TerminalText> {
+    let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg) else { return None };
+    if error.kind() != ErrorKind::MissingRequiredArgument || !missing.iter().any(|one| one == "<ENV>") {
+        return None;
+    }
+    let deployments = deploy::local_if_any().ok().flatten()?;
+    let names: Vec<&str> = deployments.all_settings().ok()?.keys().map(String::as_str).collect();
+    (!names.is_empty()).then(|| text!("The environments of this repository: {}", names.join(", ")))
+}
+
 /// Prints the error in the arguments, and returns the exit code. Requested help is printed, too, but then the process
 /// exits.
 fn misread(error: clap::Error) -> ExitCode {
@@ -392,6 +404,9 @@ fn misread(error: clap::Error) -> ExitCode {
     } else {
         TerminalText::lines(rendered.to_string().trim_end())
     });
+    if let Some(environments) = environments_to_name(&error) {
+        style::notice(&environments);
+    }
     Exit::Usage.into()
 }
 

@@ -45,7 +45,7 @@ pub(super) struct Args {
     /// Roll back only if this release is live now
     #[arg(long, value_name = "SHA|TAG")]
     from: Option<String>,
-    /// Reason, for a workflow that takes one
+    /// Reason, which `cuelight audit` shows; on a server, for a workflow that takes one
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
     /// How to roll back: `dispatch` the workflow again, or `rerun` the job [default: the first that is possible]
@@ -95,7 +95,8 @@ pub(super) fn run(args: &Args) -> Outcome {
     }
     let (_, rollback) = servers::ask(named, async |poller, repository| {
         Environments::of(poller, repository.clone(), Priority::User).await?.rollback(&request).await
-    })?;
+    })
+    .map_err(|failure| if named.is_none() { deploy::unknown_here(&args.environment, failure) } else { failure })?;
     let style = Style::of_errors();
     style::notice(&style.spelled(environments::rollback(&rollback, style)));
     confirmed(&rollback, &args.yes)?;

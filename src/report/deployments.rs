@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use crate::model::Timestamp;
 use crate::model::deployment::{DeploymentRecord, Entry, EnvironmentSettings, Needed, Plan};
 use crate::model::environment::{Release, title_of};
+use crate::model::rollback::Changes;
 use crate::ui::terminal_text::{TerminalText, text};
-use crate::ui::text::{ago, width};
+use crate::ui::text::{ago, counted, width};
 use crate::ui::theme::Hue;
 
 use super::style::Style;
@@ -74,6 +75,30 @@ impl Preview<'_> {
             "strategy": self.settings.strategy.name(), "gates": self.gates, "steps": steps,
         })
     }
+}
+
+/// Maximum number of commits that a question lists; further ones are only counted.
+const MAX_COMMITS: usize = 4;
+
+/// Describes what a rollback undoes and how, for the question before it.
+#[must_use]
+pub fn way_back(plan: &Plan, undone: &Changes, style: Style) -> TerminalText {
+    let mut all = TerminalText::default();
+    if let Some(count) = undone.count {
+        all.push_line(&text!("Undone: {}", counted(count, "commit")));
+    }
+    for line in undone.lines(MAX_COMMITS) {
+        all.push_line(&text!("{}", line));
+    }
+    all.push_line(&if plan.is_instant() {
+        style.paint(Hue::Good, text!("The release still runs, so this only moves the traffic:"))
+    } else {
+        text!("Steps:")
+    });
+    for (number, step) in (1..).zip(&plan.steps) {
+        all.push_line(&text!("{:>3}  {}", number, plan.describe(step)));
+    }
+    all
 }
 
 /// Returns a deployment as a JSON document.

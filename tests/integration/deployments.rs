@@ -193,6 +193,10 @@ fn a_release_goes_through_its_environments_and_back() {
         &["step 2/", "(Wait until blue is healthy) failed: the check failed 3 times in a row", "v2", "serves again"],
     );
     assert_eq!(shop.running("staging"), ["v2", "v2"]);
+    shop.call(&["rollback", "produktion"]).expect(3, &["no environment `produktion`", "did you mean `production`?"]);
+    shop.call(&["rollback"]).expect(2, &["<ENV>", "The environments of this repository: staging, live, production"]);
+    let asked = shop.call(&["rollback", "production"]);
+    asked.expect(2, &["Undone: 1 commit", "Send 100 % of the traffic to", "confirm it with --yes=production"]);
     shop.call(&["rollback", "production", "--yes=production"]).expect(0, &["production: v1 "]);
     assert_eq!(shop.running("production"), ["v1"]);
     let live = shop.json(&["env", "production", "--json"]);
