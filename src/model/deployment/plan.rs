@@ -296,12 +296,15 @@ impl Plan {
         all.into_iter().flatten().find(|versioned| versioned.slot == slot).map(|versioned| &versioned.release)
     }
 
-    /// Whether this number of replicas of the new release ran in the slot when the plan was made, so that none has to be
-    /// started.
+    /// Whether this number of healthy replicas of the new release ran in the slot when the plan was made and is not
+    /// stopped by an earlier step, so that none has to be started.
     fn still_runs(&self, slot: Slot, replicas: u32) -> bool {
         let found = self.found.slot(slot);
         let is_new = slot == self.new.slot && found.release.as_ref() == Some(&self.new.release.sha);
-        replicas > 0 && found.replicas >= replicas && is_new
+        let starts = |step: &PlanStep| matches!(step, PlanStep::Start { slot: started, .. } if *started == slot);
+        let stops = |step: &PlanStep| matches!(step, PlanStep::Stop { slot: stopped, .. } if *stopped == slot);
+        let is_stopped = self.steps.iter().take_while(|step| !starts(step)).any(stops);
+        replicas > 0 && found.replicas >= replicas && found.healthy >= replicas && is_new && !is_stopped
     }
 
     /// Whether no step has to start a replica, so that the traffic only moves.

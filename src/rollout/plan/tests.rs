@@ -46,6 +46,12 @@ fn a_release_that_still_runs_only_gets_the_traffic() {
     back = planned(&settings, &kept, "v3");
     assert_eq!(words(&back)[0], "Stop blue", "another release takes the slot");
     assert!(!back.is_instant());
+    // Replicas that are not healthy are replaced by new ones.
+    let mut sick = kept;
+    sick.slot_mut(Slot::Blue).healthy = 0;
+    back = planned(&settings, &sick, "v1");
+    assert!(words(&back)[0] == "Stop blue" && words(&back)[1].starts_with("Start "), "{:?}", words(&back));
+    assert!(!back.is_instant());
 }
 
 #[test]
