@@ -100,7 +100,8 @@ fn status(
         parts.push((format!("{} asked", command_name(command)), theme.style(Hue::Review)));
     }
     if let Some((_, kept)) = state.kept_by(&summary.info.id) {
-        parts.push((format!("{} live, {}", theme.pick("✓", "+"), kept.short(state.now)), theme.style(Hue::Good)));
+        let (former, time) = (kept.release.name(), kept.short(state.now));
+        parts.push((format!("{} live, {former} {time}", theme.pick("✓", "+")), theme.style(Hue::Good)));
         return parts;
     }
     let look = theme.look(&summary.phase);

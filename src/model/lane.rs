@@ -87,10 +87,10 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Returns what the release is kept for and how long: `rollback instant for 59m`.
+    /// Returns how long the release is kept: `kept for 59m`.
     #[must_use]
     pub fn short(&self, now: Timestamp) -> String {
-        format!("rollback instant for {}", minutes(self.until.since(now)))
+        format!("kept for {}", minutes(self.until.since(now)))
     }
 }
 

@@ -321,7 +321,7 @@ fn a_release_that_goes_live_is_told_and_how_long_a_rollback_is_instant() {
     assert!(!driver.shows("is live in"), "what was live before is no news: {}", driver.screen());
     driver.feed(Feed::Lanes(vec![keeping()]));
     assert!(driver.shows("v1.4.1 is live in production"), "{}", driver.screen());
-    assert!(driver.shows("✓ live, rollback instant for 59m"), "{}", driver.screen());
+    assert!(driver.shows("✓ live, v1.4.0 kept for 59m"), "{}", driver.screen());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::Timestamp;
-use crate::model::deployment::{Action, Outcome, Plan, PlanStep, Slot, written};
+use crate::model::deployment::{Action, Cause, Outcome, Plan, PlanStep, Slot, written};
 use crate::rollout::outlet::Progress;
 use crate::store::StoreError;
 use crate::store::clock::now;
@@ -30,7 +30,7 @@ impl Driver {
     ) -> Result<Option<String>, Trouble> {
         let is_live = slot == plan.new.slot;
         let since = self.succeeded(progress);
-        self.say_kept(slot, after, is_live, progress);
+        self.say_kept(slot, after, plan, progress);
         self.leave().await;
         self.controls.stage = if is_live { Stage::Live } else { Stage::Pause };
         self.controls.promoted = false;
@@ -99,15 +99,20 @@ impl Driver {
         state.and_then(|state| state.deployment(&run)?.ended).unwrap_or_else(now)
     }
 
-    fn say_kept(&self, slot: Slot, after: Duration, is_live: bool, progress: &Progress) {
+    fn say_kept(&self, slot: Slot, after: Duration, plan: &Plan, progress: &Progress) {
         let (name, after) = (&self.subject.settings.name, written(after));
         // Short lines, so that the commands are not cut off on a small screen.
-        if is_live {
+        if slot == plan.new.slot {
             progress.say(&format!("{name} is stopped {after} after the deployment, unless a later one begins"));
             progress.say(&format!("`cuelight cancel {}` prevents it", self.run_id()));
         } else {
-            progress.say(&format!("{slot} keeps running for {after}; until then, a rollback is instant:"));
-            progress.say(&format!("`cuelight rollback {name}`"));
+            // After a rollback, the way back is not to the release that was left.
+            let (way, to) = match (&self.subject.cause, plan.release(slot)) {
+                (Cause::Rollback, Some(left)) => ("going forward to it", format!(" --to {}", left.name())),
+                _ => ("a rollback", String::new()),
+            };
+            progress.say(&format!("{slot} keeps running for {after}; until then, {way} is instant:"));
+            progress.say(&format!("`cuelight rollback {name}{to}`"));
             progress.say(&format!("`cuelight promote {name}` stops it now"));
         }
     }

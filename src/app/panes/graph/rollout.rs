@@ -153,7 +153,7 @@ fn sentence(run: &Run, job: &Job, cx: &Cx) -> String {
     }
     if let Some((live, kept)) = cx.state.kept_by(&run.info.id) {
         let (live, name, slot) = (live.name(), kept.release.name(), kept.slot);
-        return format!("{live} is live; {}: {name} still runs in {slot}", kept.short(cx.state.now));
+        return format!("{live} is live; {name} still runs in {slot}, {}", kept.short(cx.state.now));
     }
     let time = step.started.map(|started| text::spent(started, step.finished, cx.state.now)).unwrap_or_default();
     format!("step {} of {}: {}  {time}", step.number, job.steps.len(), step.name)
