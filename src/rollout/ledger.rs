@@ -27,6 +27,9 @@ const VERSION: u32 = 1;
 /// Maximum size of a ledger in bytes.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
 
+/// Extension of the file in which a target of Compose keeps its state, beside that of [`LedgerFile::observed`].
+pub(super) const COMPOSE_STATE: &str = "compose.json";
+
 /// Maximum length in bytes of the line with the version.
 const MAX_HEADER: usize = 64;
 
@@ -142,15 +145,16 @@ impl LedgerFile {
         Ok(Ledger::with_unreadable(entries, unreadable))
     }
 
-    /// Removes the ledger, and the states of the targets of these environments. Files that do not exist are no error.
+    /// Removes the ledger, and the states of the targets of these environments. Files that do not exist are no error. The
+    /// lock file stays: another process may wait for it, and must not meet one that takes a new file.
     ///
     /// # Errors
     /// A file cannot be removed.
     pub fn remove<'e>(&self, environments: impl Iterator<Item = &'e str>) -> Result<(), StoreError> {
-        let held = self.lock()?;
-        let ledger = self.path();
-        let paths = environments.map(|name| self.observed(name)).chain([ledger.clone(), ledger.with_extension("lock")]);
-        for path in paths {
+        let _one_at_a_time = self.lock()?;
+        let observed = environments.map(|name| self.observed(name));
+        let states = observed.flat_map(|path| [path.with_extension(COMPOSE_STATE), path]);
+        for path in states.chain([self.path()]) {
             match std::fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(StoreError::io("remove", path)(error));
@@ -158,7 +162,6 @@ impl LedgerFile {
                 _ => {}
             }
         }
-        drop(held);
         Ok(())
     }
 
@@ -368,6 +371,20 @@ mod tests {
         for error in [file.read().expect_err("newer"), file.append(&locked(4, "d")).expect_err("newer")] {
             assert!(error.to_string().ends_with(refusal), "{error}");
         }
+    }
+
+    #[test]
+    fn a_removed_ledger_leaves_only_its_lock() {
+        let home = tempfile::tempdir().expect("a folder");
+        let file = file_in(&home);
+        file.append(&locked(1, "a")).expect("written");
+        let observed = file.observed("production");
+        for path in [&observed, &observed.with_extension(COMPOSE_STATE)] {
+            std::fs::write(path, "{}").expect("written");
+        }
+        file.remove(["production", "staging"].into_iter()).expect("removed");
+        let left = std::fs::read_dir(file.runs.environments()).expect("a folder").flatten().map(|entry| entry.path());
+        assert_eq!(left.collect::<Vec<_>>(), [file.path().with_extension("lock")]);
     }
 
     #[test]

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use walkdir::WalkDir;
+
 use crate::launch::deploy::{DeployError, DeployRequest, Deployments, PreparedDeployment};
 use crate::model::deployment::{Cause, Outcome};
 use crate::repo::git::{self, GitError};
@@ -88,12 +90,28 @@ pub enum TourError {
         /// The error.
         source: io::Error,
     },
+    /// The folder of the project has other files, too.
+    #[error("{} is not a file of the demo: move it out of the folder, which would be removed with it", .0.display())]
+    Others(PathBuf),
 }
 
 /// Whether a folder has the project of the tour.
 #[must_use]
 pub fn is_tour(folder: &Path) -> bool {
     FILES.iter().all(|(name, text)| is_there(&folder.join(name), text))
+}
+
+/// Returns a file in the folder of the tour that does not belong to its project; `None` if there is none.
+fn other_file(folder: &Path) -> Option<PathBuf> {
+    let is_git = |entry: &walkdir::DirEntry| entry.depth() == 1 && entry.file_name() == ".git";
+    let entries = WalkDir::new(folder).into_iter().filter_entry(|entry| !is_git(entry)).flatten();
+    let mut files = entries.filter(|entry| !entry.file_type().is_dir()).map(walkdir::DirEntry::into_path);
+    files.find(|path| {
+        let is_of_all = FILES.iter().any(|(name, _)| *path == folder.join(name));
+        let is_page =
+            *path == folder.join(PAGE) && RELEASES.iter().any(|release| is_there(path, &format!("{release}\n")));
+        !(is_of_all || is_page || (*path == folder.join(FAULT.0) && is_there(path, FAULT.1)))
+    })
 }
 
 fn image(release: &str) -> String {
@@ -135,7 +153,7 @@ impl Tour {
     /// the former release for a while. `say` is called with a line about each.
     ///
     /// # Errors
-    /// The folder has other content, no engine answers, or something cannot be removed.
+    /// The folder has other content or further files, no engine answers, or something cannot be removed.
     pub async fn remove(
         runs: &RunsDir,
         into: Option<&Path>,
@@ -145,6 +163,9 @@ impl Tour {
         let is_here = is_tour(&folder);
         if !is_here && folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
             return Err(DemoError::Occupied(folder).into());
+        }
+        if let (true, Some(other)) = (is_here, other_file(&folder)) {
+            return Err(TourError::Others(other));
         }
         let deployments = if is_here { Some(Deployments::of(runs, &folder)?) } else { None };
         // The folder may be in another repository if its own was removed.
@@ -319,6 +340,13 @@ mod tests {
         let deployments = Deployments::of(&runs, &folder).expect("the settings are right");
         assert!(STOPS.iter().all(|(environment, _)| deployments.settings(environment).is_ok()));
         assert!(is_tour(&folder) && !is_tour(home.path()));
+        for release in RELEASES {
+            git::git(&folder, ["checkout", "--quiet", release]).expect("a release");
+            assert_eq!(other_file(&folder), None, "{release}");
+        }
+        let own = folder.join("www/notes.txt");
+        fs::write(&own, "mine").expect("written");
+        assert_eq!(other_file(&folder), Some(own));
         fs::write(folder.join("serve"), "other").expect("written");
         assert!(!is_tour(&folder));
         assert!(matches!(unpack(&folder), Err(TourError::Demo(DemoError::Occupied(_)))));

@@ -124,16 +124,22 @@ impl Controls {
             }),
             asked = self.asked.recv() => match asked {
                 Some((command, reply)) => {
-                    let before = (self.paused, self.full);
+                    let was_paused = self.paused;
                     let (answer, interrupt) = match self.answer(&command, subject) {
                         Ok(interrupt) => (Reply::Accepted, interrupt),
                         Err(Refusal(reason)) => (Reply::Rejected { reason }, None),
                     };
-                    if (self.paused, self.full) == before {
+                    // Each full promotion counts: the target may have begun to wait again since the last one.
+                    let is_full = answer == Reply::Accepted
+                        && matches!(
+                            command,
+                            Command::Deployment { order: DeploymentOrder::Promote { full: true }, .. }
+                        );
+                    if self.paused == was_paused && !is_full {
                         // The sender of the command may be gone: the attempt is about to end.
                         let _ = reply.send(answer);
                     } else {
-                        self.steer_target(before, reply);
+                        self.steer_target(was_paused, is_full, reply);
                     }
                     interrupt
                 }
@@ -142,16 +148,16 @@ impl Controls {
         }
     }
 
-    /// Pauses or resumes the target, or promotes it fully, and then answers the command. `was_paused` and `was_full` are
+    /// Pauses or resumes the target, or promotes it fully with `is_full`, and then answers the command. `was_paused` is
     /// from before the command.
-    fn steer_target(&self, (was_paused, was_full): (bool, bool), reply: oneshot::Sender<Reply>) {
-        let (target, is_paused, is_full) = (Arc::clone(&self.target), self.paused, self.full);
+    fn steer_target(&self, was_paused: bool, is_full: bool, reply: oneshot::Sender<Reply>) {
+        let (target, is_paused) = (Arc::clone(&self.target), self.paused);
         tokio::spawn(async move {
             let steered = async {
                 if is_paused != was_paused {
                     target.pause(is_paused).await?;
                 }
-                if is_full && !was_full { target.promote_fully().await } else { Ok(()) }
+                if is_full { target.promote_fully().await } else { Ok(()) }
             };
             let answer = match steered.await {
                 Ok(()) => Reply::Accepted,

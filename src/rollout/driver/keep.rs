@@ -38,16 +38,19 @@ impl Driver {
             // By the clock, because the machine may sleep meanwhile, and the wait may be a resumed one.
             let left = after.saturating_sub(now().since(since));
             let is_ended = !is_live && (self.controls.promoted || self.controls.full);
-            if left.is_zero() || is_ended {
-                break;
+            let later = if is_live { self.later()? } else { Later::None };
+            if later == Later::Succeeded {
+                return Ok(Some("a later deployment has succeeded".to_owned()));
             }
-            if is_live && self.is_superseded()? {
-                return Ok(Some("a later deployment has begun".to_owned()));
+            // A later deployment that is in progress may still fail, and restore this release.
+            if is_ended || (left.is_zero() && later == Later::None) {
+                break;
             }
             if !is_live && let Some(replaced) = self.replaced()? {
                 return Ok(Some(replaced));
             }
-            match self.controlled_until(Instant::now() + left.min(LOOK_EVERY)).await {
+            let pause = if left.is_zero() { LOOK_EVERY } else { left.min(LOOK_EVERY) };
+            match self.controlled_until(Instant::now() + pause).await {
                 Err(Trouble::Interrupted(Interrupt::Cancelled)) => return Ok(Some(KEPT.to_owned())),
                 other => other?,
             }
@@ -62,7 +65,7 @@ impl Driver {
         }
         let observed = self.tools.target.observe(progress).await?;
         let state = observed.slot(slot);
-        let is_used = if is_live { self.is_superseded()? } else { state.weight > 0 };
+        let is_used = if is_live { self.later()? != Later::None } else { state.weight > 0 };
         let is_ours = |found: &str| plan.release(slot).is_some_and(|release| self.is_release(found, release));
         if is_used || !state.release.as_deref().is_some_and(is_ours) {
             progress.say(&format!("{slot} is used by a later deployment and left as it is"));
@@ -103,7 +106,7 @@ impl Driver {
         let (name, after) = (&self.subject.settings.name, written(after));
         // Short lines, so that the commands are not cut off on a small screen.
         if slot == plan.new.slot {
-            progress.say(&format!("{name} is stopped {after} after the deployment, unless a later one begins"));
+            progress.say(&format!("{name} is stopped {after} after the deployment, unless a later one succeeds"));
             progress.say(&format!("`cuelight cancel {}` prevents it", self.run_id()));
         } else {
             // After a rollback, the way back is not to the release that was left.
@@ -117,10 +120,33 @@ impl Driver {
         }
     }
 
-    /// Whether a later deployment has begun.
-    fn is_superseded(&mut self) -> Result<bool, StoreError> {
+    /// Returns the state of the later deployments that have begun.
+    fn later(&mut self) -> Result<Later, StoreError> {
         let run = self.run_id().clone();
-        Ok(self.latest.state()?.superseded_by(&run).is_some())
+        let began = self.latest.state()?.deployments().take_while(|record| record.run != run);
+        Ok(began.filter(|record| record.began).map(|record| Later::of(record.outcome)).max().unwrap_or_default())
+    }
+}
+
+/// What later deployments mean for the end of this one's release.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+enum Later {
+    /// There is none, or all of them were undone.
+    #[default]
+    None,
+    /// One is in progress, or was left halfway.
+    Open,
+    /// One has succeeded, so the environment is its own.
+    Succeeded,
+}
+
+impl Later {
+    fn of(outcome: Option<Outcome>) -> Self {
+        match outcome {
+            Some(Outcome::Succeeded) => Self::Succeeded,
+            None | Some(Outcome::Interrupted | Outcome::Failed) => Self::Open,
+            Some(Outcome::RolledBack | Outcome::Cancelled) => Self::None,
+        }
     }
 }
 

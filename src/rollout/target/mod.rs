@@ -22,6 +22,7 @@ use crate::model::environment::Release;
 use crate::store::StoreError;
 
 use super::check::Answer;
+use super::ledger::COMPOSE_STATE;
 use super::outlet::Progress;
 use super::shell::{CommandError, Shell};
 
@@ -43,7 +44,7 @@ pub fn of(settings: &EnvironmentSettings, deployment: &RunId, shell: Shell, kept
     match settings.target.clone() {
         TargetSettings::Script(target) => Arc::new(Script::new(settings, target, deployment, shell, kept)),
         TargetSettings::Compose(target) => {
-            let last_file = kept.with_extension("compose.json");
+            let last_file = kept.with_extension(COMPOSE_STATE);
             Arc::new(ComposeTarget::new(settings, target, deployment, shell, last_file))
         }
         TargetSettings::Docker(target) => Arc::new(DockerTarget::new(settings, target, deployment, shell)),

@@ -67,7 +67,7 @@ async fn a_kept_release_comes_back_without_a_start() {
 }
 
 #[tokio::test]
-async fn an_environment_with_auto_stop_ends_unless_a_later_deployment_has_begun() {
+async fn an_environment_with_auto_stop_ends_unless_a_later_deployment_has_succeeded() {
     let stopping = |after| EnvironmentSettings { auto_stop: Some(after), ..rolling() };
     let rig = Rig::new(stopping(Duration::from_millis(1)));
     let going = rig.deploy("v1");
@@ -99,4 +99,18 @@ async fn an_environment_with_auto_stop_ends_unless_a_later_deployment_has_begun(
     later.stop.send_replace(Stop::Back);
     assert_eq!(later.end.await.expect("no panic").conclusion, Conclusion::Success);
     assert_eq!(rig.running(), "green.1=v2 green.2=v2 weight green 100", "a cancelled run keeps its release running");
+}
+
+#[tokio::test]
+async fn an_environment_with_auto_stop_ends_although_a_later_deployment_has_failed() {
+    let rig = Rig::new(EnvironmentSettings { auto_stop: Some(Duration::from_secs(2)), ..rolling() });
+    let first = rig.deploy("v1");
+    while rig.record(&first.folder).outcome.is_none() {
+        tokio::task::yield_now().await;
+    }
+    rig.spoil("v3");
+    let later = rig.deploy("v3").end.await.expect("no panic");
+    assert_eq!(later.conclusion, Conclusion::Failure);
+    assert_eq!(first.end.await.expect("no panic").conclusion, Conclusion::Success);
+    assert!(rig.calls().contains(&"stop blue 0".to_owned()), "{}", rig.running());
 }

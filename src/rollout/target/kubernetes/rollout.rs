@@ -1,7 +1,8 @@
 //! A Rollout of Argo Rollouts: its strategy, and what its controller reports. The functions are pure.
 //!
 //! The controller replaces the pods by the steps of the Rollout's manifest. The strategy of the environment must be the
-//! same, so that the plan of a deployment shows what happens: [`Rollout::refusal`].
+//! same, so that the plan of a deployment shows what happens, and the controller must not continue before the plan does:
+//! [`Rollout::refusal`].
 
 use std::time::Duration;
 
@@ -107,7 +108,7 @@ struct Weights {
 #[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Share {
-    weight: u8,
+    weight: u32,
     pod_template_hash: String,
 }
 
@@ -191,7 +192,9 @@ impl Rollout {
         self.spec.strategy.canary.as_ref()?.traffic_routing.as_ref()?;
         let shares = status.canary.weights.as_ref().map(|weights| [&weights.canary, &weights.stable]);
         let Some(shares) = shares else { return Some(if status.stable == hash { 100 } else { 0 }) };
-        Some(shares.iter().filter(|share| share.pod_template_hash == hash).map(|share| share.weight).sum())
+        let shares = shares.iter().filter(|share| share.pod_template_hash == hash);
+        let percent = shares.fold(0, |sum: u32, share| sum.saturating_add(share.weight));
+        Some(u8::try_from(percent.min(100)).unwrap_or(100))
     }
 
     /// Whether the controller has begun to give the current template a share of the traffic, or has given it more
@@ -252,7 +255,8 @@ impl Rollout {
                 let keeps = canary.traffic_routing.is_some() || settings.keep_old.is_zero();
                 let early = "removes old pods step by step, because it has no trafficRouting: remove keep_old";
                 let early = (!keeps).then(|| early.to_owned());
-                canary.refuses_steps(steps).or_else(|| canary.refuses_shares(steps, replicas)).or(early)
+                let refused = canary.refuses_total().or_else(|| canary.refuses_steps(steps));
+                refused.or_else(|| canary.refuses_shares(steps, replicas)).or(early)
             }
             (other, canary, _) => {
                 let is_rolling = canary.as_ref().is_some_and(|canary| canary.steps.is_empty());
@@ -275,16 +279,16 @@ impl BlueGreen {
         let delay = self.scale_down_delay_seconds.map_or(SCALE_DOWN_DELAY, Duration::from_secs);
         let is_automatic = self.auto_promotion_enabled.unwrap_or(true) || self.auto_promotion_seconds > 0;
         let after = is_automatic.then(|| Duration::from_secs(self.auto_promotion_seconds));
-        let is_early = match (pause, after) {
-            (_, None) => false,
-            (Some(Pause::Person), Some(_)) => true,
-            (Some(Pause::For(length)), Some(after)) => after < length,
-            (None, Some(after)) => settings.smoke.is_some() && after.is_zero(),
-        };
-        if is_early {
-            let before = if pause.is_some() { "the pause" } else { "the smoke test" };
+        // The controller counts from when the new pods are ready, and the plan from the begin of its pause.
+        let early = after.and_then(|after| match pause {
+            Some(Pause::Person) => Some("the pause"),
+            Some(Pause::For(length)) if after <= length => Some("the pause"),
+            // No time limits the smoke test as a whole.
+            _ => settings.smoke.is_some().then_some("the smoke test"),
+        });
+        if let Some(early) = early {
             return Some(format!(
-                "promotes by itself before the end of {before}: set autoPromotionEnabled: false, and no autoPromotionSeconds"
+                "may promote by itself before the end of {early}: set autoPromotionEnabled: false, and no autoPromotionSeconds"
             ));
         }
         (settings.keep_old > delay).then(|| {
@@ -324,12 +328,26 @@ impl Canary {
     fn refuses_steps(&self, steps: &[CanaryStep]) -> Option<String> {
         let own: Vec<&Value> = self.steps.iter().filter(|step| !is_end(step) && is_shared(step)).collect();
         let agree = own.len() == steps.len() && own.iter().zip(steps).all(|(own, step)| agrees(own, step));
-        (!agree).then(|| {
-            let own: Vec<String> = own.into_iter().map(|step| format!("\"{}\"", described(step))).collect();
-            let own = own.join(", ");
-            format!(
-                "has the steps {own}, and the environment others: write canary.steps = [{own}], or change the Rollout"
-            )
+        if agree {
+            let early = own.iter().zip(steps).find_map(|(own, step)| too_short(own, step))?;
+            return Some(format!(
+                "may end its pause of {} before the environment does: write `pause: {{}}` into the Rollout, or a shorter pause \
+                 in canary.steps",
+                written(early)
+            ));
+        }
+        let own: Vec<String> = own.into_iter().map(|step| format!("\"{}\"", described(step))).collect();
+        let own = own.join(", ");
+        Some(format!(
+            "has the steps {own}, and the environment others: write canary.steps = [{own}], or change the Rollout"
+        ))
+    }
+
+    /// Checks that shares of the traffic are percentages.
+    fn refuses_total(&self) -> Option<String> {
+        let total = self.traffic_routing.as_ref()?.get("maxTrafficWeight").filter(|total| !total.is_null())?;
+        (total.as_u64() != Some(100)).then(|| {
+            format!("has shares of {total} instead of percentages: remove maxTrafficWeight from its trafficRouting")
         })
     }
 
@@ -367,17 +385,22 @@ fn is_shared(step: &Value) -> bool {
     step.get("setWeight").is_some() || step.get("pause").is_some()
 }
 
-/// Whether the plan may rely on a step of a Rollout. The Rollout must not continue before the plan does.
+/// Whether a step of a Rollout is that of an environment, apart from the lengths of pauses that both limit.
 fn agrees(own: &Value, step: &CanaryStep) -> bool {
     let is_pause = own.get("pause").is_some();
     let length = own.pointer("/pause/duration").filter(|length| !length.is_null());
     match step {
         CanaryStep::Weight(percent) => own["setWeight"].as_u64() == Some(u64::from(*percent)),
         CanaryStep::Pause(Pause::Person) => is_pause && length.is_none(),
-        CanaryStep::Pause(Pause::For(wanted)) => {
-            is_pause && length.is_none_or(|length| duration(length) == Some(*wanted))
-        }
+        CanaryStep::Pause(Pause::For(_)) => is_pause && length.is_none_or(|length| duration(length).is_some()),
     }
+}
+
+/// Returns the length of a pause of a Rollout that may end before the environment's; `None` for any other step.
+fn too_short(own: &Value, step: &CanaryStep) -> Option<Duration> {
+    let CanaryStep::Pause(Pause::For(wanted)) = step else { return None };
+    // The controller's pause begins before the plan sees it, so one of the same length ends earlier.
+    duration(own.pointer("/pause/duration")?).filter(|length| length <= wanted)
 }
 
 /// Returns a step of a Rollout as the settings of an environment write it. A step without counterpart is its name.

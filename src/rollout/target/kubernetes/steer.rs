@@ -76,6 +76,8 @@ impl KubernetesTarget {
 
     /// Retries a Rollout whose current release was aborted.
     pub(super) async fn retry(&self, progress: &Progress) -> Result<(), KubernetesFault> {
+        let limit = self.settings.health.deadline;
+        let end = Instant::now() + limit;
         loop {
             let scene = self.scene(Some(progress)).await?;
             if !scene.rollout.as_ref().is_some_and(|rollout| rollout.status.abort) {
@@ -83,18 +85,27 @@ impl KubernetesTarget {
             }
             progress.say(&format!("the {} was aborted with this release, and is retried", self.kubernetes.workload));
             self.order(Order::Retry, &scene, Some(progress)).await?;
+            if Instant::now() >= end {
+                return Err(KubernetesFault::TooSlow { what: "the aborted Rollout did not begin again", limit });
+            }
             sleep(LOOK_EVERY).await;
         }
     }
 
     /// Promotes a Rollout fully, if it is between two releases.
     pub(super) async fn promote_rollout_fully(&self) -> Result<(), KubernetesFault> {
+        let limit = self.settings.health.deadline;
+        let end = Instant::now() + limit;
         loop {
             let scene = self.scene(None).await?;
             let is_between = scene.rollout.as_ref().is_some_and(|rollout| !rollout.is_stable());
             if !is_between || self.order(Order::PromoteFully, &scene, None).await? {
                 return Ok(());
             }
+            if Instant::now() >= end {
+                return Err(KubernetesFault::TooSlow { what: "the Rollout changed too often to be promoted", limit });
+            }
+            sleep(LOOK_EVERY).await;
         }
     }
 

@@ -6,7 +6,7 @@ use super::super::objects::{Controller, ReplicaSet};
 use super::super::rollout::Rollout;
 use super::super::scene::{IMAGE, SHA, SLOT, Scene, Stage};
 use super::*;
-use crate::model::deployment::{CanaryStep, Pause, Workload};
+use crate::model::deployment::{CanaryStep, Check, Pause, Probe, Timing, Workload};
 
 /// Returns a Rollout between `v1` in blue and `v2` in green, with this strategy and these changes of its status.
 fn scene(strategy: &Value, status: &Value) -> Scene {
@@ -119,17 +119,23 @@ fn the_strategy_of_the_environment_must_be_that_of_the_rollout() {
     let (automatic, manual) =
         (json!({"blueGreen": {"autoPromotionSeconds": 60}}), json!({"blueGreen": {"autoPromotionEnabled": false}}));
     let plain = json!({"canary": {"maxSurge": "20%"}});
+    let smoke = Check { probe: Probe::Exec("true".to_owned()), timing: Timing::default() };
     for (own, settings, expected) in vec![
-        (steps(), canary(&[Weight(20), person, Weight(60), short(90)]), None),
         // The Rollout waits for longer, so the plan decides.
-        (steps(), canary(&[Weight(20), short(5), Weight(60), short(90)]), None),
+        (steps(), canary(&[Weight(20), person, Weight(60), short(89)]), None),
+        (steps(), canary(&[Weight(20), short(5), Weight(60), short(89)]), None),
+        (
+            steps(),
+            canary(&[Weight(20), person, Weight(60), short(90)]),
+            Some("may end its pause of 1m30s before the environment does: write `pause: {}`"),
+        ),
         (
             steps(),
             canary(&[Weight(20), person, Weight(60), person]),
             Some("write canary.steps = [\"20%\", \"pause\", \"60%\", \"pause 1m30s\"]"),
         ),
         (steps(), canary(&[Weight(20), person]), Some("and the environment others")),
-        (steps(), kept(canary(&[Weight(20), person, Weight(60), short(90)]), 9), Some("removes old pods step by step")),
+        (steps(), kept(canary(&[Weight(20), person, Weight(60), short(89)]), 9), Some("removes old pods step by step")),
         (
             steps(),
             rolling(1, 0),
@@ -141,6 +147,11 @@ fn the_strategy_of_the_environment_must_be_that_of_the_rollout() {
             Some("30% is not possible; possible: 17%, 20%, 33%"),
         ),
         (json!({"canary": {"trafficRouting": {}, "steps": [{"setWeight": 30}]}}), canary(&[Weight(30)]), None),
+        (
+            json!({"canary": {"trafficRouting": {"maxTrafficWeight": 1000}, "steps": [{"setWeight": 30}]}}),
+            canary(&[Weight(30)]),
+            Some("has shares of 1000 instead of percentages: remove maxTrafficWeight"),
+        ),
         (manual.clone(), blue_green(Some(Pause::Person)), None),
         (manual.clone(), kept(blue_green(None), 30), None),
         (manual.clone(), kept(blue_green(None), 31), Some("removes old pods after 30s, and keep_old is 31s")),
@@ -150,13 +161,18 @@ fn the_strategy_of_the_environment_must_be_that_of_the_rollout() {
             Some("has the strategy blueGreen, and the environment `canary`: write strategy = \"blue-green\""),
         ),
         (automatic.clone(), blue_green(None), None),
-        (automatic.clone(), blue_green(Some(Pause::For(Duration::from_mins(1)))), None),
+        (automatic.clone(), blue_green(Some(Pause::For(Duration::from_secs(59)))), None),
         (
             automatic.clone(),
-            blue_green(Some(Pause::For(Duration::from_secs(61)))),
-            Some("promotes by itself before the end of the pause"),
+            blue_green(Some(Pause::For(Duration::from_mins(1)))),
+            Some("may promote by itself before the end of the pause"),
         ),
-        (automatic, blue_green(Some(Pause::Person)), Some("promotes by itself before the end of the pause")),
+        (
+            automatic.clone(),
+            EnvironmentSettings { smoke: Some(smoke), ..blue_green(None) },
+            Some("may promote by itself before the end of the smoke test"),
+        ),
+        (automatic, blue_green(Some(Pause::Person)), Some("may promote by itself before the end of the pause")),
         (plain.clone(), rolling(1, 1), None),
         (plain, rolling(1, 0), Some("with maxSurge 1 and maxUnavailable 1 of 5: write these")),
     ] {
