@@ -26,6 +26,9 @@ const MAX_COMMENT: u64 = 65_535;
 const LOCAL: usize = 30;
 const CENTRAL: usize = 46;
 
+/// Maximum length of an entry of the directory: its header, and a name, extra fields and a comment.
+const MAX_ENTRY: u64 = CENTRAL as u64 + 3 * 65_535;
+
 /// Flag of a name in UTF-8.
 const UTF8: u16 = 1 << 11;
 
@@ -157,11 +160,11 @@ fn common(entry: &Entry) -> Vec<u8> {
     part
 }
 
-/// Lists the files of an archive.
+/// Lists the files of an archive, each with the position of its entry in the archive, in bytes.
 ///
 /// # Errors
 /// The file cannot be read, is no archive, is damaged, or has a part that is not supported.
-pub(super) fn entries(archive: &File) -> io::Result<Vec<Entry>> {
+pub(super) fn entries(archive: &File) -> io::Result<Vec<(u64, Entry)>> {
     let length = archive.metadata()?.len();
     let start = length.saturating_sub(END + MAX_COMMENT);
     let tail = read_range(archive, start, length - start)?;
@@ -174,12 +177,28 @@ pub(super) fn entries(archive: &File) -> io::Result<Vec<Entry>> {
     }
     let directory = read_range(archive, u64::from(offset), u64::from(size))?;
     let (mut found, mut rest) = (Vec::new(), &directory[..]);
+    let mut at = u64::from(offset);
     while found.len() < count {
-        let (entry, length) = entry(rest).ok_or_else(|| wrong("the directory of the ZIP archive is damaged"))?;
+        let (entry, length) = entry(rest).ok_or_else(bad_directory)?;
         rest = &rest[length..];
-        found.push(entry);
+        found.push((at, entry));
+        at += length as u64;
     }
     Ok(found)
+}
+
+/// Reads the entry at a position that [`entries`] has returned.
+///
+/// # Errors
+/// The file cannot be read, or has no entry there.
+pub(super) fn entry_at(archive: &File, at: u64) -> io::Result<Entry> {
+    let length = archive.metadata()?.len().saturating_sub(at).min(MAX_ENTRY);
+    let (entry, _) = entry(&read_range(archive, at, length)?).ok_or_else(bad_directory)?;
+    Ok(entry)
+}
+
+fn bad_directory() -> io::Error {
+    wrong("the directory of the ZIP archive is damaged")
 }
 
 /// Reads an entry of the directory. Returns it with its length.
@@ -295,6 +314,11 @@ mod tests {
         let archive = File::open(at("zip")).expect("there");
         assert_eq!(size, archive.metadata().expect("there").len());
         let found = entries(&archive).expect("an archive");
+        for (at, entry) in &found {
+            assert_eq!(&entry_at(&archive, *at).expect("an entry"), entry);
+        }
+        entry_at(&archive, 0).expect_err("no entry of the directory");
+        let found: Vec<_> = found.into_iter().map(|(_, entry)| entry).collect();
         let named: Vec<_> = found.iter().map(|entry| (entry.name.as_str(), entry.size)).collect();
         assert_eq!(named, [("a/é", 6), ("b", 6), ("c", 0)]);
         assert_eq!(found[0].checksum, found[1].checksum, "both are the same text");

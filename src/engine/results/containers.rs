@@ -1,12 +1,13 @@
 //! The artifact service, version 3: the REST protocol of `@actions/artifact` 1, whose clients send each file by itself.
 //!
-//! Several jobs may add files to one artifact. Whenever a client has sent its files, the artifact is published anew, as
+//! Several jobs may add files to one artifact. Whenever a client has sent its files, the artifact is published again:
 //! an archive of all files so far, so clients of every version can download it. In the other direction, clients of this
 //! version download the files of any archive.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hyper::body::Incoming;
@@ -20,7 +21,6 @@ use crate::files;
 use crate::model::Timestamp;
 use crate::store::artifacts::{Artifact, data, is_name};
 use crate::store::clock::now;
-use crate::store::digest::sha256;
 
 use super::answer::{self, Answer};
 use super::archive;
@@ -50,6 +50,8 @@ struct Container {
     /// Number of days after which the artifact may be removed.
     days: Option<u64>,
     files: Mutex<BTreeMap<String, Sent>>,
+    /// Number of the next file in the upload.
+    next: AtomicU64,
     /// Held while the artifact is published.
     publishing: Mutex<()>,
 }
@@ -110,6 +112,42 @@ impl Containers {
 }
 
 impl Container {
+    fn new(upload: String, days: Option<u64>) -> Self {
+        let (files, next, publishing) = (Mutex::default(), AtomicU64::new(1), Mutex::default());
+        Self { upload, days, files, next, publishing }
+    }
+
+    /// Notes that a part of a file is about to arrive. Returns the name of the file in the upload.
+    ///
+    /// With its first part, a file gets a new name there. So nothing of an earlier file at the same path remains in it,
+    /// and the earlier one does not change while an archive is written of it.
+    fn begin(&self, path: &str, part: Part, is_gzip: bool) -> Result<String, ServiceError> {
+        let mut files = self.files();
+        if part.first > 0 {
+            let begun = files.get(path).map(|sent| sent.id.clone());
+            return begun.ok_or_else(|| ServiceError::Invalid(format!("the first part of `{path}` was not sent")));
+        }
+        if files.len() >= archive::MAX_FILES && !files.contains_key(path) {
+            return Err(ServiceError::Invalid(format!("an artifact has at most {} files", archive::MAX_FILES)));
+        }
+        let id = self.next.fetch_add(1, Ordering::Relaxed).to_string();
+        files.insert(path.to_owned(), Sent { id: id.clone(), is_gzip, received: 0, total: part.total });
+        Ok(id)
+    }
+
+    /// Notes that a part of a file has arrived, unless the file is being sent again by now.
+    fn end(&self, path: &str, id: &str, part: Part) {
+        if let Some(sent) = self.files().get_mut(path).filter(|sent| sent.id == id) {
+            sent.received = part.end;
+        }
+    }
+
+    /// Returns the files that have arrived completely.
+    fn whole(&self) -> Vec<(String, Sent)> {
+        let files = self.files().clone();
+        files.into_iter().filter(|(_, sent)| sent.received == sent.total).collect()
+    }
+
     fn files(&self) -> MutexGuard<'_, BTreeMap<String, Sent>> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -171,9 +209,7 @@ fn create(service: &Service, description: &Description, base: &str) -> Result<An
         service.artifacts.check_free(name)?;
         // The upload has no job, because several jobs may add files.
         let upload = service.uploads.begin("", &format!("artifact {name}"), service.artifacts.limit())?;
-        let (files, publishing) = (Mutex::default(), Mutex::default());
-        let container = Container { upload, days: description.retention_days, files, publishing };
-        all.insert(name.clone(), Arc::new(container));
+        all.insert(name.clone(), Arc::new(Container::new(upload, description.retention_days)));
     }
     let id = all.get(name).map(|container| container.upload.clone()).unwrap_or_default();
     Ok(answer::json(StatusCode::CREATED, &described(&id, name, 0, base)))
@@ -188,21 +224,10 @@ async fn receive(service: &Service, id: &str, request: Request<Incoming>) -> Res
     let part = header(&request, CONTENT_RANGE.as_str()).and_then(Part::parse);
     let part = part.ok_or_else(|| ServiceError::Invalid("`Content-Range` is missing or invalid".to_owned()))?;
     let is_gzip = header(&request, CONTENT_ENCODING.as_str()) == Some("gzip");
-    let sent = Sent { id: sha256(inner, 32), is_gzip, received: 0, total: part.total };
-    {
-        let mut files = container.files();
-        if files.len() >= archive::MAX_FILES && !files.contains_key(inner) {
-            return Err(ServiceError::Invalid(format!("an artifact has at most {} files", archive::MAX_FILES)));
-        }
-        if part.first == 0 {
-            files.insert(inner.to_owned(), sent.clone());
-        }
-    }
+    let file = container.begin(inner, part, is_gzip)?;
     let upload = service.uploads.get(&container.upload)?;
-    upload.put_file(&sent.id, part.first, request.into_body()).await?;
-    if let Some(sent) = container.files().get_mut(inner) {
-        sent.received = part.end;
-    }
+    upload.put_file(&file, part.first, request.into_body()).await?;
+    container.end(inner, &file, part);
     Ok(answer::json(StatusCode::CREATED, &json!({})))
 }
 
@@ -217,9 +242,8 @@ fn finish(service: &Service, name: &str, job: &str, base: &str) -> Result<Answer
     let container = service.containers.named(name)?;
     let _turn = container.publishing.lock().unwrap_or_else(PoisonError::into_inner);
     let upload = service.uploads.get(&container.upload)?;
-    let files = container.files().clone();
     // Another job may be sending files of the same artifact.
-    let whole = files.iter().filter(|(_, sent)| sent.received == sent.total);
+    let whole = container.whole().into_iter();
     let paths: Vec<_> = whole.map(|(path, sent)| (path, upload.file(&sent.id), sent.is_gzip)).collect();
     let staged = service.uploads.begin("", &format!("archive {name}"), service.artifacts.limit())?;
     let publish = || {
@@ -242,11 +266,18 @@ fn refused(error: io::Error) -> ServiceError {
     if error.kind() == io::ErrorKind::InvalidData { ServiceError::Invalid(error.to_string()) } else { error.into() }
 }
 
-/// Lists the artifacts of the run, except single files without an archive.
+/// Lists the artifacts of the run.
 fn list(service: &Service, base: &str) -> Answer {
-    let archives = service.artifacts.all().into_iter().filter(Artifact::is_archive);
-    let value: Vec<_> = archives.map(|one| described(&one.id.to_string(), &one.name, one.size, base)).collect();
+    let archives = newest(service.artifacts.all());
+    let value: Vec<_> = archives.iter().map(|one| described(&one.id.to_string(), &one.name, one.size, base)).collect();
     answer::json(StatusCode::OK, &json!({"count": value.len(), "value": value}))
+}
+
+/// Returns the newest artifact of each name, newest first, except single files without an archive. Each attempt may
+/// have one of a name, and clients take the first that they find.
+fn newest(all: Vec<Artifact>) -> Vec<Artifact> {
+    let mut names = HashSet::new();
+    all.into_iter().rev().filter(|one| names.insert(one.name.clone()) && one.is_archive()).collect()
 }
 
 /// Describes an artifact, with the address of its container.
@@ -260,32 +291,80 @@ fn described(container: &str, name: &str, size: u64, base: &str) -> Value {
 fn items(service: &Service, id: &str, links: &Links<'_>) -> Result<Answer, ServiceError> {
     let artifact = service.artifacts.get(id.parse().map_err(|_| ServiceError::NotFound("artifact"))?)?;
     let entries = archive::entries(&files::open_own(&data(&service.run, artifact.id))?)?;
-    let value = entries.iter().enumerate().map(|(at, entry)| {
+    let value = entries.iter().map(|(at, entry)| {
         let kind = if entry.name.ends_with('/') { "folder" } else { "file" };
         json!({"containerId": artifact.id, "path": format!("{}/{}", artifact.name, entry.name), "itemType": kind,
                "status": "created", "fileLength": entry.size,
-               "contentLocation": links.read(&Target::File(artifact.id, at))})
+               "contentLocation": links.read(&Target::File(artifact.id, *at))})
     });
     let value: Vec<Value> = value.collect();
     Ok(answer::json(StatusCode::OK, &json!({"count": value.len(), "value": value})))
 }
 
-/// Answers with a file of an artifact.
+/// Answers with a file of an artifact. `at` is the position of its entry, see [`archive::entries`].
 ///
 /// # Errors
-/// There is no such file, or the archive is damaged.
-pub(super) fn download(service: &Service, id: u64, at: usize) -> Result<Answer, ServiceError> {
+/// There is no such artifact, or the archive is damaged.
+pub(super) fn download(service: &Service, id: u64, at: u64) -> Result<Answer, ServiceError> {
     let artifact = service.artifacts.get(id)?;
     let archive: File = files::open_own(&data(&service.run, artifact.id))?;
-    let entries = archive::entries(&archive)?;
-    let entry = entries.get(at).ok_or(ServiceError::NotFound("file of the artifact"))?;
-    let found = archive::data(&archive, entry)?;
+    let found = archive::data(&archive, &archive::entry_at(&archive, at)?)?;
     Ok(answer::packed(archive, found))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::results::uploads::Uploads;
+    use bytes::Bytes;
+    use http_body_util::Full;
+    use std::fs;
+
+    #[tokio::test]
+    async fn nothing_remains_of_a_file_that_is_sent_again() {
+        let home = tempfile::tempdir().expect("a folder");
+        let uploads = Uploads::new(&home.path().join("uploads"), 1).expect("empty");
+        let container = Container::new(uploads.begin("", "artifact a", 1000).expect("begun"), None);
+        let upload = uploads.get(&container.upload).expect("begun");
+        let mut names = Vec::new();
+        for text in ["long text", "short"] {
+            let end = text.len() as u64;
+            let part = Part { first: 0, end, total: end };
+            let name = container.begin("a.txt", part, false).expect("begun");
+            upload.put_file(&name, 0, Full::new(Bytes::from(text))).await.expect("received");
+            container.end("a.txt", &name, part);
+            names.push(name);
+        }
+        let whole = container.whole();
+        assert_eq!(whole.len(), 1);
+        assert_eq!(fs::read_to_string(upload.file(&whole[0].1.id)).expect("there"), "short");
+        // An archive may still be written of the earlier one.
+        assert_eq!(fs::read_to_string(upload.file(&names[0])).expect("there"), "long text");
+        container.end("a.txt", &names[0], Part { first: 0, end: 9, total: 9 });
+        assert_eq!(container.whole().len(), 1, "a late part of the earlier file changes nothing");
+        let later = Part { first: 5, end: 9, total: 9 };
+        container.begin("b.txt", later, false).expect_err("without a first part");
+    }
+
+    #[test]
+    fn artifacts_are_listed_newest_first_and_once_per_name() {
+        let artifact = |id: u64, name: &str, media_type: &str| Artifact {
+            id,
+            name: name.to_owned(),
+            size: 1,
+            media_type: media_type.to_owned(),
+            digest: None,
+            created: Timestamp(0),
+            expires: None,
+            job: "a".to_owned(),
+            attempt: 1,
+        };
+        let zip = "application/zip";
+        let all =
+            vec![artifact(1, "a", zip), artifact(2, "b", zip), artifact(3, "c", "text/plain"), artifact(4, "a", zip)];
+        let listed: Vec<_> = newest(all).iter().map(|one| one.id).collect();
+        assert_eq!(listed, [4, 2]);
+    }
 
     #[test]
     fn parts_have_a_range_and_the_size_of_the_file() {

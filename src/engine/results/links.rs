@@ -9,8 +9,8 @@ pub(super) enum Target {
     Upload(String),
     /// An artifact of the run, by its id.
     Artifact(u64),
-    /// A file in an artifact, by the id of the artifact and its number there.
-    File(u64, usize),
+    /// A file in an artifact, by the id of the artifact and the position of its entry there.
+    File(u64, u64),
     /// An entry of the cache, by its id.
     Cache(String),
 }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 
 use crate::engine::blocking::in_place;
 use crate::files;
@@ -191,11 +191,16 @@ impl Upload {
         self.receive(body, &file, offset).await.map(drop)
     }
 
-    /// Receives a part of one of several files that the upload consists of.
+    /// Receives a part of one of several files that the upload consists of. Bytes of the file after the part stay.
     ///
     /// # Errors
     /// The same as those of [`Self::put_block`].
-    pub(super) async fn put_file(&self, name: &str, offset: u64, body: Incoming) -> Result<(), ServiceError> {
+    pub(super) async fn put_file(
+        &self,
+        name: &str,
+        offset: u64,
+        body: impl Body<Data = Bytes> + Unpin,
+    ) -> Result<(), ServiceError> {
         let file = files::update_own(&self.file(name))?;
         self.receive(body, &file, offset).await
     }
@@ -248,7 +253,12 @@ impl Upload {
     }
 
     /// Writes a body into a file, a portion at a time.
-    async fn receive(&self, mut body: Incoming, file: &File, mut offset: u64) -> Result<(), ServiceError> {
+    async fn receive(
+        &self,
+        mut body: impl Body<Data = Bytes> + Unpin,
+        file: &File,
+        mut offset: u64,
+    ) -> Result<(), ServiceError> {
         let mut portion = Vec::new();
         loop {
             let data = match body.frame().await {
@@ -293,7 +303,7 @@ impl Upload {
 
 /// Reads and discards the rest of a body, at most [`MAX_DISCARDED`] bytes, because a client reads the answer only after
 /// it has sent everything.
-async fn discard(mut body: Incoming) {
+async fn discard(mut body: impl Body<Data = Bytes> + Unpin) {
     let mut left = MAX_DISCARDED;
     while left > 0
         && let Some(Ok(frame)) = body.frame().await
