@@ -280,7 +280,7 @@ impl JobEnvironment {
     /// configuration of Docker. Does nothing for a job in a container.
     ///
     /// # Errors
-    /// A folder cannot be written, or the user's configuration of Docker cannot be read.
+    /// A folder cannot be written.
     pub(in crate::engine) fn prepare_folders(&self) -> io::Result<()> {
         let Some(docker) = self.docker_config() else { return Ok(()) };
         docker_config::create(&docker, self.shared.host.environment())?;
