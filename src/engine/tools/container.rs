@@ -100,6 +100,17 @@ pub(super) struct Container<'c> {
     pub(super) cache: PathBuf,
 }
 
+/// Why an installation is not in the cache of a job in a container.
+#[derive(Debug, thiserror::Error)]
+enum AddError {
+    /// Its program does not start in the container. Holds the last line that the script printed.
+    #[error("{0}")]
+    Failed(String),
+    /// The script cannot be run.
+    #[error(transparent)]
+    Script(#[from] std::io::Error),
+}
+
 /// What was added to the cache of a job in a container.
 pub(super) struct Offered {
     /// Lines for the log.
@@ -202,15 +213,14 @@ impl Container<'_> {
         found
     }
 
-    /// Adds an installation to the cache. Returns the reason if its program does not start in the container.
-    async fn add(&self, tool: Tool, name: &str, candidate: &Candidate) -> Result<(), String> {
+    /// Adds an installation to the cache, if its program starts in the container.
+    async fn add(&self, tool: Tool, name: &str, candidate: &Candidate) -> Result<(), AddError> {
         let at = self.cache.join(name).join(candidate.version.to_string()).join(cache::arch());
         let named = candidate.named.clone().unwrap_or_default();
         let arguments = [tool.name().into(), candidate.from.clone().into(), at.into(), named.into()];
-        match self.script(ADD, &arguments).await {
-            Ok((Exit::Code(0), _)) => Ok(()),
-            Ok((_, printed)) => Err(printed.lines().last().unwrap_or("it does not start").to_owned()),
-            Err(error) => Err(error.to_string()),
+        match self.script(ADD, &arguments).await? {
+            (Exit::Code(0), _) => Ok(()),
+            (_, printed) => Err(AddError::Failed(printed.lines().last().unwrap_or("it does not start").to_owned())),
         }
     }
 
