@@ -17,8 +17,7 @@ impl Driver {
         let new = (self.subject.cause == Cause::Rollback).then_some(&plan.new);
         let state = self.latest.state()?;
         let image = |versioned: &Versioned| {
-            let record =
-                state.with_image(&versioned.release.sha, |record| record.outcome == Some(Outcome::Succeeded))?;
+            let record = state.with_image(&versioned.release.sha, has_succeeded)?;
             Some((versioned.slot, record.image.clone()?.id))
         };
         Ok(plan.old.iter().chain(new).filter_map(image).collect())
@@ -76,6 +75,11 @@ impl Driver {
     }
 }
 
+/// Whether a deployment has succeeded, so that a rollback may start its image.
+fn has_succeeded(record: &DeploymentRecord) -> bool {
+    record.outcome == Some(Outcome::Succeeded)
+}
+
 /// Returns the images of an environment that are not needed any more: neither for its newest `keep` releases that
 /// succeeded, nor for as many of another environment, nor for a deployment in progress.
 fn old_images(ledger: &Ledger, environment: &str, keep: usize) -> Vec<ReleaseImage> {
@@ -85,13 +89,12 @@ fn old_images(ledger: &Ledger, environment: &str, keep: usize) -> Vec<ReleaseIma
         let state = ledger.of(name);
         let mut kept = BTreeSet::new();
         for record in state.deployments() {
-            // A rollback starts the image of the earlier deployment.
-            let image =
-                record.image.as_ref().or_else(|| state.with_image(&record.release.sha, |_| true)?.image.as_ref());
-            let Some(image) = image else { continue };
+            // A rollback starts the image with which the release succeeded earlier.
+            let former = || state.with_image(&record.release.sha, has_succeeded)?.image.as_ref();
+            let Some(image) = record.image.as_ref().or_else(former) else { continue };
             if record.outcome.is_none() {
                 needed.insert(image.id.clone());
-            } else if record.outcome == Some(Outcome::Succeeded) && kept.len() < keep {
+            } else if has_succeeded(record) && kept.len() < keep {
                 kept.insert(image.id.clone());
             }
         }
@@ -113,34 +116,49 @@ mod tests {
     use crate::model::{RunId, Timestamp};
     use crate::rollout::testing::release;
 
+    /// Adds a deployment to the ledger. `image` is the id of its image, which a rollback does not record.
+    fn add(entries: &mut Vec<Entry>, environment: &str, tag: &str, outcome: Option<Outcome>, image: Option<&str>) {
+        let run = RunId::new(entries.len().to_string());
+        let cause = if image.is_none() { Cause::Rollback } else { Cause::Manual };
+        let requested = Action::Requested { release: release(tag), from: None, cause };
+        let image = image.map(|id| Action::Image(ReleaseImage { name: format!("shop:{tag}"), id: id.to_owned() }));
+        let end = outcome.map(|outcome| Action::Ended { outcome });
+        for action in [Some(requested), Some(Action::Began), image, end].into_iter().flatten() {
+            let by = Actor::default();
+            let (environment, deployment) = (environment.to_owned(), Some(run.clone()));
+            let (at, reason) = (Timestamp(1), String::new());
+            entries.push(Entry { at, by, environment, deployment, job: None, action, reason });
+        }
+    }
+
+    const GOOD: Option<Outcome> = Some(Outcome::Succeeded);
+
     #[test]
     fn images_are_old_once_no_environment_needs_them() {
         let mut entries = Vec::new();
-        let mut deployed = |environment: &str, tag: &str, outcome: Option<Outcome>, is_rollback: bool| {
-            let run = RunId::new(entries.len().to_string());
-            let cause = if is_rollback { Cause::Rollback } else { Cause::Manual };
-            let requested = Action::Requested { release: release(tag), from: None, cause };
-            let image = Action::Image(ReleaseImage { name: format!("shop:{tag}"), id: format!("sha256:{tag}") });
-            let image = Some(image).filter(|_| !is_rollback);
-            let end = outcome.map(|outcome| Action::Ended { outcome });
-            for action in [Some(requested), Some(Action::Began), image, end].into_iter().flatten() {
-                let by = Actor::default();
-                let (environment, deployment) = (environment.to_owned(), Some(run.clone()));
-                let (at, reason) = (Timestamp(1), String::new());
-                entries.push(Entry { at, by, environment, deployment, job: None, action, reason });
-            }
-        };
-        let good = Some(Outcome::Succeeded);
         for tag in ["v1", "v2", "v3", "v4"] {
-            deployed("live", tag, good, false);
+            add(&mut entries, "live", tag, GOOD, Some(tag));
         }
-        deployed("live", "bad", Some(Outcome::RolledBack), false);
-        deployed("staging", "v3", good, false);
-        deployed("live", "v2", good, true);
-        deployed("live", "v5", None, false);
+        add(&mut entries, "live", "bad", Some(Outcome::RolledBack), Some("bad"));
+        add(&mut entries, "staging", "v3", GOOD, Some("v3"));
+        add(&mut entries, "live", "v2", GOOD, None);
+        add(&mut entries, "live", "v5", None, Some("v5"));
         let old = old_images(&Ledger::new(entries), "live", 2);
         let names: Vec<&str> = old.iter().map(|image| image.name.as_str()).collect();
         // v2 is live, v4 was before it, v3 is live in staging, and v5 is on its way.
         assert_eq!(names, ["shop:bad", "shop:v1"]);
+    }
+
+    #[test]
+    fn the_image_that_a_rollback_starts_is_needed_and_not_a_later_one_that_failed() {
+        let mut entries = Vec::new();
+        add(&mut entries, "live", "v1", GOOD, Some("first"));
+        add(&mut entries, "live", "v1", Some(Outcome::RolledBack), Some("moved"));
+        add(&mut entries, "live", "v2", GOOD, Some("v2"));
+        add(&mut entries, "live", "v3", GOOD, Some("v3"));
+        add(&mut entries, "live", "v1", None, None);
+        let old = old_images(&Ledger::new(entries), "live", 2);
+        let ids: Vec<&str> = old.iter().map(|image| image.id.as_str()).collect();
+        assert_eq!(ids, ["moved"]);
     }
 }

@@ -35,24 +35,31 @@ pub(in crate::rollout::target) async fn ensure(
     Ok(name.to_owned())
 }
 
-/// Removes images that no container uses. Returns the names of the removed ones.
-pub(in crate::rollout::target) async fn remove(
-    client: &DockerClient,
-    images: &[ReleaseImage],
-) -> Result<Vec<String>, DockerError> {
+/// Removes the names of images, and the images that have no other name and that no container uses. Returns what was
+/// removed. An image that cannot be removed stays, with a warning.
+pub(in crate::rollout::target) async fn remove(client: &DockerClient, images: &[ReleaseImage]) -> Vec<String> {
     let mut removed = Vec::new();
-    for ReleaseImage { name, id } in images {
-        // The name may stand for another image by now.
-        let is_named = client.image(name).await.is_ok_and(|found| {
-            found.id.as_ref() == Some(id) || found.repo_digests.iter().flatten().any(|digest| digest == id)
-        });
-        let by_name = is_named && client.remove_image(name).await?;
-        let by_id = client.image(id).await.is_ok() && client.remove_image(id).await?;
-        if by_name || by_id {
-            removed.push(format!("{name} ({id})"));
+    for image in images {
+        match remove_one(client, image).await {
+            Ok(true) => removed.push(format!("{} ({})", image.name, image.id)),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "the image of an earlier release is not removed"),
         }
     }
-    Ok(removed)
+    removed
+}
+
+/// Removes the name of an image, and the image if it has no other. Returns whether anything was removed.
+async fn remove_one(client: &DockerClient, ReleaseImage { name, id }: &ReleaseImage) -> Result<bool, DockerError> {
+    // The name may stand for another image by now.
+    let is_named = client.image(name).await.is_ok_and(|found| {
+        found.id.as_ref() == Some(id) || found.repo_digests.iter().flatten().any(|digest| digest == id)
+    });
+    let by_name = is_named && client.remove_image(name).await?;
+    // By its id, Docker would also remove the other names of the image, which somebody else may have given it.
+    let is_nameless = client.image(id).await.is_ok_and(|found| found.repo_tags.iter().flatten().next().is_none());
+    let by_id = is_nameless && client.remove_image(id).await?;
+    Ok(by_name || by_id)
 }
 
 /// Builds an image from a folder with a `Dockerfile`, unless there is an image of this name. `say` is called with each

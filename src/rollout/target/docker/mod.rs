@@ -378,7 +378,7 @@ impl Target for DockerTarget {
     }
 
     fn remove_images<'t>(&'t self, all: &'t [ReleaseImage]) -> BoxFuture<'t, Result<Vec<String>, TargetError>> {
-        async move { Ok(images::remove(self.client().await?, all).await.map_err(DockerFault::from)?) }.boxed()
+        async move { Ok(images::remove(self.client().await?, all).await) }.boxed()
     }
 
     fn act<'t>(
