@@ -29,7 +29,9 @@ impl Driver {
         let observed = self.tools.target.observe(&progress).await.map_err(Trouble::Unobserved)?;
         let (settings, known) = (&self.subject.settings, Arc::clone(&self.tools.known));
         let mut plan = plan::plan(settings, &observed, &self.subject.release, |sha| known(sha))?;
-        self.tools.target.can_carry_out(&plan).await?;
+        let target = Arc::clone(&self.tools.target);
+        let checked = self.controlled(target.can_carry_out(&plan)).await;
+        checked.map_err(Trouble::Interrupted)??;
         plan.images = self.former_images(&plan)?;
         let position = Position { plan, done: 0, back: None, has_ended: false };
         position.write(&self.tools.folder)?;

@@ -21,7 +21,7 @@ use futures_util::future::{BoxFuture, try_join_all};
 use serde_json::json;
 use tokio::sync::OnceCell;
 
-use crate::engine::sandbox::compose::{ComposeError, ComposeProgram};
+use crate::engine::sandbox::compose::ComposeError;
 use crate::engine::sandbox::docker::client::DockerClient;
 use crate::model::RunId;
 use crate::model::deployment::{
@@ -97,7 +97,7 @@ impl ComposeTarget {
     /// Checks that Compose can carry out a plan.
     async fn checked(&self, plan: &Plan) -> Result<(), ComposeFault> {
         let service = self.compose.service.clone();
-        let found = self.project()?.service(&service, &self.shell).await?;
+        let found = self.project()?.service(&service, &self.shell, self.compose.timeout).await?;
         if self.recreates() && plan.new.replicas == 1 {
             return Ok(());
         }
@@ -128,7 +128,7 @@ impl ComposeTarget {
         let image = images::ensure(client, &name, former, progress).await?;
         if self.settings.health_check.is_none() && !release.is_image() {
             let service = &self.compose.service;
-            let of_file = self.project()?.service(service, &self.shell).await?.checks_health;
+            let of_file = self.project()?.service(service, &self.shell, self.compose.timeout).await?.checks_health;
             let has_check = match of_file {
                 Some(has_check) => has_check,
                 None => client.image_checks_health(&image).await?,
@@ -150,7 +150,8 @@ impl ComposeTarget {
             names::RELEASE: release.name().replace('$', "$$"),
             names::DEPLOYMENT: self.deployment.to_string(),
         });
-        let service = json!({ "image": image, "labels": labels });
+        // The image is here, and Compose must not take another one that its name stands for by now.
+        let service = json!({ "image": image, "pull_policy": "never", "labels": labels });
         // JSON is YAML, too.
         let text = json!({ "services": { self.compose.service.clone(): service } });
         Ok(json::write(&self.last_file, &text)?)
@@ -158,7 +159,7 @@ impl ComposeTarget {
 
     /// Runs Compose.
     async fn run(&self, args: &[&str], progress: &Progress) -> Result<(), ComposeFault> {
-        let program = ComposeProgram::find().await?;
+        let program = project::program(self.compose.timeout).await?;
         let command = format!("{} {}", program.words(), args.join(" "));
         progress.say(&command);
         // The names of services are words, so nothing needs quotes.

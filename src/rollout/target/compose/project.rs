@@ -1,9 +1,12 @@
 //! The project of Compose: its files, and what they say about the service.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use super::error::ComposeFault;
-use crate::engine::sandbox::compose::{ComposeProgram, files_in};
+use crate::engine::sandbox::compose::{ComposeError, ComposeProgram, files_in};
 use crate::model::deployment::ComposeSettings;
 use crate::rollout::shell::Shell;
 use crate::workflow::yaml::{self, YamlKind, YamlNode};
@@ -40,7 +43,7 @@ impl Project {
         let files = if settings.files.is_empty() {
             files_in(root)
         } else {
-            settings.files.iter().map(|file| root.join(file)).collect()
+            settings.files.iter().map(|file| cleaned(&root.join(file))).collect()
         };
         if let Some(missing) = files.iter().find(|file| !file.is_file()) {
             return Err(ComposeFault::NoFile(missing.clone()));
@@ -50,21 +53,28 @@ impl Project {
         Ok(Self { folder, files, name: settings.project.clone() })
     }
 
-    /// Returns the environment variables with which Compose reads the files, and `last` after them.
+    /// Returns the environment variables with which Compose reads the files, and `last` after them. All profiles are
+    /// on, because the service may have one, or depend on a service that has. Each call that starts containers names
+    /// the service, so no other is started.
     pub(super) fn variables(&self, last: Option<&Path>) -> Vec<(&'static str, String)> {
         let files = self.files.iter().map(PathBuf::as_path).chain(last).map(|file| file.display().to_string());
         let files = files.collect::<Vec<_>>().join(SEPARATOR);
         let name = self.name.iter().map(|name| ("COMPOSE_PROJECT_NAME", name.clone()));
-        [("COMPOSE_FILE", files), ("COMPOSE_PATH_SEPARATOR", SEPARATOR.to_owned())].into_iter().chain(name).collect()
+        let separator = SEPARATOR.to_owned();
+        let all =
+            [("COMPOSE_FILE", files), ("COMPOSE_PATH_SEPARATOR", separator), ("COMPOSE_PROFILES", "*".to_owned())];
+        all.into_iter().chain(name).collect()
     }
 
-    /// Asks Compose what its files say about a service, with variables and overriding files applied.
-    pub(super) async fn service(&self, name: &str, shell: &Shell) -> Result<Service, ComposeFault> {
-        let program = ComposeProgram::find().await?;
+    /// Asks Compose what its files say about a service, with variables and overriding files applied. `limit` is the
+    /// time limit of each call.
+    pub(super) async fn service(&self, name: &str, shell: &Shell, limit: Duration) -> Result<Service, ComposeFault> {
+        let program = program(limit).await?;
         let mut command = program.command();
         let environment = shell.environment.iter().map(|(name, value)| (name, value));
         command.arg("config").current_dir(&shell.folder).env_clear().envs(environment).envs(self.variables(None));
-        let text = program.run(command, format!("{} config", program.words())).await?;
+        let words = format!("{} config", program.words());
+        let text = in_time(limit, &words, program.run(command, words.clone())).await?;
         let document = yaml::read(&text).map_err(|problem| ComposeFault::Config(problem.message))?;
         let services = get(&document.root, "services");
         let Some(service) = services.and_then(|services| get(services, name)) else {
@@ -73,6 +83,36 @@ impl Project {
         };
         Ok(read(service))
     }
+}
+
+/// Finds the program of Compose, within a time limit.
+pub(super) async fn program(limit: Duration) -> Result<ComposeProgram, ComposeFault> {
+    in_time(limit, "compose version", ComposeProgram::find()).await
+}
+
+/// Waits for a call of Compose. At the time limit, the process is killed.
+async fn in_time<T>(
+    limit: Duration,
+    command: &str,
+    call: impl Future<Output = Result<T, ComposeError>>,
+) -> Result<T, ComposeFault> {
+    let slow = |_| ComposeFault::TooSlow { command: command.to_owned(), limit };
+    Ok(timeout(limit, call).await.map_err(slow)??)
+}
+
+/// Returns an absolute path without `.` and `..`. Like Compose, which labels containers with the result, this goes by
+/// the text of the path and does not follow links.
+fn cleaned(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                clean.pop();
+            }
+            part => clean.push(part),
+        }
+    }
+    clean
 }
 
 /// Reads what matters of a service.
@@ -132,6 +172,32 @@ fn text(node: &YamlNode<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_of_files_are_cleaned_as_compose_does_it() {
+        for (path, clean) in [
+            ("/shop/compose.yaml", "/shop/compose.yaml"),
+            ("/shop/../compose.yaml", "/compose.yaml"),
+            ("/shop/./deploy//../compose.yaml", "/shop/compose.yaml"),
+            ("/shop/../../compose.yaml", "/compose.yaml"),
+        ] {
+            assert_eq!(cleaned(Path::new(path)), Path::new(clean), "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_of_compose_that_does_not_end_is_an_error() {
+        let limit = Duration::from_millis(1);
+        let call = std::future::pending::<Result<(), ComposeError>>();
+        let error = in_time(limit, "compose config", call).await.expect_err("too slow").to_string();
+        assert!(error.starts_with("`compose config` did not end within "), "{error}");
+    }
+
+    #[test]
+    fn all_profiles_are_on() {
+        let project = Project { folder: PathBuf::from("/shop"), files: vec!["/shop/compose.yaml".into()], name: None };
+        assert!(project.variables(None).contains(&("COMPOSE_PROFILES", "*".to_owned())));
+    }
 
     #[test]
     fn ports_names_and_health_checks_are_read_in_all_forms() {
