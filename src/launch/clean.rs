@@ -179,8 +179,8 @@ fn copies() -> Vec<PathBuf> {
     caches::shared(caches::ACTIONS).map(|cache| abandoned(&cache)).unwrap_or_default()
 }
 
-/// Returns all but the newest runs and, if they are kept, the deployments that are still needed. Mirrors of remote runs appear automatically,
-/// so they are counted separately and do not push out runs of this machine.
+/// Returns all but the newest runs and, if they are kept, the deployments that are still needed. Mirrors of remote runs
+/// appear automatically, so they are counted separately and do not push out runs of this machine.
 fn old_runs(runs: &RunsDir, keep: Keep) -> Result<Vec<RunFolder>, StoreError> {
     let (local, mirrors): (Vec<_>, Vec<_>) = runs.list()?.into_iter().partition(|id| id_number(id).is_some());
     let old = local.into_iter().skip(keep.runs).chain(mirrors.into_iter().skip(keep.runs));

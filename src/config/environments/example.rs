@@ -26,8 +26,8 @@ pub(in crate::config) const EXAMPLE: &str = r#"
 # canary.steps = ["5%", "pause 5m", "25%", "pause"]
 # How long the old release runs on after blue-green and canary, so that a rollback is instant. Default: "0s".
 # keep_old = "30m"
-# How long after a deployment the environment is stopped. The next deployment starts the time anew; `cuelight cancel RUN`
-# of the deployment that waits ends it. Not for Kubernetes. Default: never.
+# How long after a deployment the environment is stopped. The next deployment starts the time again, and
+# `cuelight cancel RUN` of the deployment that waits ends it. Not for Kubernetes. Default: never.
 # auto_stop = "24h"
 # url = "https://app.example.com"
 # Environment variables that the commands need: `cuelight env production --check` says which are missing. Values of
@@ -58,6 +58,7 @@ pub(in crate::config) const EXAMPLE: &str = r#"
 # `docker-compose` must be installed. The strategy is recreate or, for a service that publishes no port, rolling. Healthy is
 # what its `healthcheck` says. The former image of a service that was started by hand returns when the first deployment fails.
 # The file is that of the checkout, whatever the release; `docker compose up` by hand deploys the image of the file again.
+# Services that the service depends on are not started: start them by hand.
 # [environments.preview.target]
 # kind = "compose"
 # service = "shop"

@@ -389,8 +389,8 @@ fn parse(file: String, text: String) -> Result<Action, ManifestError> {
 }
 
 /// Returns the path and the version of the Node.js that runs JavaScript actions on this machine. Node.js 20 and newer
-/// runs almost all actions: few that were written for a newer one need it. Versions 16 to 19 run only actions that were written for old versions, so a warning is appended to
-/// the returned version.
+/// runs almost all actions: few that were written for a newer one need it. Versions 16 to 19 run only actions that were
+/// written for old versions, so a warning is appended to the returned version.
 ///
 /// # Errors
 /// Node.js is not on `path`, does not start, does not print its version in time, or is older than version 16.

@@ -101,8 +101,7 @@ impl Deployments {
     }
 
     /// Whether a deployment uses the files of the working tree, its commands or the Compose file, and the release is
-    /// checked out.
-    /// A deployment of an image does not use them.
+    /// checked out. A deployment of an image does not use them.
     fn uses_working_tree(&self, settings: &EnvironmentSettings, request: &DeployRequest, release: &Release) -> bool {
         let uses_files = matches!(settings.target, TargetSettings::Script(_) | TargetSettings::Compose(_));
         request.cause == Cause::Manual && uses_files && release.sha == self.repository.sha

@@ -142,8 +142,7 @@ pub struct ComposeSettings {
 pub const IMAGE_PLACES: [&str; 4] = ["{sha}", "{short_sha}", "{tag}", "{release}"];
 
 /// Returns the image of a release, for a name with placeholders. The image of a release that is known only by its
-/// image is that image. `None` if the name contains `{tag}` and the release
-/// has no tag.
+/// image is that image. `None` if the name contains `{tag}` and the release has no tag.
 ///
 /// Characters of the inserted values that are invalid in an image tag become `-`.
 #[must_use]
