@@ -8,6 +8,7 @@
 //! `credHelpers`), `docker login` and `docker logout` of a job change the user's store.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt::Display;
 use std::fs;
 use std::io;
 use std::io::Write;
@@ -21,6 +22,9 @@ pub(super) const VARIABLE: &str = "DOCKER_CONFIG";
 
 /// File of the configuration that `docker login` writes.
 const FILE: &str = "config.json";
+
+/// Maximum size of that file in bytes.
+const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Creates the configuration of a job in the folder `at`, which must not exist: a copy of the file, and links to
 /// everything else in the user's folder, such as plugins and contexts. `environment` is the environment of the user.
@@ -54,7 +58,7 @@ pub(super) fn create(at: &Path, environment: &[(OsString, OsString)]) -> io::Res
             symlink(entry.path(), own)?;
             continue;
         }
-        match fs::read(entry.path()) {
+        match files::read(&entry.path(), MAX_BYTES) {
             Ok(content) => files::create_own(&own)?.write_all(&content)?,
             Err(error) => leave_out(&entry.path(), &error),
         }
@@ -63,7 +67,7 @@ pub(super) fn create(at: &Path, environment: &[(OsString, OsString)]) -> io::Res
 }
 
 /// Warns that a part of the user's configuration is missing in that of the job.
-fn leave_out(path: &Path, error: &io::Error) {
+fn leave_out(path: &Path, error: &dyn Display) {
     tracing::warn!(path = %path.display(), %error, "cannot read Docker's configuration: the job goes without it");
 }
 
