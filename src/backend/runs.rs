@@ -6,11 +6,10 @@ use std::sync::OnceLock;
 
 use crate::config::{Config, ConfigError};
 use crate::launch;
-use crate::launch::artifacts::{DeleteError, DownloadError};
 use crate::launch::commands;
-use crate::model::{Command, Conclusion, JobId, LookupError, RepositoryId, Run, RunId, Summary, Wait};
+use crate::model::{Command, Conclusion, JobId, RepositoryId, Run, Summary, Wait};
 use crate::repo::git;
-use crate::repo::git::{GitError, git};
+use crate::repo::git::git;
 use crate::repo::workflows;
 use crate::store::artifacts::Artifact;
 use crate::store::folder::{RunFolder, RunsDir};
@@ -20,10 +19,13 @@ use crate::store::{StoreError, artifacts, history};
 
 use super::commit_watch::{Commit, CommitWatch};
 use super::github::address::{AddressError, Repository, RunAddress, Target};
-use super::github::checkout::NoCheckout;
 use super::github::client::ApiError;
 use super::github::poller::{PollError, Poller, SubmitError};
 use super::last_known;
+
+mod error;
+
+pub use error::RunsError;
 
 /// Variable with the default host of repositories, as in `gh`.
 const DEFAULT_HOST: &str = "GH_HOST";
@@ -61,69 +63,6 @@ pub struct Listed {
     pub repository: String,
     /// Why its server returned no list; `None` if it returned one.
     pub unlisted: Option<PollError>,
-}
-
-/// Why an operation on runs fails.
-#[derive(Debug, thiserror::Error)]
-pub enum RunsError {
-    /// No folder matches, or it cannot be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The settings are invalid.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The text looks like the name of a run on a server, but is invalid.
-    #[error(transparent)]
-    Address(#[from] AddressError),
-    /// The server refuses, or does not respond and no state is known.
-    #[error(transparent)]
-    Poll(#[from] PollError),
-    /// A command was refused, or did not reach the run.
-    #[error(transparent)]
-    Submit(#[from] SubmitError),
-    /// An artifact is not downloaded.
-    #[error(transparent)]
-    Download(#[from] DownloadError),
-    /// An artifact is not deleted.
-    #[error(transparent)]
-    Delete(#[from] DeleteError),
-    /// The run has no such job.
-    #[error(transparent)]
-    Lookup(#[from] LookupError),
-    /// Only the id of a run was given, outside of a checkout of a known server.
-    #[error("{0}; a run on a server is named OWNER/REPO/NUMBER outside of its checkout")]
-    NoCheckout(StoreError),
-    /// No repository is named, and the folder is not a checkout of a repository on a known server.
-    #[error("{0}; or name a repository on a server with -R OWNER/NAME")]
-    NoRepository(NoCheckout),
-    /// The name is that of a workflow, not of a run.
-    #[error(
-        "`{wanted}` is a workflow, not a run: its newest run is {newest} (`cuelight show {newest}`); \
-         `cuelight runs --workflow {wanted}` lists them"
-    )]
-    Workflow {
-        /// The name as given.
-        wanted: String,
-        /// The newest run of the workflow.
-        newest: RunId,
-    },
-    /// The name is that of a workflow that has never run.
-    #[error("`{0}` is a workflow that has not run yet: `cuelight run {0}` starts it")]
-    NeverRun(String),
-    /// The repository has no runs.
-    #[error("{0} has no runs")]
-    NoRun(Repository),
-    /// The checkout has no such commit.
-    #[error(transparent)]
-    Git(#[from] GitError),
-    /// The name is the address of a pull request, not of a run.
-    #[error("{repository}#{number} is a pull request: name one of its runs")]
-    PullRequest {
-        /// The repository.
-        repository: Repository,
-        /// Number of the pull request.
-        number: u64,
-    },
 }
 
 impl Runs {
