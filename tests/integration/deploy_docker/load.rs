@@ -141,7 +141,7 @@ fn a_bad_canary_is_aborted_whatever_is_wrong_with_it() {
     let Some(service) = Service::new(canary, "replicas = 2") else { return };
     service.call(&["deploy", "live", "v1"]).expect(0, &["is live"]);
     for (release, reason) in
-        [("v3", "% errors"), ("slow", "more than 600ms"), ("dies", "does not use it"), ("sick", "/health: 500")]
+        [("v3", "% errors"), ("slow", "more than 1s500ms"), ("dies", "does not use it"), ("sick", "/health: 500")]
     {
         let (requests, failures) = under_load(&service, || {
             let failed = service.call(&["deploy", "live", release]);
@@ -150,7 +150,12 @@ fn a_bad_canary_is_aborted_whatever_is_wrong_with_it() {
         eprintln!("{release}: {requests} requests, {} failed: {:?}", failures.len(), failures.first());
         // The number of failures depends on the speed of the machine: 8 to 12 in a thousand on two busy processors.
         assert!(failures.len() * 20 <= requests, "{release}: {} of {requests} failed", failures.len());
-        assert_eq!(!failures.is_empty(), release == "v3", "{release}: {failures:?}");
+        match release {
+            "v3" => assert!(!failures.is_empty(), "{requests} requests"),
+            "slow" | "sick" => assert_eq!(failures, Vec::<String>::new(), "{release}"),
+            // How many requests meet a release that dies depends on the moment.
+            _ => {}
+        }
         assert_eq!((service.page().as_deref(), service.running().len()), (Some("v1"), 2));
     }
     // Nobody sends requests, and it is noticed nevertheless that the release has ended.

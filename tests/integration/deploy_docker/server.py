@@ -20,7 +20,7 @@ class Service(BaseHTTPRequestHandler):
         if FAULT == "late" and self.path == "/health":
             time.sleep(0.5)
         if FAULT == "slow" and self.path == "/":
-            time.sleep(1)
+            time.sleep(2)
         is_bad = FAULT == "errors" and self.path != "/health" or FAULT == "sick" and self.path == "/health"
         body = RELEASE.encode()
         self.send_response(500 if is_bad else 200)

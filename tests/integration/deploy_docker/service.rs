@@ -25,6 +25,9 @@ const RELEASES: [(&str, &str); 9] = [
     ("none", "no image"),
 ];
 
+/// Tag of an image whose own tag a test moves.
+pub(super) const FIRST: &str = "first";
+
 pub(super) struct Service {
     pub(super) project: Project,
     /// Name of the service. No other test uses it.
@@ -70,7 +73,7 @@ impl Service {
             "[environments.live]\n{environment}\n[environments.live.target]\nkind = 'docker'\nservice = '{name}'\n\
              image = '{name}:{{release}}'\nport = 8080\n{publish}{target}\n\
              [environments.live.health]\nhttp = '/health'\n{state}\n\
-             [environments.live.analysis]\nerrors = '1%'\nlatency = '600ms'\nmin_requests = 20\n"
+             [environments.live.analysis]\nerrors = '1%'\nlatency = '1500ms'\nmin_requests = 20\n"
         );
         self.project.write(".cuelight.toml", &text);
         self.call(&["trust"]).expect(0, &[]);
@@ -134,7 +137,7 @@ impl Drop for Service {
         let containers: Vec<&str> = list.lines().collect();
         docker(&[&["rm", "-f", "-v"], &containers[..]].concat());
         docker(&["network", "rm", &format!("{}-live", self.name)]);
-        for (tag, _) in RELEASES {
+        for tag in RELEASES.map(|(tag, _)| tag).into_iter().chain([FIRST]) {
             docker(&["rmi", &self.image(tag)]);
         }
     }
