@@ -14,8 +14,7 @@ use super::run::Watch;
 use super::{Exit, Failure, Outcome, block_on, deploy, run, runs_dir, screen};
 
 /// How the leftovers of the tour of deployments are removed.
-const LEFTOVERS: &str =
-    "The containers of the demo run until `cuelight demo --deploy --remove` removes them and all its traces.";
+const LEFTOVERS: &str = "`cuelight demo --deploy --remove` removes the containers of the demo and all its traces.";
 
 /// The demo projects.
 #[derive(clap::ValueEnum, Clone, Copy, Default)]

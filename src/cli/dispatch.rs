@@ -111,7 +111,7 @@ fn list(repository: &RepositoryArg, json: bool) -> Outcome {
     let list = async |poller: &Poller, repository: &Repository| poller.workflows(repository).await;
     let asked = servers::ask(repository.name.as_deref(), list);
     let (_, workflows) = asked.map_err(|failure| {
-        if repository.name.is_some() {
+        if !servers::lacks_repository(repository.name.as_deref()) {
             return failure;
         }
         let here = "`cuelight plan` lists the workflows in this folder";

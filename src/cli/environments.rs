@@ -69,8 +69,10 @@ pub(super) fn run(args: &Args) -> Outcome {
                 .environment
                 .as_ref()
                 .map_or_else(|| "no environments".to_owned(), |name| format!("no environment `{name}`"));
+            let is_none = failure.exit == Exit::NotFound || servers::lacks_repository(None);
+            let of_server = if is_none { "none of a server" } else { "those of the server are unknown" };
             let message = format!(
-                "there are {which} in .cuelight.toml (`cuelight config --example` shows some), and none of a server: {}",
+                "there are {which} in .cuelight.toml (`cuelight config --example` shows some), and {of_server}: {}",
                 failure.message
             );
             return Err(Failure::new(failure.exit, message));

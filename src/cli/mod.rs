@@ -285,8 +285,21 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("undo", "rollback"),
 ];
 
-/// Returns the command that a word means or resembles; `None` if there is none.
+/// Whether a word can only name a run: `latest`, an id or a part of one, or an address.
+fn is_of_run(word: &str) -> bool {
+    let is_id = word.len() >= 4 && word.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
+    let is_number = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+    word == "latest" || word.contains('/') || is_id || is_number
+}
+
+/// Returns the command that a word means or resembles; `None` if there is none, and for a word that names a run.
 fn meant(word: &str) -> Option<String> {
+    if word == "help" {
+        return Some("--help".to_owned());
+    }
+    if is_of_run(word) {
+        return None;
+    }
     let command = Cli::command();
     let names = command.get_subcommands().filter(|known| !known.is_hide_set()).map(clap::Command::get_name);
     let meant = OTHER_NAMES.iter().find(|(name, _)| *name == word).map(|(_, command)| *command);
@@ -359,7 +372,7 @@ fn mistyped(error: &clap::Error) -> Option<String> {
         return match meant(first) {
             Some(near) => Some(format!("there is no command `{first}`; did you mean `cuelight {near}`?")),
             // The first word may be the run to open, and the option be wrong.
-            None if invalid.starts_with('-') => None,
+            None if invalid.starts_with('-') || is_of_run(first) => None,
             None => Some(format!("there is no command `{first}`: `cuelight --help` lists the commands")),
         };
     };
@@ -493,6 +506,23 @@ mod tests {
             assert!(Cli::command().find_subcommand(name).is_none(), "{name} is a command itself");
             let named = command.split(' ').try_fold(Cli::command(), |known, part| known.find_subcommand(part).cloned());
             assert!(named.is_some(), "{command} does not exist");
+        }
+    }
+
+    #[test]
+    fn words_that_name_a_run_are_not_taken_for_commands() {
+        for (word, expected) in [
+            ("latest", None),
+            ("20261123-101010-aaaa", None),
+            ("4f3a", None),
+            ("7", None),
+            ("https://github.com/octo/app/actions/runs/7", None),
+            ("octo/app/7", None),
+            ("help", Some("--help")),
+            ("shwo", Some("show")),
+            ("status", Some("runs")),
+        ] {
+            assert_eq!(meant(word).as_deref(), expected, "{word}");
         }
     }
 

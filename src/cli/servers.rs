@@ -79,6 +79,13 @@ where
     })?
 }
 
+/// Whether no repository is named, neither by `name` nor by `GH_REPO`, and the current folder is not a checkout of one on
+/// a known server.
+pub(super) fn lacks_repository(name: Option<&str>) -> bool {
+    let (Ok(runs), Ok(here)) = (runs_dir(), std::env::current_dir()) else { return false };
+    matches!(Runs::new(runs).repository(name, &here), Err(RunsError::NoRepository(_)))
+}
+
 /// Sends a command to a run, through its worker or to its server.
 pub(super) fn submit(folder: &RunFolder, command: &Command) -> Result<(), Failure> {
     Ok(block_on(Runs::new(folder.runs()).submit(folder, command))??)

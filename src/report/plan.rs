@@ -39,7 +39,7 @@ pub fn sentences(plan: &Plan) -> TerminalText {
         let named = |id: &JobId| jobs.iter().find(|job| job.id == *id).map_or(id.to_string(), |job| job.name.clone());
         let needs: Vec<String> = job.needs.iter().map(named).collect();
         let start = match needs.as_slice() {
-            [] => text!("starts first"),
+            [] => text!("starts at once"),
             [one] => text!("starts after {}", one),
             [several @ .., last] => text!("starts after {} and {}", several.join(", "), last),
         };
