@@ -18,7 +18,7 @@ pub(super) struct Before {
     run: RunId,
     failed: bool,
     waiting: Vec<Waiter>,
-    /// Waits that the report starts, except those that are no news.
+    /// Waits that the report starts, except those that the user has already been shown.
     reported: Vec<Waiter>,
     /// Text of the last notification for terminals in the report; `None` if there is none.
     notified: Option<String>,

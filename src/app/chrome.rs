@@ -214,7 +214,8 @@ pub(super) fn toast(notice: &Notice, theme: Theme, area: Rect, buffer: &mut Buff
 }
 
 /// Actions whose hints come first, before those of key sequences: with little room, the others are left out. The hint
-/// for a rollback comes before all of them while a deployment or an environment is selected.
+/// for a rollback comes before all of them while a deployment or an environment is selected, and that for a held step
+/// after the first [`BEFORE_HELD`].
 const FIRST: [Action; 9] = [
     Action::Help,
     Action::Palette,
@@ -227,8 +228,14 @@ const FIRST: [Action; 9] = [
     Action::NextError,
 ];
 
+/// Number of actions at the begin of [`FIRST`]: help and palette.
+const BEFORE_HELD: usize = 2;
+
+/// Key with which the sequences for a held step begin.
+const HELD: &str = "c";
+
 /// Draws as many hints of available actions as fit: that for a rollback of the selected environment comes first, because
-/// it is needed in a hurry, then help and palette, and the hint for quitting last.
+/// it is needed in a hurry, then help, palette and the keys for a held step, and the hint for quitting last.
 pub(super) fn footer(
     state: &AppState,
     theme: Theme,
@@ -247,8 +254,12 @@ pub(super) fn footer(
     let of_list = matches!(context, Context::Panel(Panel::Runs | Panel::Workflows)).then_some(Action::Repositories);
     let is_first = |action: &Action| FIRST.contains(action) || of_list == Some(*action);
     let urgent = (subject.lane.is_some() || subject.in_deploys).then_some(Action::RollBack);
-    let first = FIRST.into_iter().chain(of_list).filter(|action| urgent != Some(*action));
-    let first = urgent.into_iter().chain(first).map(Action::entry).filter(is_shown).filter_map(with_key);
+    let is_later = |action: &Action| urgent != Some(*action);
+    let (begin, rest) = FIRST.split_at(BEFORE_HELD);
+    let begin = urgent.into_iter().chain(begin.iter().copied().filter(is_later));
+    let begin = begin.map(Action::entry).filter(is_shown).filter_map(with_key);
+    let rest = rest.iter().copied().chain(of_list).filter(is_later);
+    let rest = rest.map(Action::entry).filter(is_shown).filter_map(with_key);
     // The hint for quitting has its own place.
     let others = ACTIONS.iter().filter(|entry| entry.action != Action::Quit && !is_first(&entry.action));
     let others = others.filter(is_shown).filter_map(with_key);
@@ -264,6 +275,7 @@ pub(super) fn footer(
         rest.iter().any(|one| is_shown(one.action))
     };
     let prefixes = PREFIXES.iter().filter(leads_on).map(|prefix| (prefix.key.to_owned(), prefix.name));
+    let (held, prefixes): (Vec<_>, Vec<_>) = prefixes.partition(|(key, _)| key == HELD);
     let columns = |key: &str, hint: &str| text::width(key) + between.len() + text::width(hint) + 2;
     let quit = keymap.keys(Action::Quit).first().map(|key| (key.to_string(), Action::Quit.entry().hint));
     let reserved = quit.as_ref().map_or(0, |(key, hint)| columns(key, hint));
@@ -277,7 +289,7 @@ pub(super) fn footer(
         x = text::put(buffer, x, area.y, area.width, hint, theme.style(Hue::Dim)) + 2;
         true
     };
-    for (key, hint) in first.chain(prefixes).chain(others) {
+    for (key, hint) in begin.chain(held).chain(rest).chain(prefixes).chain(others) {
         if !put(&key, hint, reserved) {
             break;
         }

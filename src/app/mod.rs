@@ -19,6 +19,7 @@ pub(crate) mod fixture;
 mod hints;
 mod input;
 pub mod keymap;
+mod listed;
 pub mod msg;
 mod overlay;
 mod palette;
@@ -158,7 +159,7 @@ impl App {
             let is_broken = matches!(self.state.connection, Connection::Stale { .. } | Connection::Offline { .. });
             is_broken || (self.state.polling.is_some() && chrome::has_room_for_polling(self.area.width))
         };
-        self.replay.as_ref().map_or_else(|| self.state.active().next().is_some() || ages(), Replay::is_playing)
+        self.replay.as_ref().map_or_else(|| self.active().next().is_some() || ages(), Replay::is_playing)
     }
 
     /// Returns how long the picture stays the same if nothing happens, because no age on it grows older. `None` if it
@@ -173,7 +174,17 @@ impl App {
             let cx = cx(&self.state, self.theme, self.view, Some(&screen), *panel);
             self.panes.get(*panel).times(&cx, &self.selection)
         });
-        times.map(|time| text::ago_stays(self.state.now.since(time))).min()
+        let now = self.state.now;
+        let stays = |time: Timestamp| {
+            if time > now { text::left_stays(time.since(now)) } else { text::ago_stays(now.since(time)) }
+        };
+        times.map(stays).min()
+    }
+
+    /// Returns the runs on the screen that have not completed: the listed ones and the selected one.
+    fn active(&self) -> impl Iterator<Item = &Summary> {
+        let selected = self.selection.run_id();
+        self.state.active().filter(move |run| self.state.is_in_list(run) || selected == Some(&run.info.id))
     }
 
     /// Whether a glyph pulses, so that ticks are needed four times a second instead of once.
@@ -182,7 +193,7 @@ impl App {
         if let Some(replay) = &self.replay {
             return replay.is_playing();
         }
-        self.theme.motion && self.state.active().any(|run| run.phase == Phase::Running)
+        self.theme.motion && self.active().any(|run| run.phase == Phase::Running)
     }
 
     /// Returns the summary of the selected run; `None` if no run is selected or the selected one is not listed.

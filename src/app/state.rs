@@ -18,6 +18,7 @@ use crate::ui::run_columns::file_name;
 use crate::ui::text;
 
 use super::environments::ServerEnvironments;
+use super::listed::Listed;
 
 /// Number of older runs that are requested at a time.
 const PAGE: usize = 200;
@@ -36,7 +37,8 @@ pub(super) struct AppState {
     pending: Vec<(RunId, Command)>,
     /// Runs that this screen started, and those that watch mode started for it.
     own: HashSet<RunId>,
-    /// Times up to which the events of runs are no news: those at which the screen opened runs that it had listed.
+    /// Times up to which the user has already been shown the events of runs: those at which the screen began to follow
+    /// runs that it had listed.
     seen: BTreeMap<RunId, Timestamp>,
     /// Whether the first page of runs has arrived. Before that, an empty list does not mean that there are no runs.
     pub(super) is_listed: bool,
@@ -86,28 +88,6 @@ pub(super) struct AppState {
     pub(super) now: Timestamp,
     /// Time at which the screen was opened. Earlier events raise no notice.
     pub(super) opened: Timestamp,
-}
-
-/// The loaded part of a list of runs: every run from the newest down to `oldest`.
-#[derive(Clone, Debug, Default)]
-struct Listed {
-    oldest: Option<RunId>,
-    /// Whether the backend has older runs.
-    more: bool,
-    /// The oldest run at the time of the last request for older runs.
-    requested: Option<RunId>,
-}
-
-impl Listed {
-    fn take(&mut self, page: &[Summary], more: bool) {
-        let last = page.last().map(|run| &run.info.id).or(self.oldest.as_ref());
-        // A page that ends above the oldest loaded run, such as an update of the newest run, does not show whether
-        // there are older runs.
-        if last <= self.oldest.as_ref() || self.oldest.is_none() {
-            self.oldest = last.cloned();
-            self.more = more;
-        }
-    }
 }
 
 /// A line of the Events pane.
@@ -160,14 +140,19 @@ impl AppState {
     /// Returns the runs that the list shows, newest first: those of the working directory's repository and of the watched
     /// ones, or of all.
     pub(super) fn listed(&self) -> impl DoubleEndedIterator<Item = &Summary> {
-        self.summaries().filter(|run| self.is_everywhere || self.is_near(run))
+        self.summaries().filter(|run| self.is_in_list(run))
+    }
+
+    /// Whether the list shows a run, unless a filter hides it.
+    pub(super) fn is_in_list(&self, run: &Summary) -> bool {
+        self.is_everywhere || self.is_near(run)
     }
 
     /// Names the repositories whose runs are listed, with the number of those beside the working directory's. `None`
     /// outside of a repository, and in a replay.
     pub(super) fn listed_repositories(&self) -> Option<String> {
         let home = self.home.as_ref().filter(|_| self.replay.is_none())?;
-        let others = self.watched.iter().filter(|watched| watched.name != home.name).count();
+        let others = self.watched.iter().filter(|watched| !watched.is_named_like(home)).count();
         Some(match (self.is_everywhere, others, file_name(&home.name)) {
             (true, ..) => "all repositories".to_owned(),
             (_, 0, name) => name.to_owned(),
@@ -239,8 +224,8 @@ impl AppState {
 
     /// The repository whose runs alone are listed; `None` if those of several repositories may be.
     fn scope(&self) -> Option<&RepositoryId> {
-        let is_only =
-            self.watched.iter().all(|watched| self.home.as_ref().is_some_and(|home| home.name == watched.name));
+        let is_home = |watched: &RepositoryId| self.home.as_ref().is_some_and(|home| home.is_named_like(watched));
+        let is_only = self.watched.iter().all(is_home);
         self.home.as_ref().filter(|_| !self.is_everywhere && is_only)
     }
 
@@ -288,10 +273,12 @@ impl AppState {
     }
 
     /// Adds a run without records to the followed runs, and to the list if it is not listed. What happened before in a
-    /// listed run is no news: the list has shown it, and the user may only pass by.
+    /// listed run is no news: the list has shown it, and the user may only be scrolling through the list. Does nothing for
+    /// a followed run.
     pub(super) fn open(&mut self, info: RunInfo) {
         let id = info.id.clone();
-        if self.summaries.contains_key(&id) && !self.own.contains(&id) {
+        let is_first = self.store.run(&id).is_none();
+        if is_first && self.summaries.contains_key(&id) && !self.own.contains(&id) {
             self.seen.insert(id.clone(), self.now);
         }
         self.store.open(info);

@@ -57,6 +57,12 @@ impl RepositoryId {
         Self { name: name.into(), folder: None }
     }
 
+    /// Whether two repositories have the same name, in any case.
+    #[must_use]
+    pub fn is_named_like(&self, other: &Self) -> bool {
+        self.name.eq_ignore_ascii_case(&other.name)
+    }
+
     /// Whether a run belongs to this repository. A run that has no folder recorded is compared by name alone.
     #[must_use]
     pub fn has(&self, run: &RunInfo) -> bool {

@@ -187,16 +187,29 @@ pub fn ago(time: Duration) -> String {
     }
 }
 
-/// Returns how long the text of [`ago`] stays the same, from this time since the event on.
-#[must_use]
-pub fn ago_stays(time: Duration) -> Duration {
-    let unit = match time.as_secs() {
+/// Returns the length in seconds of the unit in which [`ago`] writes a time.
+fn unit_of_ago(time: Duration) -> u64 {
+    match time.as_secs() {
         0..10 => 10,
         10..60 => 1,
         60..3600 => 60,
         3600..172_800 => 3600,
         _ => 86_400,
-    };
+    }
+}
+
+/// Returns how long the text of [`ago`] stays the same for the time until an event, which is this time now.
+#[must_use]
+pub fn left_stays(time: Duration) -> Duration {
+    let whole = time.as_secs() / unit_of_ago(time) * unit_of_ago(time);
+    // The text changes only below the whole number of units.
+    time.saturating_sub(Duration::from_secs(whole)) + Duration::from_millis(1)
+}
+
+/// Returns how long the text of [`ago`] stays the same, from this time since the event on.
+#[must_use]
+pub fn ago_stays(time: Duration) -> Duration {
+    let unit = unit_of_ago(time);
     Duration::from_secs((time.as_secs() / unit + 1) * unit).saturating_sub(time)
 }
 

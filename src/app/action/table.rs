@@ -81,7 +81,7 @@ const TABLE: &[Entry] = &[
         "repositories",
         &["R"],
         EVERYWHERE,
-        "here/all",
+        "all repos",
         "list the runs of all repositories, or again only those of this repository",
     ),
     entry(Action::Start, "start", &["S"], EVERYWHERE, "start", "start a workflow"),

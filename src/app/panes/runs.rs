@@ -41,7 +41,7 @@ impl Pane for Runs {
         if selection.run_id().is_none_or(|id| cx.state.summary(id).is_none()) {
             selection.select_run(self.replacement(cx.state, selection.run_id()));
         }
-        self.marked.retain(|run| cx.state.summary(run).is_some());
+        self.marked.retain(|run| cx.state.summary(run).is_some_and(|run| cx.state.is_in_list(run)));
         self.row = self.at(cx.state, selection);
         let count = self.listed(cx.state).count();
         self.offset = cx.scrolled(self.offset, self.row, count);

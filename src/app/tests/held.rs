@@ -51,6 +51,13 @@ fn a_held_step_is_visible_in_the_header_the_lists_and_the_hints() {
 }
 
 #[test]
+fn a_narrow_footer_has_the_keys_for_a_held_step() {
+    let driver = held(60, 16);
+    let footer = driver.screen().lines().last().unwrap_or_default().to_owned();
+    assert!(footer.contains("c:held step"), "{footer}");
+}
+
+#[test]
 fn no_end_is_estimated_while_a_person_is_waited_for() {
     let mut driver = held(120, 40);
     let jobs = [("Test".to_owned(), Duration::from_mins(1))].into();

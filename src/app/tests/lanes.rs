@@ -80,6 +80,16 @@ fn lanes() -> Vec<Lane> {
     vec![development, staging, production]
 }
 
+#[test]
+fn the_time_until_an_environment_is_stopped_counts_down() {
+    let mut driver = Driver::new(80, 24, Theme { motion: false, ..Theme::default() });
+    driver.feed(Feed::Listed { runs: Vec::new(), more: false, of: None }).send(Msg::Tick(Timestamp(NOW)));
+    let stopping = Lane { stops: Some(Timestamp(NOW + 90_500)), ..lane("review", &[("v1.4.1", 26)]) };
+    driver.feed(Feed::Lanes(vec![stopping])).press("6");
+    assert!(driver.shows("stops in 1m"), "{}", driver.screen());
+    assert_eq!(driver.app.is_still_for(), Some(Duration::from_millis(30_501)), "{}", driver.screen());
+}
+
 fn on_its_way(tag: &str) -> LaneDeployment {
     LaneDeployment {
         run: run(),

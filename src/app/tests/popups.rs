@@ -1,6 +1,7 @@
 //! Help, palette and forms: their columns, headings and scroll marks, and what they cover.
 
 use super::*;
+use crate::app::action::{ACTIONS, Context, Entry};
 use crate::ui::layout;
 use ratatui::layout::Rect;
 
@@ -33,8 +34,24 @@ fn no_row_of_the_help_is_cut() {
             seen.push_str(&last);
             driver.press("<down>");
         }
-        let seen: String = seen.split_whitespace().filter(|word| !word.contains(['│', '┃'])).collect();
-        assert!(seen.contains("leavethescreen;"), "the last row is reached: {last}");
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let seen: HashSet<String> = seen
+            .split_whitespace()
+            .flat_map(|word| [word, word.trim_matches(['│', '┃']), word.trim_end_matches(',')])
+            .map(str::to_owned)
+            .collect();
+        let is_listed = |entry: &&Entry| {
+            let here = [Context::Everywhere, Context::Panel(Panel::Jobs)];
+            !entry.action.is_of_replay() && here.iter().any(|context| entry.contexts.contains(context))
+        };
+        for entry in ACTIONS.iter().filter(is_listed) {
+            let key = driver.app.keymap.keys(entry.action).first().map(ToString::to_string).unwrap_or_default();
+            let missing: Vec<String> = words(&format!("{key} {} {}", entry.name, entry.doc))
+                .into_iter()
+                .filter(|word| !seen.contains(word))
+                .collect();
+            assert!(missing.is_empty(), "{width}x{height}: {missing:?} of {}", entry.name);
+        }
         driver.press("<up>");
         assert_ne!(driver.screen(), last, "the end was not passed");
     }

@@ -158,7 +158,7 @@ fn what_the_controller_of_the_target_says_stands_above_the_slots() {
     let event = Event::TrafficObserved { job, slots, note };
     driver.feed(Feed::Records { run: run(), records: vec![Record { seq: seq + 1, at: Timestamp(START), event }] });
     assert!(
-        driver.shows("Rollout Paused, CanaryPauseStep, step 2 of 4: pause  observed 1m ago"),
+        driver.shows("observed 1m ago  Rollout Paused, CanaryPauseStep, step 2 of 4: pause"),
         "{}",
         driver.screen()
     );

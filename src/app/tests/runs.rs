@@ -113,13 +113,36 @@ fn what_happened_in_a_run_before_the_user_came_to_it_is_not_told() {
         at: Timestamp(START + 310_000),
         event: Event::RunStarted { attempt: 2, name: "CI".to_owned() },
     };
-    passed.press("3").feed(Feed::Records { run: run(), records: vec![again] });
+    // The backend reports the run again with each new attempt.
+    passed.press("3").send(Msg::Tick(Timestamp(START + 312_000))).feed(Feed::Opened(header(run())));
+    passed.feed(Feed::Records { run: run(), records: vec![again] });
     assert!(passed.shows("CI started, attempt 2"), "it happens while the user looks: {}", passed.screen());
     // The end of a run that the user started is told, however late its records are read.
     let mut started = showing();
     started.feed(Feed::Started(run())).feed(Feed::Opened(header(run())));
     started.feed(Feed::Records { run: run(), records: records() });
     assert!(started.shows("CI failed after"), "{}", started.screen());
+}
+
+#[test]
+fn repositories_are_compared_without_the_case_of_their_names() {
+    let mut driver = at_home(vec![past(HERE, "Release", Conclusion::Success, START)], false);
+    driver.feed(Feed::Watched(vec![RepositoryId::named("Octo/App")]));
+    assert!(driver.shows("Runs of app") && !driver.shows("watched"), "{}", driver.screen());
+}
+
+#[test]
+fn a_hidden_run_neither_keeps_the_screen_awake_nor_its_mark() {
+    let mut hidden = elsewhere(ELSEWHERE);
+    (hidden.phase, hidden.finished) = (Phase::Running, None);
+    let mut driver = at_home(vec![hidden, past(HERE, "Release", Conclusion::Success, START)], false);
+    assert!(!driver.app.is_moving() && !driver.app.is_pulsing(), "{}", driver.screen());
+    driver.press("1R");
+    assert!(driver.app.is_moving(), "{}", driver.screen());
+    driver.press("ggmm");
+    assert!(driver.shows("2 marked"), "{}", driver.screen());
+    driver.press("R");
+    assert!(driver.shows("1 marked"), "{}", driver.screen());
 }
 
 #[test]

@@ -104,7 +104,7 @@ impl Pane for Deploys {
     }
 
     fn needs_older_runs(&self, cx: &Cx) -> bool {
-        cx.focused && cx.state.lanes.is_empty() && cx.state.summaries().count() < MAX_RUNS
+        cx.focused && cx.state.lanes.is_empty() && searched(cx.state) < MAX_RUNS
     }
 
     fn filter(&mut self) -> Option<&mut String> {
@@ -116,7 +116,7 @@ impl Pane for Deploys {
             let name = repository.split_once('/').map_or(repository.clone(), |(_, name)| name.to_owned());
             return filter_chip(&self.filter).into_iter().chain([name]).collect::<Vec<_>>().join(cx.theme.dot());
         }
-        let runs = || format!("newest {}", text::counted(cx.state.summaries().count() as u64, "run"));
+        let runs = || format!("newest {}", text::counted(searched(cx.state) as u64, "run"));
         let part = (cx.state.has_older() && cx.state.lanes.is_empty()).then(runs);
         filter_chip(&self.filter).into_iter().chain(part).collect::<Vec<_>>().join(cx.theme.dot())
     }
@@ -133,11 +133,12 @@ impl Pane for Deploys {
             Row::Lane(lane) => [
                 lane.environment.live().map(EnvironmentDeployment::at),
                 lane.reported.as_ref().filter(|_| lane.on_its_way().is_none()).map(|reported| reported.at),
+                lane.stops,
             ],
             Row::OnServer(environment) => {
-                [environment.live().or(environment.deployments.first()).map(EnvironmentDeployment::at), None]
+                [environment.live().or(environment.deployments.first()).map(EnvironmentDeployment::at), None, None]
             }
-            Row::InRuns(found) => [found.latest.1.at, None],
+            Row::InRuns(found) => [found.latest.1.at, None, None],
         });
         times.flatten().collect()
     }
@@ -164,6 +165,11 @@ impl Pane for Deploys {
             }
         }
     }
+}
+
+/// Returns the number of runs that are searched for deployments.
+fn searched(state: &AppState) -> usize {
+    state.summaries().filter(|run| state.is_at_home(run)).count()
 }
 
 /// Draws an environment of a server.

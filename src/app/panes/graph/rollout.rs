@@ -66,7 +66,7 @@ pub(super) fn draw(cx: &Cx, run: &Run, job: &Job, area: Rect, buffer: &mut Buffe
             let why = if one.description.is_empty() { String::new() } else { format!(": {}", one.description) };
             format!("by {}{why}", one.creator)
         });
-        let seen = last.note.clone().into_iter().chain(seen).chain(counted).chain(who).collect::<Vec<_>>().join("  ");
+        let seen = seen.into_iter().chain(last.note.clone()).chain(counted).chain(who).collect::<Vec<_>>().join("  ");
         let seen = text::clip(&seen, usize::from(area.width), cx.theme.ellipsis());
         text::put(buffer, area.x, y, area.width, &seen, cx.theme.style(Hue::Dim));
     }
