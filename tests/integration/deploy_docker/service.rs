@@ -25,9 +25,6 @@ const RELEASES: [(&str, &str); 9] = [
     ("none", "no image"),
 ];
 
-/// Tag of an image whose own tag a test moves.
-pub(super) const FIRST: &str = "first";
-
 pub(super) struct Service {
     pub(super) project: Project,
     /// Name of the service. No other test uses it.
@@ -137,7 +134,7 @@ impl Drop for Service {
         let containers: Vec<&str> = list.lines().collect();
         docker(&[&["rm", "-f", "-v"], &containers[..]].concat());
         docker(&["network", "rm", &format!("{}-live", self.name)]);
-        for tag in RELEASES.map(|(tag, _)| tag).into_iter().chain([FIRST]) {
+        for (tag, _) in RELEASES {
             docker(&["rmi", &self.image(tag)]);
         }
     }
