@@ -52,8 +52,10 @@ impl Service {
             if fault == "no image" {
                 continue;
             }
+            // The label makes it another image than that of other tests, which remove theirs.
             let file = format!(
-                "FROM python:3.11-slim\nCOPY server.py /\nENV RELEASE={tag} FAULT={fault}\nCMD [\"python3\", \"/server.py\"]\n"
+                "FROM python:3.11-slim\nLABEL test={}\nCOPY server.py /\nENV RELEASE={tag} FAULT={fault}\nCMD [\"python3\", \"/server.py\"]\n",
+                service.name
             );
             fs::write(folder.join("Dockerfile"), file).expect("written");
             docker(&["build", "-q", "-t", &service.image(tag), &folder.display().to_string()]).expect("built");
