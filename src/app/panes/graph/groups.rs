@@ -243,6 +243,14 @@ impl Group {
         wrong.truncate(MAX_LISTED);
         (wrong, more)
     }
+
+    /// Returns the job that a row of the group leads to, counted from the row of its name: the member that is listed
+    /// there, or else the first of those that are listed. Without any, the first member.
+    pub(super) fn job_of_row(&self, row: usize, run: &Run) -> Option<JobId> {
+        let (wrong, _) = self.wrong(run);
+        let listed = row.checked_sub(1).and_then(|row| wrong.get(row)).or_else(|| wrong.first());
+        listed.map(|job| job.id.clone()).or_else(|| self.jobs.first().cloned())
+    }
 }
 
 #[cfg(test)]
@@ -308,5 +316,31 @@ mod tests {
         assert_eq!(named(&["Test 1 a", "Test 1 b", "Test 2 a"]), [("Test".to_owned(), 3)]);
         assert_eq!(named(&["Linux", "Mac", "Windows"]), [("test".to_owned(), 3)]);
         assert_eq!(named(&["Test (1)", "Test (2)"]), [("Test".to_owned(), 2)]);
+    }
+
+    #[test]
+    fn the_rows_of_a_group_lead_to_what_failed() {
+        use crate::app::fixture::{header, run, script};
+        use crate::model::JobOutline;
+        use crate::model::testing::outline;
+        use crate::store::runs::RunStore;
+        let leg = |id, name| JobOutline { key: "test".to_owned(), ..outline(id, name, &[]) };
+        let (mut store, mut script) = (RunStore::default(), script());
+        store.open(header(run()));
+        script.start(vec![outline("lint", "Lint", &[]), leg("test", "Test (1)"), leg("test-2", "Test (2)")]);
+        script.at(1).job("test-2", "Test (2)", &["Run"]);
+        script.at(2).job_end("test-2", Conclusion::Failure);
+        script.records.iter().for_each(|record| store.apply(&run(), record));
+        let run = store.run(&run()).expect("open");
+        let all = groups(run, true);
+        let tests = all.iter().find(|group| group.folded && group.has_failed(run)).expect("a failed leg");
+        let failed = tests.wrong(run).0[0].id.clone();
+        assert_ne!(tests.jobs.first(), Some(&failed), "the first leg is not the one that failed");
+        // The row of its name, the row of the leg, and one below the listed legs.
+        for row in 0..3 {
+            assert_eq!(tests.job_of_row(row, run), Some(failed.clone()), "row {row}");
+        }
+        let lint = all.iter().find(|group| !group.folded).expect("a single job");
+        assert_eq!(lint.job_of_row(0, run).as_ref(), lint.jobs.first());
     }
 }

@@ -202,7 +202,7 @@ impl Graph {
         }
         let at = self.index_of(selected).unwrap_or_default();
         let to = self.neighbour(action, at)?;
-        self.groups.get(to)?.jobs.first().cloned()
+        self.groups.get(to)?.job_of_row(0, run)
     }
 
     fn is_list(&self) -> bool {
@@ -254,7 +254,9 @@ impl Graph {
             let (left, top) = (usize::from(*left), usize::from(*top));
             (left..left + usize::from(node.width)).contains(&x) && (top..top + usize::from(node.height)).contains(&y)
         })?;
-        self.groups[hit].jobs.first().cloned()
+        // The name may be in the row below the glyph.
+        let name = usize::from(self.layout.places[hit].1 + self.detail.name().1);
+        self.groups[hit].job_of_row(y.saturating_sub(name), run)
     }
 
     /// Updates the picture after a change of the run. `size` is the number of available columns and rows.
