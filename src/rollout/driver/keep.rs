@@ -19,7 +19,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 impl Driver {
     /// Records the success of the deployment, waits until `after` has passed since then, and stops a slot, unless a
-    /// later deployment uses it. Other deployments may begin meanwhile. Returns why the slot was not stopped.
+    /// later deployment has succeeded or uses it. Other deployments may begin meanwhile. Returns why the slot was not
+    /// stopped.
+    ///
+    /// A later deployment that has succeeded decides what runs: the time of this one must not end what was promised
+    /// since.
     pub(super) async fn keep(
         &mut self,
         step: &PlanStep,
@@ -38,16 +42,14 @@ impl Driver {
             // By the clock, because the machine may sleep meanwhile, and the wait may be a resumed one.
             let left = after.saturating_sub(now().since(since));
             let is_ended = !is_live && (self.controls.promoted || self.controls.full);
-            let later = if is_live { self.later()? } else { Later::None };
+            let later = self.later()?;
             if later == Later::Succeeded {
-                return Ok(Some("a later deployment has succeeded".to_owned()));
+                return Ok(Some(SUCCEEDED.to_owned()));
             }
             // A later deployment that is in progress may still fail, and restore this release.
-            if is_ended || (left.is_zero() && later == Later::None) {
+            let may_return = is_live && later == Later::Open;
+            if is_ended || (left.is_zero() && !may_return) {
                 break;
-            }
-            if !is_live && let Some(replaced) = self.replaced()? {
-                return Ok(Some(replaced));
             }
             let pause = if left.is_zero() { LOOK_EVERY } else { left.min(LOOK_EVERY) };
             match self.controlled_until(Instant::now() + pause).await {
@@ -60,12 +62,13 @@ impl Driver {
             Err(Trouble::Interrupted(Interrupt::Cancelled)) => return Ok(Some(KEPT.to_owned())),
             other => other?,
         }
-        if !is_live && let Some(replaced) = self.replaced()? {
-            return Ok(Some(replaced));
+        let later = self.later()?;
+        if later == Later::Succeeded {
+            return Ok(Some(SUCCEEDED.to_owned()));
         }
         let observed = self.tools.target.observe(progress).await?;
         let state = observed.slot(slot);
-        let is_used = if is_live { self.later()? != Later::None } else { state.weight > 0 };
+        let is_used = if is_live { later == Later::Open } else { state.weight > 0 };
         let is_ours = |found: &str| plan.release(slot).is_some_and(|release| self.is_release(found, release));
         if is_used || !state.release.as_deref().is_some_and(is_ours) {
             progress.say(&format!("{slot} is used by a later deployment and left as it is"));
@@ -76,15 +79,6 @@ impl Driver {
             self.append(Action::Stopped, format!("auto_stop, {} after the deployment", written(after)))?;
         }
         Ok(None)
-    }
-
-    /// Returns that a later deployment has succeeded, if so. It then decides which release is kept, and for how long: the
-    /// time of this deployment must not end what was promised later.
-    fn replaced(&mut self) -> Result<Option<String>, Trouble> {
-        let run = self.run_id().clone();
-        let later = self.latest.state()?.superseded_by(&run);
-        let later = later.filter(|later| later.outcome == Some(Outcome::Succeeded));
-        Ok(later.map(|later| format!("{} was deployed since, and decides what is kept", later.release.title())))
     }
 
     /// Records the success of the deployment, unless it is recorded. Returns its time.
@@ -149,6 +143,9 @@ impl Later {
         }
     }
 }
+
+/// Why a slot was not stopped, if a later deployment has succeeded.
+const SUCCEEDED: &str = "a later deployment has succeeded";
 
 /// Why a slot was not stopped, for a cancelled run.
 const KEPT: &str = "it keeps running: the run was cancelled";

@@ -451,8 +451,8 @@ impl Driver {
 }
 
 /// Returns the step at which a deployment halted, if it stops replicas of the former release. A rollback finishes it
-/// first: a target goes on with a stop that nobody waits for, so the replicas would look as if they ran, get the traffic,
-/// and end.
+/// first: the stop may still be under way after its worker ended, so the replicas would look as if they ran, get the
+/// traffic, and end.
 fn interrupted_stop(position: &Position) -> Option<PlanStep> {
     let step = position.plan.steps.get(position.done)?;
     let is_of_former = |slot: Slot| slot != position.plan.new.slot;
