@@ -22,8 +22,8 @@ pub use settings::{
 };
 pub use state::{DeploymentRecord, EnvironmentState};
 pub use target::{
-    ComposeSettings, DockerSettings, IMAGE_PLACES, KubernetesSettings, ScriptCommand, ScriptSettings, TargetSettings,
-    Workload, image_of,
+    ComposeSettings, DockerSettings, IMAGE_PLACES, KubernetesSettings, NoTag, ScriptCommand, ScriptSettings,
+    TargetSettings, Workload, image_of,
 };
 pub use traffic::{Counters, SlotTraffic, TrafficSample};
 

@@ -141,26 +141,39 @@ pub struct ComposeSettings {
 /// Placeholders in the name of an image.
 pub const IMAGE_PLACES: [&str; 4] = ["{sha}", "{short_sha}", "{tag}", "{release}"];
 
+/// The name of an image contains `{tag}`, and the release has no tag.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{release} has no tag, and target.image is `{image}`: deploy a tag, or write {{release}} instead of {{tag}}")]
+pub struct NoTag {
+    /// The release.
+    pub release: String,
+    /// The image in the settings.
+    pub image: String,
+}
+
 /// Returns the image of a release, for a name with placeholders. The image of a release that is known only by its
-/// image is that image. `None` if the name contains `{tag}` and the release has no tag.
+/// image is that image.
 ///
 /// Characters of the inserted values that are invalid in an image tag become `-`.
-#[must_use]
-pub fn image_of(name: &str, release: &Release) -> Option<String> {
+///
+/// # Errors
+/// The name contains `{tag}`, and the release has no tag.
+pub fn image_of(name: &str, release: &Release) -> Result<String, NoTag> {
     let plain = |text: &str| -> String {
         text.chars().map(|c| if c.is_ascii_alphanumeric() || "_.-".contains(c) { c } else { '-' }).collect()
     };
     if release.is_image() {
-        return Some(release.sha.clone());
+        return Ok(release.sha.clone());
     }
     let values = [Some(&*release.sha), Some(release.short()), release.tag.as_deref(), Some(release.name())];
     let mut image = name.to_owned();
     for (place, value) in IMAGE_PLACES.into_iter().zip(values) {
         if image.contains(place) {
-            image = image.replace(place, &plain(value?));
+            let no_tag = || NoTag { release: release.title(), image: name.to_owned() };
+            image = image.replace(place, &plain(value.ok_or_else(no_tag)?));
         }
     }
-    Some(image)
+    Ok(image)
 }
 
 /// The object of a cluster that owns the pods of an environment, with its name.
@@ -288,10 +301,11 @@ mod tests {
             tag: tag.map(str::to_owned),
         };
         let of = |image: &str, tag| image_of(image, &release(tag));
-        assert_eq!(of("r:5000/shop:{sha}", None).as_deref(), Some("r:5000/shop:0123456789abcdef"));
-        assert_eq!(of("shop:{release}", None).as_deref(), Some("shop:0123456"));
-        assert_eq!(of("shop:{release}", Some("v1+2/a")).as_deref(), Some("shop:v1-2-a"));
-        assert_eq!(of("shop:{tag}-{short_sha}", Some("v1")).as_deref(), Some("shop:v1-0123456"));
-        assert_eq!(of("shop:{tag}", None), None);
+        assert_eq!(of("r:5000/shop:{sha}", None).as_deref(), Ok("r:5000/shop:0123456789abcdef"));
+        assert_eq!(of("shop:{release}", None).as_deref(), Ok("shop:0123456"));
+        assert_eq!(of("shop:{release}", Some("v1+2/a")).as_deref(), Ok("shop:v1-2-a"));
+        assert_eq!(of("shop:{tag}-{short_sha}", Some("v1")).as_deref(), Ok("shop:v1-0123456"));
+        let no_tag = NoTag { release: release(None).title(), image: "shop:{tag}".to_owned() };
+        assert_eq!(of("shop:{tag}", None), Err(no_tag));
     }
 }

@@ -47,9 +47,21 @@ impl Answer {
     }
 }
 
+/// Runs a probe of a slot once, with the environment variables that commands of checks have. `of` is the name of the
+/// environment, the slot, and the plan that is carried out.
+pub async fn ask_of_slot(
+    probe: &Probe,
+    limit: Duration,
+    shell: &Shell,
+    of: (&str, Slot, &Plan),
+    progress: &Progress,
+) -> Answer {
+    let (environment, slot, plan) = of;
+    ask(probe, limit, shell, (slot.name(), &variables(environment, slot, plan)), progress).await
+}
+
 /// Returns the environment variables of a check's command.
-#[must_use]
-pub fn variables(environment: &str, slot: Slot, plan: &Plan) -> Vec<(&'static str, String)> {
+fn variables(environment: &str, slot: Slot, plan: &Plan) -> Vec<(&'static str, String)> {
     let release = plan.release(slot);
     vec![
         ("DEPLOY_ENVIRONMENT", environment.to_owned()),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::engine::sandbox::compose::ComposeError;
 use crate::engine::sandbox::docker::client::DockerError;
-use crate::model::deployment::{Slot, written};
+use crate::model::deployment::{NoTag, Slot, written};
 use crate::rollout::shell::CommandError;
 use crate::store::StoreError;
 
@@ -93,15 +93,8 @@ pub enum ComposeFault {
         service: String,
     },
     /// The name of the image contains `{tag}`, and the release has no tag.
-    #[error(
-        "{release} has no tag, and target.image is `{image}`: deploy a tag, or write {{release}} instead of {{tag}}"
-    )]
-    NoTag {
-        /// The release.
-        release: String,
-        /// The image in the settings.
-        image: String,
-    },
+    #[error(transparent)]
+    NoTag(#[from] NoTag),
     /// The slot runs a release that is not the one in the plan.
     #[error("{slot} runs {found}, not {wanted}: something else has started it")]
     OtherRelease {

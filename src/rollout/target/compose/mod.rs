@@ -110,12 +110,6 @@ impl ComposeTarget {
         if found.is_on_machine { Err(ComposeFault::OnMachine { service }) } else { Ok(()) }
     }
 
-    /// Returns the name of the image of a release.
-    fn image_name(&self, release: &Release) -> Result<String, ComposeFault> {
-        let no_tag = || ComposeFault::NoTag { release: release.title(), image: self.compose.image.clone() };
-        image_of(&self.compose.image, release).ok_or_else(no_tag)
-    }
-
     /// Makes sure that the image of a release is here, and that its health can be checked. Done before anything is
     /// stopped.
     async fn ensure_image(
@@ -124,7 +118,7 @@ impl ComposeTarget {
         former: Option<&String>,
         progress: &Progress,
     ) -> Result<String, ComposeFault> {
-        let (client, name) = (self.client().await?, self.image_name(release)?);
+        let (client, name) = (self.client().await?, image_of(&self.compose.image, release)?);
         let image = images::ensure(client, &name, former, progress).await?;
         if self.settings.health_check.is_none() && !release.is_image() {
             let service = &self.compose.service;
@@ -286,10 +280,9 @@ impl Target for ComposeTarget {
         progress: &'t Progress,
     ) -> BoxFuture<'t, Result<Option<ReleaseImage>, TargetError>> {
         async move {
-            let name = self.image_name(release)?;
-            let client = self.client().await?;
-            let id = client.newest_image(&name, &|line| progress.say(line)).await.map_err(ComposeFault::from)?;
-            Ok(Some(ReleaseImage { name, id }))
+            let name = image_of(&self.compose.image, release).map_err(ComposeFault::from)?;
+            let newest = images::newest(self.client().await?, name, progress).await;
+            Ok(Some(newest.map_err(ComposeFault::from)?))
         }
         .boxed()
     }
@@ -320,11 +313,7 @@ impl Target for ComposeTarget {
         plan: &'t Plan,
         progress: &'t Progress,
     ) -> BoxFuture<'t, Answer> {
-        async move {
-            let variables = check::variables(&self.settings.name, slot, plan);
-            check::ask(probe, limit, &self.shell, (slot.name(), &variables), progress).await
-        }
-        .boxed()
+        check::ask_of_slot(probe, limit, &self.shell, (self.settings.name.as_str(), slot, plan), progress).boxed()
     }
 
     fn evidence<'t>(&'t self, slot: Slot, progress: &'t Progress) -> BoxFuture<'t, Option<String>> {

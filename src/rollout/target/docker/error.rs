@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::engine::sandbox::docker::client::DockerError;
-use crate::model::deployment::{Slot, written};
+use crate::model::deployment::{NoTag, Slot, written};
 
 /// Why containers or the router are not in the state that a step requires.
 #[derive(Debug, thiserror::Error)]
@@ -23,15 +23,8 @@ pub enum DockerFault {
         reason: String,
     },
     /// The name of the image contains `{tag}`, and the release has no tag.
-    #[error(
-        "{release} has no tag, and target.image is `{image}`: deploy a tag, or write {{release}} instead of {{tag}}"
-    )]
-    NoTag {
-        /// The release.
-        release: String,
-        /// The image in the settings.
-        image: String,
-    },
+    #[error(transparent)]
+    NoTag(#[from] NoTag),
     /// A variable of the containers has no value.
     #[error(
         "the variable {0} of target.env is not set here: set it where the deployment is started, or write {0}=VALUE"

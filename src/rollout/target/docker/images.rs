@@ -35,6 +35,16 @@ pub(in crate::rollout::target) async fn ensure(
     Ok(name.to_owned())
 }
 
+/// Returns the image that a name stands for, fetching it unless it is here as its registry has it.
+pub(in crate::rollout::target) async fn newest(
+    client: &DockerClient,
+    name: String,
+    progress: &Progress,
+) -> Result<ReleaseImage, DockerError> {
+    let id = client.newest_image(&name, &|line| progress.say(line)).await?;
+    Ok(ReleaseImage { name, id })
+}
+
 /// Removes the names of images, and the images that have no other name and that no container uses. Returns what was
 /// removed. An image that cannot be removed stays, with a warning.
 pub(in crate::rollout::target) async fn remove(client: &DockerClient, images: &[ReleaseImage]) -> Vec<String> {

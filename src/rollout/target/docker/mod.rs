@@ -121,16 +121,10 @@ impl DockerTarget {
         self.router.ensure(client, &self.docker, &text).await
     }
 
-    /// Returns the name of the image of a release.
-    fn image_name(&self, release: &Release) -> Result<String, DockerFault> {
-        let no_tag = || DockerFault::NoTag { release: release.title(), image: self.docker.image.clone() };
-        image_of(&self.docker.image, release).ok_or_else(no_tag)
-    }
-
     async fn start(&self, slot: Slot, count: u32, plan: &Plan, progress: &Progress) -> Result<(), DockerFault> {
         let Some(release) = plan.release(slot) else { return Ok(()) };
         let variables = replicas::variables(&self.docker, &self.shell.environment)?;
-        let named = self.image_name(release)?;
+        let named = image_of(&self.docker.image, release)?;
         self.ensure_router(count).await?;
         let client = self.client().await?;
         let scene = self.scene().await?;
@@ -346,8 +340,8 @@ impl DockerTarget {
                 Ok(probes::judge(slot, *limits, now.since(earlier)))
             }
             Probe::Http(_) | Probe::Tcp(_) | Probe::Exec(_) => {
-                let variables = check::variables(&self.settings.name, slot, plan);
-                Ok(check::ask(probe, limit, &self.shell, (slot.name(), &variables), progress).await)
+                Ok(check::ask_of_slot(probe, limit, &self.shell, (self.settings.name.as_str(), slot, plan), progress)
+                    .await)
             }
         }
     }
@@ -369,10 +363,9 @@ impl Target for DockerTarget {
         progress: &'t Progress,
     ) -> BoxFuture<'t, Result<Option<ReleaseImage>, TargetError>> {
         async move {
-            let name = self.image_name(release)?;
-            let client = self.client().await?;
-            let id = client.newest_image(&name, &|line| progress.say(line)).await.map_err(DockerFault::from)?;
-            Ok(Some(ReleaseImage { name, id }))
+            let name = image_of(&self.docker.image, release).map_err(DockerFault::from)?;
+            let newest = images::newest(self.client().await?, name, progress).await;
+            Ok(Some(newest.map_err(DockerFault::from)?))
         }
         .boxed()
     }

@@ -118,8 +118,7 @@ pub(super) fn patch<'p>(scene: &Scene, values: impl IntoIterator<Item = (&'p str
 
 /// Returns the current template with the image and the names of a release.
 fn with_release(scene: &Scene, release: &Release, settings: &KubernetesSettings) -> Result<Value, KubernetesFault> {
-    let no_tag = || KubernetesFault::NoTag { release: release.title(), image: settings.image.clone() };
-    let image = image_of(&settings.image, release).ok_or_else(no_tag)?;
+    let image = image_of(&settings.image, release)?;
     let mut template = scene.workload.spec.template.clone();
     let unknown = || {
         let names = scene::containers(&scene.workload.spec.template).iter().filter_map(|one| one["name"].as_str());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kube::config::{InClusterError, KubeconfigError};
 
-use crate::model::deployment::{Workload, written};
+use crate::model::deployment::{NoTag, Workload, written};
 
 /// Why a workload of a cluster is not in the state that a step requires.
 #[derive(Debug, thiserror::Error)]
@@ -133,15 +133,8 @@ pub enum KubernetesFault {
         containers: String,
     },
     /// The name of the image contains `{tag}`, and the release has no tag.
-    #[error(
-        "{release} has no tag, and target.image is `{image}`: deploy a tag, or write {{release}} instead of {{tag}}"
-    )]
-    NoTag {
-        /// The release.
-        release: String,
-        /// The image in the settings.
-        image: String,
-    },
+    #[error(transparent)]
+    NoTag(#[from] NoTag),
     /// The cluster did not carry out a change in time.
     #[error("{what} within {}", written(*limit))]
     TooSlow {

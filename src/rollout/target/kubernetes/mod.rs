@@ -335,11 +335,7 @@ impl Target for KubernetesTarget {
         plan: &'t Plan,
         progress: &'t Progress,
     ) -> BoxFuture<'t, Answer> {
-        async move {
-            let variables = check::variables(&self.settings.name, slot, plan);
-            check::ask(probe, limit, &self.shell, (slot.name(), &variables), progress).await
-        }
-        .boxed()
+        check::ask_of_slot(probe, limit, &self.shell, (self.settings.name.as_str(), slot, plan), progress).boxed()
     }
 
     fn evidence<'t>(&'t self, slot: Slot, progress: &'t Progress) -> BoxFuture<'t, Option<String>> {
