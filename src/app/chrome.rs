@@ -1,7 +1,5 @@
 //! The lines around the panes: the header, the latest notice, the key hints.
 
-use std::time::Duration;
-
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
@@ -109,7 +107,7 @@ fn status(
     let time = summary.started.map(|started| text::spent(started, summary.finished, state.now));
     let expected = run.zip(state.expected(&summary.info.id));
     let rest = expected.and_then(|(run, expected)| expected.rest_of(run, state.now));
-    let rest = rest.map(|rest| format!(", ~{} left", text::spent(state.now, None, after(state.now, rest))));
+    let rest = rest.map(|rest| format!(", ~{} left", text::spent(state.now, None, state.now.after(rest))));
     let phase = format!("{lamp} {} {}{}", look.word, time.unwrap_or_default(), rest.unwrap_or_default());
     parts.push((phase.trim_end().to_owned(), theme.phase(&summary.phase)));
     let steps = run.into_iter().flat_map(|run| run.jobs.values()).flat_map(|job| &job.steps);
@@ -130,10 +128,6 @@ fn polled(polling: Polling, now: Timestamp, theme: Theme) -> String {
     let next = format!("next in {}", text::spent(now, None, polling.next));
     let budget = polling.budget.map(|(left, all)| format!("{} of {}", text::count(left), text::count(all)));
     std::iter::once(next).chain(budget).collect::<Vec<_>>().join(theme.dot())
-}
-
-fn after(now: Timestamp, time: Duration) -> Timestamp {
-    Timestamp(now.0.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
 }
 
 /// Describes the connection; `None` while it is live, and for a replay, which shows its own state.

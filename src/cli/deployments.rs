@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::model::DeploymentOrder;
 use crate::model::deployment::{DeploymentRecord, EnvironmentState, Outcome as DeploymentOutcome};
-use crate::model::{DeploymentOrder, Timestamp};
 use crate::report::deployments::{self as report, Row};
 use crate::report::style;
 use crate::report::style::Style;
@@ -182,10 +182,7 @@ pub(super) fn abort(args: &AbortArgs) -> Outcome {
 }
 
 pub(super) fn lock(args: &LockArgs) -> Outcome {
-    let until = args.until.map(|length| {
-        let length = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
-        Timestamp(now().0.saturating_add(length))
-    });
+    let until = args.until.map(|length| now().after(length));
     local()?.lock(&args.of.environment, &args.reason, until)?;
     locked(&args.of, true)
 }

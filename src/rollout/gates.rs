@@ -220,7 +220,7 @@ pub fn closed(facts: &GateFacts<'_>) -> Vec<Closed> {
         if waited < settings.wait {
             let left = Duration::from_secs(settings.wait.saturating_sub(waited).as_secs_f64().ceil() as u64);
             let sentence = format!("waits {} of {}", written(left), written(settings.wait));
-            let until = record.map(|record| Timestamp(record.created.0 + settings.wait.as_millis() as u64));
+            let until = record.map(|record| record.created.after(settings.wait));
             all.push(Closed { kind: GateKind::Wait, sentence, until });
         }
     }

@@ -15,7 +15,7 @@ use crate::backend::github::workflows::dispatch::Dispatch;
 use crate::backend::github::workflows::{BY_HAND, Dispatchable, file_name};
 use crate::model::feed::{Connection, Feed, Notice, Polling, StartableWorkflow, WorkflowServer};
 use crate::model::rights::KnownRights;
-use crate::model::{Command, JobId, Reply, RepositoryId, RunId, Summary, Timestamp};
+use crate::model::{Command, JobId, Reply, RepositoryId, RunId, Summary};
 use crate::store::clock::now;
 use crate::store::folder::RunFolder;
 use crate::store::history;
@@ -70,7 +70,7 @@ impl Serving {
     /// Notifies the poller whether the user is looking at the screen.
     pub(super) fn attend(&self, here: bool) {
         if let Some(poller) = self.poller.clone() {
-            let away_from = (!here).then(|| Timestamp(now().0.saturating_add(AWAY_AFTER.as_millis() as u64)));
+            let away_from = (!here).then(|| now().after(AWAY_AFTER));
             tokio::spawn(async move { poller.attend(away_from).await });
         }
     }

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, CONTENT_ENCODING, CONTENT_RANGE, HeaderValue};
@@ -18,7 +19,6 @@ use serde_json::{Value, json};
 
 use crate::engine::blocking::in_place;
 use crate::files;
-use crate::model::Timestamp;
 use crate::store::artifacts::{Artifact, data, is_name};
 use crate::store::clock::now;
 
@@ -35,9 +35,6 @@ pub(super) const CONTAINERS: &str = "/_apis/resources/Containers/";
 
 /// Maximum length of a path in an artifact, in bytes.
 const MAX_PATH: usize = 1024;
-
-/// Milliseconds of a day.
-const DAY: u64 = 24 * 60 * 60 * 1000;
 
 /// The artifacts of an attempt that clients of version 3 upload.
 #[derive(Default)]
@@ -251,7 +248,7 @@ fn finish(service: &Service, name: &str, job: &str, base: &str) -> Result<Answer
         let listed = paths.iter().map(|(path, file, is_gzip)| (path.as_str(), file.as_path(), *is_gzip));
         archive::write(listed, &archive.create()?).map_err(refused)?;
         let (folder, size) = archive.finish(None)?;
-        let expires = container.days.map(|days| Timestamp(now().0 + days.clamp(1, 3650) * DAY));
+        let expires = container.days.map(|days| now().after(Duration::from_hours(24 * days.clamp(1, 3650))));
         service.artifacts.replace(name, job, expires, (folder, size))
     };
     let published: Result<u64, ServiceError> = publish();
@@ -316,6 +313,7 @@ pub(super) fn download(service: &Service, id: u64, at: u64) -> Result<Answer, Se
 mod tests {
     use super::*;
     use crate::engine::results::uploads::Uploads;
+    use crate::model::Timestamp;
     use bytes::Bytes;
     use http_body_util::Full;
     use std::fs;

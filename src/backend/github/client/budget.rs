@@ -152,7 +152,7 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
         if watched.kind != kind {
             watched.kind = kind;
             watched.interval = watched.interval.clamp(least, most);
-            watched.due = watched.due.min(later(now, watched.interval));
+            watched.due = watched.due.min(now.after(watched.interval));
         }
         self.balance(now);
     }
@@ -163,7 +163,7 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
         let is_new = !self.watched.contains_key(&key);
         self.watch(key.clone(), kind, now);
         if let Some(watched) = self.watched.get_mut(&key).filter(|_| is_new) {
-            watched.due = later(now, watched.interval);
+            watched.due = now.after(watched.interval);
         }
     }
 
@@ -182,7 +182,7 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
     pub fn attend(&mut self, attention: Attention, now: Timestamp) {
         if attention == Attention::Here && self.attention != Attention::Here {
             for watched in self.watched.values_mut() {
-                watched.due = watched.due.min(later(now, watched.kind.bounds().0));
+                watched.due = watched.due.min(now.after(watched.kind.bounds().0));
             }
         }
         self.attention = attention;
@@ -237,14 +237,14 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
         }
         watched.soon.retain(|soon| *soon > now);
         let interval = watched.paced(attention).mul_f64(factors[watched.kind.group()]);
-        watched.due = later(now, interval.mul_f64(0.9 + 0.2 * f64::from(dice) / f64::from(u32::MAX)));
+        watched.due = now.after(interval.mul_f64(0.9 + 0.2 * f64::from(dice) / f64::from(u32::MAX)));
         self.balance(now);
     }
 
     /// Schedules extra polls of a resource within the next seconds, because the user has just changed it.
     pub fn changed_by_user(&mut self, key: &K, now: Timestamp) {
         if let Some(watched) = self.watched.get_mut(key) {
-            watched.soon = AFTER_CHANGE.iter().map(|seconds| later(now, Duration::from_secs(*seconds))).collect();
+            watched.soon = AFTER_CHANGE.iter().map(|seconds| now.after(Duration::from_secs(*seconds))).collect();
         }
     }
 
@@ -308,10 +308,6 @@ impl Watched {
             Attention::Away => 2 * most,
         }
     }
-}
-
-fn later(now: Timestamp, delay: Duration) -> Timestamp {
-    Timestamp(now.0.saturating_add(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)))
 }
 
 #[cfg(test)]

@@ -235,14 +235,14 @@ impl Link {
         let delay = delay(failures, dice);
         self.change(|state| {
             if !state.condition.lasts(now, is_refused) {
-                state.condition = Condition::Failing { reason: reason.to_owned(), retry: later(now, delay) };
+                state.condition = Condition::Failing { reason: reason.to_owned(), retry: now.after(delay) };
             }
         });
     }
 
     /// Notes that the limit is used up, also for other processes with the same token. Returns the new condition.
     pub(super) fn limited(&self, now: Timestamp, rate: Option<Rate>, until: Timestamp) -> Condition {
-        let condition = Condition::Limited { until: later(now, until.since(now).clamp(FIRST_DELAY, LONGEST_PAUSE)) };
+        let condition = Condition::Limited { until: now.after(until.since(now).clamp(FIRST_DELAY, LONGEST_PAUSE)) };
         self.change(|state| state.rate = rate.or(state.rate));
         self.pause(condition)
     }
@@ -255,7 +255,7 @@ impl Link {
             counts.pauses = counts.pauses.saturating_add(1);
             UNNAMED_PAUSE * 2_u32.pow(counts.pauses.min(6) - 1)
         });
-        self.pause(Condition::Paused { until: later(now, length.clamp(Duration::from_secs(1), LONGEST_PAUSE)) })
+        self.pause(Condition::Paused { until: now.after(length.clamp(Duration::from_secs(1), LONGEST_PAUSE)) })
     }
 
     fn pause(&self, condition: Condition) -> Condition {
@@ -299,10 +299,6 @@ impl Link {
     }
 }
 
-fn later(now: Timestamp, delay: Duration) -> Timestamp {
-    Timestamp(now.0.saturating_add(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)))
-}
-
 /// Returns the delay after a number of failures: 2, 4, 8 .. 60 s, up to a tenth more or less.
 fn delay(failures: u32, dice: u32) -> Duration {
     let delay = FIRST_DELAY * 2_u32.pow(failures.clamp(1, 6) - 1);
@@ -337,7 +333,7 @@ mod tests {
         assert_eq!((wait(&link, NOW), link.watch().borrow().connection()), (None, Connection::Live));
         link.failed(NOW, "no answer", middle);
         let stale = Connection::Stale { since: NOW, trouble: Trouble::NoAnswer, reason: "no answer".to_owned() };
-        assert_eq!((link.watch().borrow().connection(), wait(&link, later(NOW, 3 * FIRST_DELAY))), (stale, None));
+        assert_eq!((link.watch().borrow().connection(), wait(&link, NOW.after(3 * FIRST_DELAY))), (stale, None));
         assert!(delay(1, 0) >= Duration::from_millis(1790) && delay(1, u32::MAX) <= Duration::from_millis(2210));
     }
 
@@ -345,14 +341,14 @@ mod tests {
     fn limits_and_pauses_hold_also_for_other_processes_and_end() {
         let (link, _folder) = link();
         let other = Link::new(link.shared.clone(), Some(NOW));
-        link.limited(NOW, None, later(NOW, Duration::from_secs(100)));
+        link.limited(NOW, None, NOW.after(Duration::from_secs(100)));
         assert_eq!((wait(&link, NOW), wait(&other, NOW)), (Some(100), Some(100)));
         other.failed(NOW, "no answer", 0);
         let known = other.watch().borrow().connection();
         assert!(matches!(known, Connection::Stale { since: NOW, .. }), "the age of what is known: {known:?}");
         link.answered(NOW, None);
         assert_eq!(wait(&link, NOW), Some(100), "a late answer does not end the pause");
-        let after = later(NOW, Duration::from_secs(101));
+        let after = NOW.after(Duration::from_secs(101));
         assert_eq!((wait(&link, after), wait(&other, after)), (None, None));
         link.answered(after, None);
         assert_eq!(link.watch().borrow().connection(), Connection::Live);
@@ -370,14 +366,14 @@ mod tests {
         link.refused(NOW);
         link.answered(NOW, None);
         link.failed(NOW, "no answer", 0);
-        let before = later(NOW, REFUSED_DELAY.saturating_sub(Duration::from_secs(1)));
+        let before = NOW.after(REFUSED_DELAY.saturating_sub(Duration::from_secs(1)));
         assert_eq!(wait(&link, before), Some(u64::MAX));
         assert!(matches!(link.watch().borrow().connection(), Connection::Stale { .. }));
-        let after = later(NOW, REFUSED_DELAY);
+        let after = NOW.after(REFUSED_DELAY);
         assert_eq!(wait(&link, after), None);
         link.refused(after);
         assert_eq!(wait(&link, after), Some(u64::MAX));
-        let again = later(after, REFUSED_DELAY);
+        let again = after.after(REFUSED_DELAY);
         link.answered(again, None);
         assert_eq!(link.watch().borrow().connection(), Connection::Live);
     }

@@ -12,7 +12,7 @@ use crate::engine::context;
 use crate::engine::outlet::StepLog;
 use crate::engine::step::end::StepEnd;
 use crate::engine::step::script::Script;
-use crate::model::{Conclusion, Event, HeldOrder, StepNumber, Timestamp};
+use crate::model::{Conclusion, Event, HeldOrder, StepNumber};
 use crate::store::clock::now;
 use crate::workflow::display_names;
 use crate::workflow::expr::{Contexts, Scope, Status as StatusFunctions, Value};
@@ -220,7 +220,7 @@ impl Steps<'_> {
         let limit = shared.holds.limit().min(self.cancel.rest());
         let job = self.job.id.clone();
         let order = shared.holds.hold(&job, number, self.trail.numbers());
-        let until = Timestamp(now().0.saturating_add(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)));
+        let until = now().after(limit);
         let line = match reason {
             Some(reason) => format!("##[warning]The step failed and is held: {reason}\n"),
             None => "##[warning]The step is held before it runs\n".to_owned(),
