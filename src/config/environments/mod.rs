@@ -338,7 +338,7 @@ fn canary_steps(table: &mut Table<'_>) -> Result<Vec<CanaryStep>, ConfigError> {
             return Err(wrong("write a share such as `10%`, `pause 5m`, or `pause` to wait for a person"));
         }
     }
-    if !steps.iter().any(|step| matches!(step, CanaryStep::Weight(_))) {
+    if steps.iter().all(|step| step.share().is_none()) {
         return Err(table.wrong("steps", "must have a share, such as [\"10%\", \"pause 5m\"]"));
     }
     Ok(steps)

@@ -40,6 +40,12 @@ impl Slot {
             Self::Green => "green",
         }
     }
+
+    /// Returns the slot with this name. `None` if there is none.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|slot| slot.name() == name)
+    }
 }
 
 impl fmt::Display for Slot {

@@ -232,6 +232,17 @@ pub enum CanaryStep {
     Pause(Pause),
 }
 
+impl CanaryStep {
+    /// Returns the share of the traffic in percent that the new release gets. `None` for a pause.
+    #[must_use]
+    pub fn share(self) -> Option<u8> {
+        match self {
+            Self::Weight(percent) => Some(percent),
+            Self::Pause(_) => None,
+        }
+    }
+}
+
 /// A check whose result is good, bad or unknown.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -99,8 +99,7 @@ pub(super) fn steps(settings: &EnvironmentSettings, new: &Versioned, old: Option
 
 /// Returns the first share of a canary in percent.
 fn first_share(steps: &[CanaryStep]) -> u8 {
-    let share = |step: &CanaryStep| if let CanaryStep::Weight(percent) = step { Some(*percent) } else { None };
-    steps.iter().find_map(share).unwrap_or(100)
+    steps.iter().find_map(|step| step.share()).unwrap_or(100)
 }
 
 /// Returns the number of replicas that carry a share of the traffic: at least 1.

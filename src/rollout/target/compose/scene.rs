@@ -45,7 +45,7 @@ impl Scene {
     pub(super) fn new(containers: Vec<ComposeContainer>, environment: &str) -> Self {
         let slot_of = |container: &ComposeContainer| {
             let label = |name: &str| container.labels.get(name).map(String::as_str);
-            let slot = label(SLOT).and_then(|name| Slot::ALL.into_iter().find(|slot| slot.name() == name))?;
+            let slot = label(SLOT).and_then(Slot::named)?;
             (label(ENVIRONMENT) == Some(environment)).then(|| Some((slot, label(SHA)?.to_owned())))?
         };
         let known: Vec<_> = containers.iter().map(slot_of).collect();

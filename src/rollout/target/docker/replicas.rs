@@ -80,7 +80,7 @@ fn replica(found: ContainerSummary, network: &str) -> Option<Replica> {
     let networks = found.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
     let address = networks.get(network).and_then(|endpoint| endpoint.ip_address.clone());
     Some(Replica {
-        slot: label(names::SLOT).and_then(|name| Slot::ALL.into_iter().find(|slot| slot.name() == name))?,
+        slot: label(names::SLOT).and_then(Slot::named)?,
         number: label(names::NUMBER)?.parse().ok()?,
         sha: label(names::SHA)?.to_owned(),
         name: found.names.iter().flatten().next()?.trim_start_matches('/').to_owned(),

@@ -279,7 +279,7 @@ impl BlueGreen {
         let delay = self.scale_down_delay_seconds.map_or(SCALE_DOWN_DELAY, Duration::from_secs);
         let is_automatic = self.auto_promotion_enabled.unwrap_or(true) || self.auto_promotion_seconds > 0;
         let after = is_automatic.then(|| Duration::from_secs(self.auto_promotion_seconds));
-        // The controller counts from when the new pods are ready, and the plan from the begin of its pause.
+        // The controller counts from when the new pods are ready, and the plan from the beginning of its pause.
         let early = after.and_then(|after| match pause {
             Some(Pause::Person) => Some("the pause"),
             Some(Pause::For(length)) if after <= length => Some("the pause"),
@@ -363,9 +363,8 @@ impl Canary {
             totals.flat_map(|all| (1..all).map(move |new| (100 * new + all / 2) / all)).collect();
         possible.sort_unstable();
         possible.dedup();
-        let share =
-            |step: &CanaryStep| if let CanaryStep::Weight(percent) = step { Some(u32::from(*percent)) } else { None };
-        let wrong = steps.iter().filter_map(share).find(|percent| !possible.contains(percent))?;
+        let wrong =
+            steps.iter().filter_map(|step| step.share().map(u32::from)).find(|share| !possible.contains(share))?;
         let possible: Vec<String> = possible.iter().map(|percent| format!("{percent}%")).collect();
         let possible = if possible.is_empty() { "none".to_owned() } else { possible.join(", ") };
         let pods = if replicas == 1 { "1 pod".to_owned() } else { format!("{replicas} pods") };

@@ -68,7 +68,7 @@ impl Scene {
     /// Returns the slot of the current template.
     pub(super) fn slot(&self) -> Slot {
         let named = self.workload.metadata.annotations.get(SLOT);
-        named.and_then(|name| Slot::ALL.into_iter().find(|slot| slot.name() == name)).unwrap_or(Slot::Blue)
+        named.and_then(|name| Slot::named(name)).unwrap_or(Slot::Blue)
     }
 
     /// Returns the `ReplicaSet` of the current template. `None` until the controller has created it.
