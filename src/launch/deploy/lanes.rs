@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, join};
+use futures_util::future::BoxFuture;
 use tokio::time::timeout;
 
 use super::{DeployError, Deployments};
@@ -78,9 +78,7 @@ impl LaneMemory {
             }
         }
     }
-}
 
-impl LaneMemory {
     /// Whether a target has counted its requests, so that another look tells how many fail.
     #[must_use]
     pub fn counts_requests(&self) -> bool {
@@ -137,10 +135,9 @@ impl Deployments {
 
     async fn report(self: Arc<Self>, settings: EnvironmentSettings) -> TargetReport {
         let at = now();
-        let asked = timeout(REPORT_TIMEOUT, join(self.observe(&settings), self.counters(&settings)));
-        let (observed, counters) = match asked.await {
-            Ok((Ok(observed), counters)) => (Some(observed), counters),
-            Ok((Err(error), _)) => {
+        let (observed, counters) = match timeout(REPORT_TIMEOUT, self.observe(&settings)).await {
+            Ok(Ok((observed, counters))) => (Some(observed), counters),
+            Ok(Err(error)) => {
                 tracing::debug!(%error, environment = settings.name, "a target does not report what is running");
                 (None, None)
             }

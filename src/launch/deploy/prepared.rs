@@ -132,24 +132,26 @@ impl Deployments {
     pub async fn plan(&self, prepared: &PreparedDeployment) -> Result<Plan, DeployError> {
         prepared.consent.require()?;
         let file = self.file();
-        let observed = self.observe(&prepared.settings).await?;
+        let target = self.target(&prepared.settings);
+        let observed = observed(&*target, &prepared.settings.name).await?;
         let state = file.read()?.of(&prepared.settings.name);
         let known = |sha: &str| release::known(&self.repository.root, Some(&state), sha);
         let plan = plan::plan(&prepared.settings, &observed, &prepared.release.release, known)?;
-        self.target(&prepared.settings).can_carry_out(&plan).await.map_err(DeployError::NotDeliverable)?;
+        target.can_carry_out(&plan).await.map_err(DeployError::NotDeliverable)?;
         Ok(plan)
     }
 
-    /// Returns what the target of an environment reports. The caller has made sure that the repository is trusted.
-    pub(super) async fn observe(&self, settings: &EnvironmentSettings) -> Result<Observed, TargetError> {
-        let outlet: Arc<dyn Outlet> = Arc::new(Unrecorded);
-        let progress = Progress::new(&outlet, &JobId::new(&settings.name), StepNumber(1));
-        self.target(settings).observe(&progress).await
-    }
-
-    /// Returns the requests that the target of an environment has counted, by slot; `None` if it does not count them.
-    pub(super) async fn counters(&self, settings: &EnvironmentSettings) -> Option<[Counters; 2]> {
-        self.target(settings).traffic().await.map(|(_, counters)| counters)
+    /// Returns what the target of an environment reports, and the requests that it has counted, by slot; `None` if it
+    /// does not count them. The caller has made sure that the repository is trusted.
+    pub(super) async fn observe(
+        &self,
+        settings: &EnvironmentSettings,
+    ) -> Result<(Observed, Option<[Counters; 2]>), TargetError> {
+        let target = self.target(settings);
+        match target.traffic().await {
+            Some((observed, counters)) => Ok((observed, Some(counters))),
+            None => Ok((observed(&*target, &settings.name).await?, None)),
+        }
     }
 
     /// Returns the target of an environment, to ask it something.
@@ -297,6 +299,13 @@ fn info(repository: &Repository) -> RunInfo {
         created: now(),
         ..RunInfo::default()
     }
+}
+
+/// Returns what the target of an environment reports.
+async fn observed(target: &dyn Target, environment: &str) -> Result<Observed, TargetError> {
+    let outlet: Arc<dyn Outlet> = Arc::new(Unrecorded);
+    let progress = Progress::new(&outlet, &JobId::new(environment), StepNumber(1));
+    target.observe(&progress).await
 }
 
 /// Outlet that records nothing, for a target that is only observed.
