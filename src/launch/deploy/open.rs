@@ -65,11 +65,10 @@ impl Deployments {
         let open = state.deployments().take(most).filter_map(|record| {
             let folder = self.runs.folder(record.run.clone());
             // A deployment that only waits to stop the environment takes no commands.
-            if record.outcome == Some(Outcome::Succeeded) && auto_stop(&folder).is_some() {
-                return None;
-            }
+            let only_stops = || record.outcome == Some(Outcome::Succeeded) && auto_stop(&folder).is_some();
             let is_running = lock::is_held(&folder.lock())
-                && (record.cause != Cause::Job || (record.began && record.outcome.is_none()));
+                && (record.cause != Cause::Job || (record.began && record.outcome.is_none()))
+                && !only_stops();
             let is_left = || {
                 matches!(record.outcome, None | Some(Outcome::Interrupted | Outcome::Failed))
                     && state.superseded_by(&record.run).is_none()
