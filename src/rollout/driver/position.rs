@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Timestamp;
-use crate::model::deployment::{Plan, PlanStep};
+use crate::model::deployment::{Plan, PlanStep, Slot};
 use crate::model::lane::Kept;
 use crate::store::folder::RunFolder;
 use crate::store::{StoreError, json};
@@ -61,20 +61,21 @@ impl Position {
     /// success.
     #[must_use]
     pub fn kept(&self, since: Timestamp) -> Option<Kept> {
-        match self.plan.steps.get(self.done)? {
-            PlanStep::Stop { slot, after, .. } if *slot != self.plan.new.slot && !after.is_zero() => {
-                let release = self.plan.release(*slot)?.clone();
-                Some(Kept { release, slot: *slot, until: since.after(*after) })
-            }
-            _ => None,
-        }
+        let (slot, after) = self.stop_after().filter(|(slot, _)| *slot != self.plan.new.slot)?;
+        let release = self.plan.release(slot)?.clone();
+        Some(Kept { release, slot, until: since.after(after) })
     }
 
     /// Returns how long after the deployment the environment is stopped, if that is the current step.
     #[must_use]
     pub fn auto_stop(&self) -> Option<Duration> {
+        self.stop_after().filter(|(slot, _)| *slot == self.plan.new.slot).map(|(_, after)| after)
+    }
+
+    /// Returns the slot that the current step stops, and how long after the success, if the step waits.
+    fn stop_after(&self) -> Option<(Slot, Duration)> {
         match self.plan.steps.get(self.done)? {
-            PlanStep::Stop { slot, after, .. } if *slot == self.plan.new.slot && !after.is_zero() => Some(*after),
+            PlanStep::Stop { slot, after, .. } if !after.is_zero() => Some((*slot, *after)),
             _ => None,
         }
     }
