@@ -89,8 +89,29 @@ struct Candidate {
     from: PathBuf,
     /// Folder that the scripts of a downloaded Python name.
     named: Option<PathBuf>,
-    /// Where the installation comes from, for messages.
-    origin: &'static str,
+    origin: Origin,
+}
+
+/// Where an installation comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// The image of the container.
+    Image,
+    /// An earlier run, which downloaded it.
+    EarlierRun,
+    /// This machine.
+    Machine,
+}
+
+impl Origin {
+    /// Returns the words for messages.
+    fn words(self) -> &'static str {
+        match self {
+            Self::Image => "the image",
+            Self::EarlierRun => "an earlier run",
+            Self::Machine => "this machine",
+        }
+    }
 }
 
 /// The container of a job, and its tool cache.
@@ -152,6 +173,11 @@ fn place(installation: &Installation) -> PathBuf {
     Path::new(EXTERNALS).join(name).join(installation.version.to_string())
 }
 
+/// Returns the installation in a folder as the script [`ADD`] takes it.
+fn installed(tool: Tool, folder: PathBuf) -> PathBuf {
+    if tool == Tool::Node { folder.join("bin/node") } else { folder }
+}
+
 impl Container<'_> {
     /// Adds to the cache, as the tool `name`, the newest version for which `fits` returns true: of the image, downloaded
     /// by an earlier run, or of this machine. With `all`, adds every version of the image for which it returns true.
@@ -173,20 +199,19 @@ impl Container<'_> {
                 let found = installations(run, tool).await;
                 candidates.extend(found.iter().map(|one| Candidate {
                     version: one.version,
-                    from: if tool == Tool::Node { place(one).join("bin/node") } else { place(one) },
+                    from: installed(tool, place(one)),
                     named: None,
-                    origin: "this machine",
+                    origin: Origin::Machine,
                 }));
             }
         }
         let (mut lines, mut added) = (Vec::new(), false);
         for candidate in candidates.into_iter().filter(|candidate| fits(candidate.version)) {
-            let is_of_image = candidate.origin == IMAGE;
-            if added && !(all && is_of_image) {
+            if added && !(all && candidate.origin == Origin::Image) {
                 continue;
             }
             let Candidate { version, from, origin, .. } = &candidate;
-            let (title, from) = (tool.name(), from.display());
+            let (title, from, origin) = (tool.name(), from.display(), origin.words());
             match self.add(tool, name, &candidate).await {
                 Ok(()) => {
                     added = true;
@@ -205,7 +230,7 @@ impl Container<'_> {
         let printed = self.script(LIST, &[tool.name().into()]).await.map(|(_, printed)| printed).unwrap_or_default();
         let listed = printed.lines().filter_map(|line| {
             let (version, from) = line.split_once(' ')?;
-            Some(Candidate { version: version.parse().ok()?, from: from.into(), named: None, origin: IMAGE })
+            Some(Candidate { version: version.parse().ok()?, from: from.into(), named: None, origin: Origin::Image })
         });
         let mut found: Vec<_> = listed.filter(|one| one.from.is_absolute()).collect();
         found.sort_by_key(|one| std::cmp::Reverse(one.version));
@@ -240,16 +265,12 @@ impl Container<'_> {
     }
 }
 
-/// Origin of the installations in the image.
-const IMAGE: &str = "the image";
-
 /// Returns the tools that earlier runs downloaded, newest first.
 fn of_earlier_runs(run: &RunContext, tool: Tool, name: &str) -> Vec<Candidate> {
     let candidate = |version: Version, folder: PathBuf| {
-        let from = downloaded().join(&folder);
+        let from = installed(tool, downloaded().join(&folder));
         let named = (tool == Tool::Python).then(|| run.tool_cache.join(folder));
-        let from = if tool == Tool::Node { from.join("bin/node") } else { from };
-        Candidate { version, from, named, origin: "an earlier run" }
+        Candidate { version, from, named, origin: Origin::EarlierRun }
     };
     cache::versions(&run.tool_cache, name).into_iter().map(|(version, folder)| candidate(version, folder)).collect()
 }
