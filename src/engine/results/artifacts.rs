@@ -192,9 +192,7 @@ impl ArtifactService {
 
     fn create(&self, request: ArtifactRequest, context: &Context<'_>) -> Result<Value, ServiceError> {
         let name = request.name;
-        if !is_name(&name) {
-            return Err(ServiceError::Invalid(format!("`{name}` cannot be the name of an artifact")));
-        }
+        check_name(&name)?;
         let mut state = self.lock();
         if state.artifacts.iter().any(|one| self.is_own(one, &name)) {
             return Err(TAKEN);
@@ -291,7 +289,18 @@ fn is_digest(text: &str) -> bool {
     digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
-/// Returns the key under which an artifact is uploaded.
-fn key(name: &str) -> String {
+/// Checks the name of an artifact that a client creates.
+///
+/// # Errors
+/// It cannot be the name of an artifact.
+pub(super) fn check_name(name: &str) -> Result<(), ServiceError> {
+    if is_name(name) {
+        return Ok(());
+    }
+    Err(ServiceError::Invalid(format!("`{name}` cannot be the name of an artifact")))
+}
+
+/// Returns the key under which an artifact is uploaded, by clients of either version.
+pub(super) fn key(name: &str) -> String {
     format!("artifact {name}")
 }

@@ -19,11 +19,12 @@ use serde_json::{Value, json};
 
 use crate::engine::blocking::in_place;
 use crate::files;
-use crate::store::artifacts::{Artifact, data, is_name};
+use crate::store::artifacts::{Artifact, data};
 use crate::store::clock::now;
 
 use super::answer::{self, Answer};
 use super::archive;
+use super::artifacts::{check_name, key};
 use super::error::ServiceError;
 use super::links::{Links, Target};
 use super::router::{header, parameter, read_json};
@@ -198,17 +199,17 @@ pub(super) async fn answer(
 /// Creates an artifact, or finds the one that another client of this version has created.
 fn create(service: &Service, description: &Description, base: &str) -> Result<Answer, ServiceError> {
     let name = &description.name;
-    if !is_name(name) {
-        return Err(ServiceError::Invalid(format!("`{name}` cannot be the name of an artifact")));
-    }
+    check_name(name)?;
     let mut all = service.containers.lock();
-    if !all.contains_key(name) {
+    let id = if let Some(container) = all.get(name) {
+        container.upload.clone()
+    } else {
         service.artifacts.check_free(name)?;
         // The upload has no job, because several jobs may add files.
-        let upload = service.uploads.begin("", &format!("artifact {name}"), service.artifacts.limit())?;
-        all.insert(name.clone(), Arc::new(Container::new(upload, description.retention_days)));
-    }
-    let id = all.get(name).map(|container| container.upload.clone()).unwrap_or_default();
+        let upload = service.uploads.begin("", &key(name), service.artifacts.limit())?;
+        all.insert(name.clone(), Arc::new(Container::new(upload.clone(), description.retention_days)));
+        upload
+    };
     Ok(answer::json(StatusCode::CREATED, &described(&id, name, 0, base)))
 }
 
