@@ -160,8 +160,8 @@ impl Project {
             return Ok(None);
         }
         let is_copy = self.is_copy(folder);
-        if !is_copy && folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
-            return Err(DemoError::Occupied(folder.to_owned()));
+        if !is_copy {
+            check_empty(folder)?;
         }
         let is_changed = || Ok::<_, GitError>(!git::git(folder, ["status", "--porcelain"])?.trim().is_empty());
         let mut changes = None;
@@ -206,6 +206,12 @@ impl Project {
         let vars: IndexMap<_, _> = service.into_iter().collect();
         LaunchRequest { vars, trust: true, ..LaunchRequest::new(folder, self.workflow(), PUSH) }
     }
+}
+
+/// Checks that a folder has no content, which would be mixed with the files of a project.
+fn check_empty(folder: &Path) -> Result<(), DemoError> {
+    let is_occupied = folder.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+    if is_occupied { Err(DemoError::Occupied(folder.to_owned())) } else { Ok(()) }
 }
 
 /// Whether a file has this text.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
 use crate::launch::deploy::{DeployError, DeployRequest, Deployments, PreparedDeployment};
 use crate::model::deployment::{Cause, Outcome};
@@ -17,7 +17,7 @@ use crate::repo::git::{self, GitError};
 use crate::rollout::target::docker::{DockerFault, ensure_built, remove_service};
 use crate::store::folder::{RunFolder, RunsDir};
 
-use super::{DemoError, commit, is_there, write};
+use super::{DemoError, check_empty, commit, is_there, write};
 
 /// Name of the folder beside the runs.
 const NAME: &str = "demo-deploy";
@@ -103,9 +103,9 @@ pub fn is_tour(folder: &Path) -> bool {
 
 /// Returns a file in the folder of the tour that does not belong to its project; `None` if there is none.
 fn other_file(folder: &Path) -> Option<PathBuf> {
-    let is_git = |entry: &walkdir::DirEntry| entry.depth() == 1 && entry.file_name() == ".git";
+    let is_git = |entry: &DirEntry| entry.depth() == 1 && entry.file_name() == ".git";
     let entries = WalkDir::new(folder).into_iter().filter_entry(|entry| !is_git(entry)).flatten();
-    let mut files = entries.filter(|entry| !entry.file_type().is_dir()).map(walkdir::DirEntry::into_path);
+    let mut files = entries.filter(|entry| !entry.file_type().is_dir()).map(DirEntry::into_path);
     files.find(|path| {
         let is_of_all = FILES.iter().any(|(name, _)| *path == folder.join(name));
         let is_page =
@@ -161,11 +161,12 @@ impl Tour {
     ) -> Result<Vec<String>, TourError> {
         let folder = folder(runs, into);
         let is_here = is_tour(&folder);
-        if !is_here && folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
-            return Err(DemoError::Occupied(folder).into());
-        }
-        if let (true, Some(other)) = (is_here, other_file(&folder)) {
-            return Err(TourError::Others(other));
+        if is_here {
+            if let Some(other) = other_file(&folder) {
+                return Err(TourError::Others(other));
+            }
+        } else {
+            check_empty(&folder)?;
         }
         let deployments = if is_here { Some(Deployments::of(runs, &folder)?) } else { None };
         // The folder may be in another repository if its own was removed.
@@ -302,9 +303,7 @@ fn unpack(folder: &Path) -> Result<(), TourError> {
     {
         return Ok(());
     }
-    if folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(DemoError::Occupied(folder.to_owned()).into());
-    }
+    check_empty(folder)?;
     for (name, text) in FILES {
         write(&folder.join(name), text, false).map_err(failed)?;
     }
