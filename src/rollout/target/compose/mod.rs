@@ -21,7 +21,7 @@ use futures_util::future::{BoxFuture, try_join_all};
 use serde_json::json;
 use tokio::sync::OnceCell;
 
-use crate::engine::sandbox::compose::ComposeError;
+use crate::engine::sandbox::compose::{ComposeError, ComposeProgram};
 use crate::engine::sandbox::docker::client::DockerClient;
 use crate::model::RunId;
 use crate::model::deployment::{
@@ -42,7 +42,7 @@ mod scene;
 
 pub use error::ComposeFault;
 
-use project::Project;
+use project::{Project, Service};
 use scene::{Replica, Scene};
 
 /// A target of Compose, for one deployment.
@@ -53,6 +53,7 @@ pub struct ComposeTarget {
     shell: Shell,
     /// The file with the image and the labels of a release.
     last_file: PathBuf,
+    program: OnceCell<ComposeProgram>,
     client: OnceCell<DockerClient>,
 }
 
@@ -67,15 +68,26 @@ impl ComposeTarget {
         shell: Shell,
         last_file: PathBuf,
     ) -> Self {
-        Self { settings, compose, deployment, shell, last_file, client: OnceCell::new() }
+        let (program, client) = (OnceCell::new(), OnceCell::new());
+        Self { settings, compose, deployment, shell, last_file, program, client }
     }
 
     async fn client(&self) -> Result<&DockerClient, ComposeFault> {
         Ok(self.client.get_or_try_init(DockerClient::find).await?)
     }
 
+    async fn program(&self) -> Result<ComposeProgram, ComposeFault> {
+        Ok(*self.program.get_or_try_init(|| project::program(self.compose.timeout)).await?)
+    }
+
     fn project(&self) -> Result<Project, ComposeFault> {
         Project::find(&self.compose, &self.shell)
+    }
+
+    /// Returns the service as the files of the project describe it.
+    async fn service(&self) -> Result<Service, ComposeFault> {
+        let project = self.project()?;
+        project.service(self.program().await?, &self.compose.service, &self.shell, self.compose.timeout).await
     }
 
     async fn scene(&self) -> Result<Scene, ComposeFault> {
@@ -97,7 +109,7 @@ impl ComposeTarget {
     /// Checks that Compose can carry out a plan.
     async fn checked(&self, plan: &Plan) -> Result<(), ComposeFault> {
         let service = self.compose.service.clone();
-        let found = self.project()?.service(&service, &self.shell, self.compose.timeout).await?;
+        let found = self.service().await?;
         if self.recreates() && plan.new.replicas == 1 {
             return Ok(());
         }
@@ -121,14 +133,12 @@ impl ComposeTarget {
         let (client, name) = (self.client().await?, image_of(&self.compose.image, release)?);
         let image = images::ensure(client, &name, former, progress).await?;
         if self.settings.health_check.is_none() && !release.is_image() {
-            let service = &self.compose.service;
-            let of_file = self.project()?.service(service, &self.shell, self.compose.timeout).await?.checks_health;
-            let has_check = match of_file {
+            let has_check = match self.service().await?.checks_health {
                 Some(has_check) => has_check,
                 None => client.image_checks_health(&image).await?,
             };
             if !has_check {
-                return Err(ComposeFault::NoHealthCheck { service: service.clone() });
+                return Err(ComposeFault::NoHealthCheck { service: self.compose.service.clone() });
             }
         }
         Ok(image)
@@ -153,7 +163,7 @@ impl ComposeTarget {
 
     /// Runs Compose.
     async fn run(&self, args: &[&str], progress: &Progress) -> Result<(), ComposeFault> {
-        let program = project::program(self.compose.timeout).await?;
+        let program = self.program().await?;
         let command = format!("{} {}", program.words(), args.join(" "));
         progress.say(&command);
         // The names of services are words, so nothing needs quotes.

@@ -1,4 +1,4 @@
-//! The project of Compose: its files, and what they say about the service.
+//! The project of Compose: its files, and the service as they describe it.
 
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub(super) struct Project {
     name: Option<String>,
 }
 
-/// What the files of a project say about a service.
+/// A service, as the files of its project describe it.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub(super) struct Service {
     /// A port of the machine that each container would publish.
@@ -66,10 +66,15 @@ impl Project {
         all.into_iter().chain(name).collect()
     }
 
-    /// Asks Compose what its files say about a service, with variables and overriding files applied. `limit` is the
-    /// time limit of each call.
-    pub(super) async fn service(&self, name: &str, shell: &Shell, limit: Duration) -> Result<Service, ComposeFault> {
-        let program = program(limit).await?;
+    /// Lets Compose read a service from its files, with variables and overriding files applied. `limit` is the time
+    /// limit of the call.
+    pub(super) async fn service(
+        &self,
+        program: ComposeProgram,
+        name: &str,
+        shell: &Shell,
+        limit: Duration,
+    ) -> Result<Service, ComposeFault> {
         let mut command = program.command();
         let environment = shell.environment.iter().map(|(name, value)| (name, value));
         command.arg("config").current_dir(&shell.folder).env_clear().envs(environment).envs(self.variables(None));
