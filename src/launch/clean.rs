@@ -1,6 +1,7 @@
 //! Removes old runs, outdated caches and artifacts, incomplete copies of actions, and resources of sandbox providers
 //! that no run uses.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use crate::engine::actions::partial::abandoned;
 use crate::engine::sandbox::provider::{Holding, ProviderError};
 use crate::engine::sandbox::providers::{Providers, left_over, of_runs};
 use crate::model::Timestamp;
-use crate::model::deployment::Outcome;
+use crate::model::deployment::{Ledger, Outcome};
 use crate::rollout::driver::Position;
 use crate::rollout::ledger::LedgerFile;
 use crate::store::cache::{Cache, CacheEntry, CacheLimits};
@@ -184,26 +185,32 @@ fn copies() -> Vec<PathBuf> {
 fn old_runs(runs: &RunsDir, keep: Keep) -> Result<Vec<RunFolder>, StoreError> {
     let (local, mirrors): (Vec<_>, Vec<_>) = runs.list()?.into_iter().partition(|id| id_number(id).is_some());
     let old = local.into_iter().skip(keep.runs).chain(mirrors.into_iter().skip(keep.runs));
-    Ok(old.map(|id| runs.folder(id)).filter(|folder| !keep.deployments || !is_needed(folder)).collect())
+    let mut ledgers = Ledgers::new();
+    let mut is_kept = |folder: &RunFolder| keep.deployments && is_needed(folder, &mut ledgers);
+    Ok(old.map(|id| runs.folder(id)).filter(|folder| !is_kept(folder)).collect())
 }
+
+/// Ledgers that were read, by the scope of their repository. `None` for one that cannot be read.
+type Ledgers = BTreeMap<PathBuf, Option<Ledger>>;
 
 /// Whether a run is a deployment that can still be continued or undone, or one of the last two that succeeded: the
 /// release that is live, and the one to go back to. A deployment from a repository that is gone is not needed.
-fn is_needed(folder: &RunFolder) -> bool {
+fn is_needed(folder: &RunFolder, ledgers: &mut Ledgers) -> bool {
     let spec = if folder.deployment().exists() { RunSpec::read(folder).ok() } else { None };
     let Some(deployment) = spec.as_ref().and_then(|spec| spec.work.deployment()) else { return false };
     if !deployment.scope.exists() {
         return false;
     }
     // A ledger that cannot be read now may be readable later.
-    let Ok(ledger) = LedgerFile::of(&folder.runs(), &deployment.scope).read() else { return true };
+    let read = || LedgerFile::of(&folder.runs(), &deployment.scope).read().ok();
+    let Some(ledger) = ledgers.entry(deployment.scope.clone()).or_insert_with(read) else { return true };
     let state = ledger.of(&deployment.settings.name);
     let is_left = || {
         let position = Position::read(folder).ok().flatten();
         position.is_some_and(|position| !position.has_ended) && state.superseded_by(folder.id()).is_none()
     };
-    let mut good = state.deployments().filter(|record| record.outcome == Some(Outcome::Succeeded));
-    good.by_ref().take(2).any(|record| record.run == *folder.id()) || is_left()
+    let mut good = state.deployments().filter(|record| record.outcome == Some(Outcome::Succeeded)).take(2);
+    good.any(|record| record.run == *folder.id()) || is_left()
 }
 
 /// Removes the runs of a batch, except runs in progress.
