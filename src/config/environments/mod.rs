@@ -255,7 +255,7 @@ fn auto_stop(
     if matches!(target, TargetSettings::Kubernetes(_)) {
         return Err(table.wrong("auto_stop", "cannot be set: the pods of a Deployment are replaced, but never removed"));
     }
-    if after.is_zero() || after <= keep_old {
+    if after <= keep_old {
         let least = if keep_old.is_zero() { "0s".to_owned() } else { format!("keep_old, {}", written(keep_old)) };
         return Err(table.wrong("auto_stop", &format!("of {} must be longer than {least}", written(after))));
     }

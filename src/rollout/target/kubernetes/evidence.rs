@@ -148,7 +148,9 @@ pub(super) async fn gather(cluster: &Cluster, scene: &Scene, slot: Slot, progres
         summary.get_or_insert_with(|| format!("{}{last}", ailment.text));
     }
     // A pod that runs, but whose probe fails, has no other problem than its events.
-    if let Some(pod) = pods.iter().find(|pod| unready(pod).next().is_some()).filter(|_| summary.is_none()) {
+    if summary.is_none()
+        && let Some(pod) = pods.iter().find(|pod| unready(pod).next().is_some())
+    {
         let name = &pod.metadata.name;
         let warning = say_events(cluster, name, progress).await;
         for container in unready(pod) {

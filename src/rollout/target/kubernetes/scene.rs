@@ -166,12 +166,12 @@ impl Scene {
             let text = if ends_first { "the former pods end first" } else { "the controller begins" };
             return Stage::Going(text.to_owned());
         };
-        let old = self.pods() - pods(current);
-        let updated = current.status.replicas.min(current.spec.replicas);
-        let ready = available(current);
         if let Some(rollout) = &self.rollout {
             return self.stage_of(rollout, current);
         }
+        let old = self.pods() - pods(current);
+        let updated = current.status.replicas.min(current.spec.replicas);
+        let ready = available(current);
         if updated >= spec.replicas && ready >= spec.replicas && old == 0 && status.replicas <= spec.replicas {
             return Stage::Done;
         }
