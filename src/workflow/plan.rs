@@ -185,8 +185,8 @@ impl Plan {
     }
 
     /// Restricts the plan to some jobs of the workflow and the jobs that they need. A job is named by its key, which
-    /// stands for all its legs, or by its id or name; the case of letters matters only if it distinguishes jobs. A job of a called workflow stands for the whole call. If `names`
-    /// is empty, all jobs stay.
+    /// stands for all its legs, or by its id or name; the case of letters matters only if it distinguishes jobs. A job of
+    /// a called workflow stands for the whole call. If `names` is empty, all jobs stay.
     ///
     /// # Errors
     /// The first unknown name.

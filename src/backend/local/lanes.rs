@@ -27,8 +27,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// running.
 const KEPT_EVERY: Duration = Duration::from_secs(2);
 
-/// Time after a look that was asked for at which targets that count requests are asked again: two counts tell how many
-/// requests fail now.
+/// Time after a requested look at which targets that count requests are asked again: the requests that fail now are the
+/// difference of two counts.
 const COUNT_AGAIN: Duration = Duration::from_secs(10);
 
 /// Maximum number of requests that wait to be read.

@@ -71,7 +71,7 @@ fn leave_out(path: &Path, error: &dyn Display) {
     tracing::warn!(path = %path.display(), %error, "cannot read Docker's configuration: the job goes without it");
 }
 
-/// Returns the folder of the user's configuration. `None` if the environment does not say where it is.
+/// Returns the folder of the user's configuration. `None` if the environment does not name it.
 fn of_user(environment: &[(OsString, OsString)]) -> Option<PathBuf> {
     let value = |name: &str| {
         let found = environment.iter().find(|(known, _)| known == OsStr::new(name));

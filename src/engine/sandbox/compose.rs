@@ -178,7 +178,7 @@ pub struct ComposeProgram {
 }
 
 impl ComposeProgram {
-    /// The plugin of the docker CLI, and the program of its own.
+    /// The plugin of the docker CLI, and the separate program.
     const ALL: [Self; 2] = [Self { name: "docker", first: &["compose"] }, Self { name: "docker-compose", first: &[] }];
 
     /// Finds the program.

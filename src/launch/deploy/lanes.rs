@@ -79,7 +79,7 @@ impl LaneMemory {
         }
     }
 
-    /// Whether a target has counted its requests, so that another look tells how many fail.
+    /// Whether a target has counted its requests, so that another look shows how many fail.
     #[must_use]
     pub fn counts_requests(&self) -> bool {
         !self.counted.is_empty()

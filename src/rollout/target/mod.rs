@@ -37,7 +37,7 @@ use kubernetes::KubernetesTarget;
 use script::Script;
 
 /// Returns the target of an environment, for one deployment. `kept` is the file with the saved state of a target of
-/// commands; a target of Compose has a file of its own beside it.
+/// commands; a target of Compose has another one beside it.
 #[must_use]
 pub fn of(settings: &EnvironmentSettings, deployment: &RunId, shell: Shell, kept: PathBuf) -> Arc<dyn Target> {
     let (settings, deployment) = (settings.clone(), deployment.clone());

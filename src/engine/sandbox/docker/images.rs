@@ -20,7 +20,7 @@ use crate::engine::sandbox::provider::{ImageBuild, Progress};
 const MAX_PULLS: u32 = 3;
 const PULL_PAUSE: Duration = Duration::from_secs(4);
 
-/// How long a registry may take to tell which image a name stands for.
+/// Maximum time for a registry to return the image that a name stands for.
 const REGISTRY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Maximum number of skipped files of a build context that are named in the log.
@@ -77,7 +77,7 @@ impl DockerClient {
 
     /// Pulls an image unless it is here as its registry has it, because its tag may have moved there. Returns the image
     /// and what identifies it: `repository@sha256:…` if it is from a registry, else its id. `say` is called with the
-    /// reason if the registry does not tell, and the image that is here is used.
+    /// reason if the registry returns none, and the image that is here is used.
     ///
     /// # Errors
     /// The image is not here and cannot be pulled, or Docker does not answer.

@@ -15,7 +15,7 @@ pub(super) const PORT: u16 = 8080;
 pub(super) const COMMANDS: u16 = 9999;
 
 /// How many processes may hold a connection to the command socket: one for each deployment that is in progress or keeps
-/// its former release. `HAProxy` accepts 10 unless told otherwise, and leaves further ones without an answer.
+/// its former release. `HAProxy` accepts 10 by default, and leaves further ones without an answer.
 const MAX_CONNECTIONS: u32 = 1000;
 
 /// Name of the backend.

@@ -66,7 +66,7 @@ async fn remove_one(client: &DockerClient, ReleaseImage { name, id }: &ReleaseIm
         found.id.as_ref() == Some(id) || found.repo_digests.iter().flatten().any(|digest| digest == id)
     });
     let by_name = is_named && client.remove_image(name).await?;
-    // By its id, Docker would also remove the other names of the image, which somebody else may have given it.
+    // By its id, Docker would also remove the other names of the image, which another program may have given it.
     let is_nameless = client.image(id).await.is_ok_and(|found| found.repo_tags.iter().flatten().next().is_none());
     let by_id = is_nameless && client.remove_image(id).await?;
     Ok(by_name || by_id)

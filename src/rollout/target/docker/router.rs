@@ -112,7 +112,7 @@ impl Router {
     async fn keep_state(&self, client: &DockerClient) -> Result<(), DockerFault> {
         let command = "show servers state".to_owned();
         let (file, port) = (config::STATE, config::COMMANDS);
-        // Several deployments may write at the same time, so each writes to a file of its own first.
+        // Several deployments may write at the same time, so each first writes to a separate file.
         let script = format!("echo '{command}' | nc 127.0.0.1 {port} >{file}.$$ && mv {file}.$$ {file}");
         let router = self.name();
         let silent = |_: Elapsed| DockerFault::Silent { router: router.clone(), limit: ANSWER_TIMEOUT };

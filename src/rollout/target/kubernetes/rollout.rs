@@ -237,7 +237,7 @@ impl Rollout {
         Some(parts.join(", "))
     }
 
-    /// Returns why the Rollout does not do what the strategy of an environment says, as the end of a sentence that begins
+    /// Returns how the Rollout differs from the strategy of an environment, as the end of a sentence that begins
     /// with its name. `None` if both agree. `replicas` is the number of pods.
     pub(super) fn refusal(&self, settings: &EnvironmentSettings, replicas: u32) -> Option<String> {
         let strategy = &self.spec.strategy;
