@@ -65,7 +65,7 @@ impl Rig {
             return None;
         }
         rig.kubectl(&["create", "namespace", &rig.namespace]).expect("the rig of CUELIGHT_K8S answers");
-        rig.apply(manifest);
+        rig.apply(&manifest.replace("TEMPLATE", TEMPLATE));
         for tag in RELEASES {
             rig.project.commit();
             rig.project.git(&["tag", tag]);
@@ -246,15 +246,8 @@ impl Proxy {
     }
 }
 
-const MANIFEST: &str = "\
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web, labels: {app: web}}
-spec:
-  replicas: 3
-  progressDeadlineSeconds: 60
-  selector: {matchLabels: {app: web}}
-  template:
+/// The pods of the workload, in the place of `TEMPLATE` in both manifests.
+const TEMPLATE: &str = "  template:
     metadata: {labels: {app: web}}
     spec:
       terminationGracePeriodSeconds: 2
@@ -265,6 +258,16 @@ spec:
         ports: [{containerPort: 8080}]
         readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1, failureThreshold: 2}
 ";
+
+const MANIFEST: &str = "\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, labels: {app: web}}
+spec:
+  replicas: 3
+  progressDeadlineSeconds: 60
+  selector: {matchLabels: {app: web}}
+TEMPLATE";
 
 const ROLLOUT: &str = "\
 apiVersion: v1
@@ -286,14 +289,4 @@ spec:
   selector: {matchLabels: {app: web}}
   strategy:
     STRATEGY
-  template:
-    metadata: {labels: {app: web}}
-    spec:
-      terminationGracePeriodSeconds: 2
-      containers:
-      - name: web
-        image: rig/web:v1
-        imagePullPolicy: IfNotPresent
-        ports: [{containerPort: 8080}]
-        readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1, failureThreshold: 2}
-";
+TEMPLATE";
