@@ -86,7 +86,7 @@ fn a_rollout_is_paused_and_continues() {
     until("all pods are available", || (rig.field("{.status.availableReplicas}") == "4").then_some(()));
     assert_eq!(rig.running(), running);
     rig.call(&["promote", "live"]).expect(0, &[]);
-    until("it has ended", || rig.has_ended(&run).then_some(()));
+    rig.ended(&run);
     rig.settled("slow", 3);
     rig.call(&["logs", &run, "--step", "2"]).expect(0, &["is paused: `cuelight promote live` continues"]);
 }
@@ -120,7 +120,7 @@ fn of_two_machines_exactly_one_deploys() {
     rig.elsewhere(&["trust"]).expect(0, &[]);
     let run = rig.begun("slow", 1);
     rig.elsewhere(&["deploy", "live", "v3"]).expect(1, &["another deployment to the environment is in progress", &run]);
-    until("it has ended", || rig.has_ended(&run).then_some(()));
+    rig.ended(&run);
     rig.settled("slow", 3);
     // A lock that its holder does not renew any more is taken.
     let run = rig.begun("v2", 0);
@@ -172,7 +172,7 @@ fn a_deployment_waits_for_an_api_server_that_is_gone_for_a_while() {
     assert_eq!(rig.position(&run).map(|position| position["has_ended"].clone()), Some(false.into()));
     rig.call(&["deploy", "live", "v2", "--plan"]).expect(4, &["no answer from the API server"]);
     proxy.cut(false);
-    until("it has ended", || rig.has_ended(&run).then_some(()));
+    rig.ended(&run);
     rig.settled("slow", 3);
     rig.call(&["logs", &run, "--step", "2"]).expect(0, &["no answer from the API server", "s ago: "]);
 }

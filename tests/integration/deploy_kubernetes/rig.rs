@@ -152,6 +152,12 @@ impl Rig {
         self.position(run).is_some_and(|position| position["has_ended"] == true)
     }
 
+    /// Waits until a deployment has ended.
+    #[track_caller]
+    pub(super) fn ended(&self, run: &str) {
+        until("it has ended", || self.has_ended(run).then_some(()));
+    }
+
     /// Starts a deployment and waits until this number of its steps is done. Returns its run.
     pub(super) fn begun(&self, release: &str, done: u64) -> String {
         let run = self.call(&["deploy", "live", release, "--detach"]).out().trim().to_owned();

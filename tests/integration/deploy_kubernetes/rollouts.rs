@@ -28,11 +28,16 @@ impl Rig {
         shown["jobs"][0]["traffic"]["note"].as_str().map(str::to_owned)
     }
 
+    /// Returns the selector of the Service `web`: which pods get the traffic.
+    fn active(&self) -> String {
+        self.kubectl(&["get", "service", "web", "-o", "jsonpath={.spec.selector}"]).unwrap_or_default()
+    }
+
     fn is_healthy(&self) {
         until("the Rollout is healthy", || (self.field("{.status.phase}") == "Healthy").then_some(()));
     }
 
-    /// Returns the share of the pods of a release, as images and numbers.
+    /// Waits until this number of pods has a release.
     fn has(&self, release: &str, replicas: u64) {
         let pods = (format!("rig/web:{release}"), replicas);
         until(&format!("{replicas} pods of {release}"), || self.running().contains(&pods).then_some(()));
@@ -56,14 +61,14 @@ fn a_canary_is_promoted_step_by_step_aborted_and_undone() {
     rig.rests(&run, "Paused", "step 4 of 4: pause");
     rig.has("v2", 3);
     rig.call(&["promote", "live"]).expect(0, &[]);
-    until("it has ended", || rig.has_ended(&run).then_some(()));
+    rig.ended(&run);
     rig.settled("v2", 5);
     rig.is_healthy();
     // Aborted at its first pause, the former release gets all traffic, and its template.
     let run = rig.begun("v3", 3);
     rig.rests(&run, "Paused", "step 2 of 4");
     rig.call(&["abort", "live"]).expect(0, &["goes back to the former release"]);
-    until("it has ended", || rig.has_ended(&run).then_some(()));
+    rig.ended(&run);
     rig.settled("v2", 5);
     rig.is_healthy();
     assert_eq!((rig.image().as_str(), rig.revisions()), ("rig/web:v2", 3), "the former revision is used again");
@@ -72,7 +77,7 @@ fn a_canary_is_promoted_step_by_step_aborted_and_undone() {
     let run = rig.begun("v3", 3);
     rig.rests(&run, "Paused", "step 2 of 4");
     rig.call(&["promote", "live", "--full"]).expect(0, &[]);
-    until("it has ended", || rig.has_ended(&run).then_some(()));
+    rig.ended(&run);
     rig.settled("v3", 5);
     rig.is_healthy();
 }
@@ -118,7 +123,7 @@ fn a_release_that_another_client_aborted_is_undone_and_can_be_retried() {
     let run = rig.begun("v2", 3);
     rig.rests(&run, "Paused", "step 2 of 4");
     abort();
-    until("it has ended", || rig.has_ended(&run).then_some(()));
+    rig.ended(&run);
     rig.call(&["show", &run]).expect(0, &["RolloutAborted", "v1", "serves again"]);
     rig.settled("v1", 5);
     // A release that is in the Rollout, but aborted, is retried.
@@ -129,7 +134,7 @@ fn a_release_that_another_client_aborted_is_undone_and_can_be_retried() {
     let run = rig.begun("v2", 3);
     rig.rests(&run, "Paused", "step 2 of 4");
     rig.call(&["promote", "live", "--full"]).expect(0, &[]);
-    until("it has ended", || rig.has_ended(&run).then_some(()));
+    rig.ended(&run);
     rig.settled("v2", 5);
 }
 
@@ -142,25 +147,24 @@ fn a_blue_green_rollout_switches_after_a_person_and_goes_back_to_pods_that_still
         return;
     };
     rig.is_healthy();
-    let active = || rig.kubectl(&["get", "service", "web", "-o", "jsonpath={.spec.selector}"]).unwrap_or_default();
     let deploy = |release: &str| {
         let run = rig.begun(release, 2);
         rig.rests(&run, "Paused", "BlueGreenPause");
         rig.has(release, 5);
-        (run, active())
+        (run, rig.active())
     };
     for release in ["v2", "v3"] {
         let (run, before) = deploy(release);
         rig.call(&["promote", "live"]).expect(0, &[]);
-        until("the service has switched", || (active() != before).then_some(()));
+        until("the service has switched", || (rig.active() != before).then_some(()));
         until("the former pods are kept", || {
             rig.call(&["logs", &run]).out().contains("keeps running for 20s").then_some(())
         });
     }
     // The pods of v2 still run, so the traffic moves without a pause.
-    let before = active();
+    let before = rig.active();
     rig.call(&["rollback", "live", "--yes=live", "--detach"]).expect(0, &[]);
-    until("the service has switched back", || (active() != before && rig.image() == "rig/web:v2").then_some(()));
+    until("the service has switched back", || (rig.active() != before && rig.image() == "rig/web:v2").then_some(()));
     rig.is_healthy();
 }
 
@@ -168,13 +172,12 @@ fn a_blue_green_rollout_switches_after_a_person_and_goes_back_to_pods_that_still
 fn a_blue_green_rollout_that_is_aborted_before_its_switch_moves_no_traffic() {
     let Some(rig) = Rig::with_rollout("strategy = 'blue-green'\npause = 'person'", "", BLUE_GREEN) else { return };
     rig.is_healthy();
-    let active = || rig.kubectl(&["get", "service", "web", "-o", "jsonpath={.spec.selector}"]).unwrap_or_default();
-    let before = active();
+    let before = rig.active();
     let run = rig.begun("v2", 2);
     rig.rests(&run, "Paused", "BlueGreenPause");
     rig.call(&["abort", "live"]).expect(0, &["goes back to the former release"]);
-    until("it has ended", || rig.has_ended(&run).then_some(()));
-    assert_eq!((active(), rig.image()), (before, "rig/web:v1".to_owned()));
+    rig.ended(&run);
+    assert_eq!((rig.active(), rig.image()), (before, "rig/web:v1".to_owned()));
     rig.is_healthy();
 }
 
@@ -201,7 +204,7 @@ fn an_analysis_that_fails_aborts_the_canary_and_is_named() {
     let run = rig.begun("v2", 3);
     rig.rests(&run, "Paused", "step 2 of 5");
     rig.call(&["promote", "live"]).expect(0, &[]);
-    until("it has ended", || rig.has_ended(&run).then_some(()));
+    rig.ended(&run);
     rig.call(&["show", &run]).expect(0, &["RolloutAborted", "\"errors\" assessed Failed", "v1", "serves again"]);
     rig.settled("v1", 5);
     rig.call(&["explain", &run]).expect(0, &["an analysis of the Rollout failed"]);
