@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::docker::{docker, has};
 use crate::project::{Project, Said, until};
-use crate::survival::{try_kill, workers_of};
+use crate::survival::{kill_workers_of, try_kill, workers_of};
 
 /// Releases, each an image. The health check of `sick` fails, the one of `late` never has a result, and `ends` ends.
 const RELEASES: [&str; 6] = ["hand", "v1", "v2", "sick", "late", "ends"];
@@ -175,10 +175,7 @@ fn replicas_without_a_published_port_are_replaced_one_after_the_other() {
     // After a crash in the middle, the containers tell what is to be undone.
     let run = shop.call(&["deploy", "live", "late", "--detach"]).out().trim().to_owned();
     until("the new release runs", || shop.running().contains(&"late".to_owned()).then_some(()));
-    for worker in workers_of(&run) {
-        try_kill(worker);
-    }
-    until("the worker is gone", || workers_of(&run).is_empty().then_some(()));
+    kill_workers_of(&run);
     shop.call(&["abort", "live"]).expect(0, &[]);
     until("v1 serves alone", || (shop.running() == ["v1", "v1"]).then_some(()));
 }

@@ -108,6 +108,15 @@ pub(crate) fn try_kill(pid: i32) -> bool {
     killed
 }
 
+/// Kills the worker of a run and waits until it is gone. It may end by itself meanwhile.
+#[track_caller]
+pub(crate) fn kill_workers_of(run: &str) {
+    for worker in workers_of(run) {
+        try_kill(worker);
+    }
+    until("the worker is gone", || workers_of(run).is_empty().then_some(()));
+}
+
 /// Sends a signal to a process.
 fn signal(name: &str, pid: u32) {
     let done = Command::new("kill").args([name, &pid.to_string()]).status().expect("kill starts");

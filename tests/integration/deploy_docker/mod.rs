@@ -11,8 +11,9 @@ use cuelight::rollout::target::docker::remove_service;
 
 use crate::docker::docker;
 use crate::project::until;
+use crate::survival::kill_workers_of;
 
-use service::{Service, kill_worker};
+use service::Service;
 
 #[test]
 fn what_runs_is_read_from_the_containers_alone() {
@@ -127,7 +128,7 @@ fn deployments_from_two_machines_do_not_meet() {
     let refused = elsewhere(&["deploy", "live", "v1"]);
     refused.expect(1, &["another deployment to the environment is in progress", &run]);
     // The lock ends with the process that holds it.
-    kill_worker(&run);
+    kill_workers_of(&run);
     let refused = elsewhere(&["deploy", "live", "v1"]);
     refused.expect(1, &["is between two releases", "10 % to green"]);
     service.call(&["abort", "live"]).expect(0, &[]);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::docker::{docker, has};
-use crate::project::{Project, Said, until};
+use crate::project::{Project, Said};
 use crate::survival::{try_kill, workers_of};
 
 /// Releases, each with its fault.
@@ -140,13 +140,4 @@ impl Drop for Service {
             docker(&["rmi", &self.image(tag)]);
         }
     }
-}
-
-/// Kills the worker of a deployment.
-pub(super) fn kill_worker(run: &str) {
-    for worker in workers_of(run) {
-        // The worker may end by itself at this very moment.
-        try_kill(worker);
-    }
-    until("the worker is gone", || workers_of(run).is_empty().then_some(()));
 }

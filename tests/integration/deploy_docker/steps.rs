@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::project::until;
+use crate::survival::kill_workers_of;
 
-use super::service::{Service, kill_worker};
+use super::service::Service;
 
 /// What a person does with a deployment whose worker was killed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,7 +32,7 @@ fn killed_at_each_step(strategy: &str, replicas: u32) {
             is_last |= !reach(&service, &run, step);
             // Wait into the step, for a different time in each.
             std::thread::sleep(Duration::from_millis((step as u64 * 70) % 200));
-            kill_worker(&run);
+            kill_workers_of(&run);
             let what = format!("{strategy}, step {step}, {next} over {live}, {then:?}");
             let is_recreated = strategy.contains("recreate");
             assert!(is_recreated || service.page().is_some(), "{what}: nothing serves while it is interrupted");

@@ -7,8 +7,9 @@ mod rollouts;
 use std::time::Duration;
 
 use crate::project::until;
+use crate::survival::kill_workers_of;
 
-use rig::{Rig, kill_worker};
+use rig::Rig;
 
 const ROLLING: &str = "strategy = 'rolling'\nmax_surge = 1\nmax_unavailable = 0";
 
@@ -56,7 +57,7 @@ fn a_deployment_whose_worker_was_killed_goes_on_or_goes_back() {
         for (release, order) in [("v2", "resume"), ("slow", "abort")] {
             let run = rig.begun(release, done.min(1));
             std::thread::sleep(Duration::from_millis(done * 150));
-            kill_worker(&run);
+            kill_workers_of(&run);
             if rig.has_ended(&run) {
                 rig.settled(release, 3);
             } else if order == "resume" {
@@ -96,7 +97,7 @@ fn a_rollout_that_was_paused_by_a_killed_worker_is_resumed() {
     let Some(rig) = Rig::new(ROLLING, "") else { return };
     let run = rig.begun("slow", 1);
     rig.call(&["pause", "live"]).expect(0, &[]);
-    kill_worker(&run);
+    kill_workers_of(&run);
     assert_eq!(rig.field("{.spec.paused}"), "true");
     rig.call(&["resume", &run]).expect(0, &[]);
     rig.settled("slow", 3);
@@ -124,7 +125,7 @@ fn of_two_machines_exactly_one_deploys() {
     rig.settled("slow", 3);
     // A lock that its holder does not renew any more is taken.
     let run = rig.begun("v2", 0);
-    kill_worker(&run);
+    kill_workers_of(&run);
     until("the controller is done", || (rig.running().len() == 1).then_some(()));
     rig.elsewhere(&["deploy", "live", "v3"]).expect(0, &["is live"]);
     rig.settled("v3", 3);

@@ -197,15 +197,6 @@ impl Drop for Rig {
     }
 }
 
-/// Kills the worker of a deployment.
-pub(super) fn kill_worker(run: &str) {
-    for worker in workers_of(run) {
-        // The worker may end by itself at this very moment.
-        try_kill(worker);
-    }
-    until("the worker is gone", || workers_of(run).is_empty().then_some(()));
-}
-
 fn skip(why: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }

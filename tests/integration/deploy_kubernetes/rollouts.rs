@@ -5,8 +5,9 @@ use std::net::TcpListener;
 
 use serde_json::Value;
 
-use super::rig::{Rig, kill_worker};
+use super::rig::Rig;
 use crate::project::until;
+use crate::survival::kill_workers_of;
 
 const CANARY: &str = "strategy = 'canary'\ncanary.steps = ['20%', 'pause', '60%', 'pause']";
 
@@ -96,13 +97,13 @@ fn a_canary_whose_worker_was_killed_goes_on_or_goes_back() {
     let Some(rig) = Rig::with_rollout(CANARY, "", STEPS) else { return };
     for done in 0..4 {
         let run = rig.begun("v2", done);
-        kill_worker(&run);
+        kill_workers_of(&run);
         rig.call(&["abort", "live"]).expect(0, &["serves again"]);
         rig.settled("v1", 5);
         rig.is_healthy();
     }
     let run = rig.begun("v2", 3);
-    kill_worker(&run);
+    kill_workers_of(&run);
     rig.call(&["resume", &run, "--detach"]).expect(0, &[]);
     until("it has ended", || {
         rig.call(&["promote", "live", "--full"]);
