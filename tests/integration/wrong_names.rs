@@ -2,7 +2,6 @@
 //! each message says what is missing, and the command that leads on.
 
 use std::fs;
-use std::process::Command;
 
 use crate::project::Project;
 
@@ -66,11 +65,7 @@ fn a_folder_without_a_remote_or_a_repository_is_named_with_the_way_out() {
     let ours = "in .cuelight.toml (`cuelight config --example` shows some)";
     project.call(&["env"]).expect(2, &["no environments", ours, remote]);
     project.call(&["env", "staging"]).expect(2, &["no environment `staging`", ours, remote]);
-    let git = |args: &[&str]| {
-        let done = Command::new("git").args(args).current_dir(project.root()).status().expect("git runs");
-        assert!(done.success());
-    };
-    git(&["remote", "add", "origin", "https://git.example.invalid/a/b.git"]);
+    project.git(&["remote", "add", "origin", "https://git.example.invalid/a/b.git"]);
     project.call(&["watch"]).expect(2, &["no remote of this repository is on a known server, github.com", named]);
     fs::remove_dir_all(project.root().join(".git")).expect("removed");
     for call in [&["watch"][..], &["workflow", "list"], &["env"]] {
