@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::docker::{has, skip};
-use crate::project::{Project, until};
+use crate::project::{Project, until, write_program};
 
 /// Creates a repository with a workflow of one job that has these steps. They can use the probe actions.
 fn steps(steps: &str) -> Project {
@@ -124,12 +124,7 @@ fn nested_composites_run_their_posts_inside_the_outer_post() {
 #[test]
 fn an_action_for_a_newer_node_runs_on_the_newest_one_of_this_machine() {
     let project = steps("\n      - uses: own/old@v1\n      - uses: own/new@v1");
-    let write = |name: &str, text: &str| {
-        let path = project.home().join(name);
-        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
-        std::fs::write(&path, text).expect("written");
-        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("executable");
-    };
+    let write = |name: &str, text: &str| write_program(&project.home().join(name), text);
     let mut mapped = "[actions]\n".to_owned();
     for (name, using) in [("old", "node20"), ("new", "node24")] {
         write(
@@ -176,14 +171,13 @@ fn a_builder_in_a_container_reaches_the_services() {
     ));
     let path = std::env::var("PATH").expect("a path");
     let real = std::env::split_paths(&path).map(|folder| folder.join("docker")).find(|docker| docker.is_file());
-    let docker = write(
-        "bin/docker",
+    write_program(
+        &project.home().join("bin/docker"),
         &format!(
             "#!/bin/sh\ncase $1 in buildx) echo Driver: docker-container;; *) exec '{}' \"$@\";; esac\n",
             real.expect("a Docker CLI").display()
         ),
     );
-    std::fs::set_permissions(&docker, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("executable");
     let path = format!("{}:{path}", project.home().join("bin").display());
     let done = project.command(&["run", "--trust"]).env("PATH", path).output().expect("starts");
     let said = String::from_utf8_lossy(&done.stdout);

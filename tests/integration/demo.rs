@@ -3,9 +3,8 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 
-use crate::project::{Project, until};
+use crate::project::{Project, until, write_program};
 use crate::screen::Terminal;
 
 const WORKFLOW: &str = "on: push\njobs: {a: {runs-on: x, steps: [{run: x}]}}\n";
@@ -14,8 +13,7 @@ const WORKFLOW: &str = "on: push\njobs: {a: {runs-on: x, steps: [{run: x}]}}\n";
 fn open(project: &Project, args: &[&str]) -> Terminal {
     // The editor of the test mends the line that it is opened at.
     let editor = project.home().join("editor");
-    fs::write(&editor, "#!/bin/sh\nsed -i \"${1#+}s/lines + 2/lines + 1/\" \"$2\"\n").expect("written");
-    fs::set_permissions(&editor, fs::Permissions::from_mode(0o755)).expect("made executable");
+    write_program(&editor, "#!/bin/sh\nsed -i \"${1#+}s/lines + 2/lines + 1/\" \"$2\"\n");
     let mut command = project.in_terminal(args);
     command.env("EDITOR", &editor);
     command.env_remove("VISUAL");

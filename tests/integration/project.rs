@@ -1,6 +1,7 @@
 //! A temporary repository and state folder for each test, and functions that run the program on them.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -186,6 +187,14 @@ pub(crate) fn git(folder: &Path, args: &[&str]) -> String {
     let done = Command::new("git").arg("-C").arg(folder).args(args).output().expect("git starts");
     assert!(done.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&done.stderr));
     String::from_utf8(done.stdout).expect("text")
+}
+
+/// Writes a script that can be executed, and makes its folder.
+#[track_caller]
+pub(crate) fn write_program(path: &Path, script: &str) {
+    fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+    fs::write(path, script).expect("written");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("made executable");
 }
 
 /// Copies the content of a folder.

@@ -2,12 +2,11 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::docker::{has, nothing_left};
-use crate::project::{Project, Said};
+use crate::project::{Project, Said, write_program};
 
 const IMAGES: &[&str] = &["ci-base:local"];
 
@@ -115,9 +114,7 @@ fn a_job_runs_in_a_container_of_an_engine_behind_ssh() {
         return;
     }
     let programs = tempfile::tempdir().expect("a folder");
-    let ssh = programs.path().join("ssh");
-    fs::write(&ssh, SSH).expect("written");
-    fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).expect("made executable");
+    write_program(&programs.path().join("ssh"), SSH);
     let log = programs.path().join("log");
     let path = format!("{}:{}", programs.path().display(), std::env::var("PATH").expect("set"));
     let run = |project: &Project, address: &str, fails: &str| {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use crate::docker::has;
-use crate::project::Project;
+use crate::project::{Project, write_program};
 use crate::results::libraries;
 
 /// Returns a project whose jobs use the client of the tool cache by the names of the setup actions.
@@ -19,10 +19,7 @@ fn project(jobs: &str) -> Project {
 /// Creates a folder that looks like an installation of Node.js.
 fn installation(project: &Project, version: &str) -> PathBuf {
     let home = project.home().join(format!("node-{version}"));
-    fs::create_dir_all(home.join("bin")).expect("made");
-    let node = home.join("bin/node");
-    fs::write(&node, format!("#!/bin/sh\necho v{version}\n")).expect("written");
-    fs::set_permissions(&node, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("executable");
+    write_program(&home.join("bin/node"), &format!("#!/bin/sh\necho v{version}\n"));
     home
 }
 

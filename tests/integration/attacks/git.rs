@@ -1,12 +1,11 @@
 //! Programs that a repository makes git start. None of them may start before the repository is trusted.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use super::bounded;
-use crate::project::{Project, git};
+use crate::project::{Project, git, write_program};
 
 const WORKFLOW: &str = "on: {push: {paths: ['**']}}\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: echo hi}]}}\n";
 
@@ -38,7 +37,7 @@ impl Stranger {
             project.commit();
         }
         let (program, mark) = (project.home().join("program"), project.home().join("mark"));
-        write_program(&program, &format!("echo \"$0 $*\" >> '{}'; exit 1", mark.display()));
+        write_program(&program, &format!("#!/bin/sh\necho \"$0 $*\" >> '{}'; exit 1\n", mark.display()));
         project.write("file.txt", "changed");
         Self { project, program, mark }
     }
@@ -63,11 +62,6 @@ impl Stranger {
             assert!(!(args[0] == "run" && done.status.success()), "{what}: {text}");
         }
     }
-}
-
-fn write_program(path: &Path, script: &str) {
-    fs::write(path, format!("#!/bin/sh\n{script}\n")).expect("written");
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("made executable");
 }
 
 #[test]

@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
 
-use crate::project::{Project, Said};
+use crate::project::{Project, Said, write_program};
 
 const HARMLESS: &str = "on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: echo harmless}]}}\n";
 
@@ -159,8 +159,7 @@ fn a_run_folder_from_elsewhere_chooses_no_shell_and_removes_nothing_elsewhere() 
     copy(&attacker.run_folder(), &copied);
     let (evil, was_here) = (copied.join("bin/bash"), victim.home().join("was-here"));
     fs::create_dir(copied.join("bin")).expect("made");
-    fs::write(&evil, format!("#!/bin/sh\n: > {}\n", was_here.display())).expect("written");
-    fs::set_permissions(&evil, fs::Permissions::from_mode(0o755)).expect("set");
+    write_program(&evil, &format!("#!/bin/sh\n: > {}\n", was_here.display()));
     let checkpoint = fs::read_to_string(copied.join("state/a.jsonl")).expect("text");
     let bin = copied.join("bin").display().to_string();
     let with_path = checkpoint.replace("\"failed\":{\"env\":{", &format!("\"failed\":{{\"env\":{{\"PATH\":\"{bin}\","));
