@@ -267,6 +267,13 @@ impl EnvironmentDeployment {
         self.local.as_ref().map(ToString::to_string).or_else(on_server)
     }
 
+    /// Returns who deployed and, if it is known, why: `by ana: fixes the cart`.
+    #[must_use]
+    pub fn by(&self) -> String {
+        let why = if self.description.is_empty() { String::new() } else { format!(": {}", self.description) };
+        format!("by {}{why}", self.creator)
+    }
+
     /// Returns how long the deployment took from its creation to its end; `None` before the end.
     #[must_use]
     pub fn took(&self) -> Option<Duration> {

@@ -147,9 +147,7 @@ impl App {
             length if length < MINUTE => "briefly".to_owned(),
             length => text::ago(length),
         };
-        let ago = past(self.state.now.since(until));
-        let why = if one.description.is_empty() { String::new() } else { format!(": {}", one.description) };
-        format!("live {length}, until {ago}, by {}{why}", one.creator)
+        format!("live {length}, until {}, {}", past(self.state.now.since(until)), one.by())
     }
 
     /// Returns the list of the deployments to the environment of this machine: what, when, who and why. `None` if no
@@ -165,8 +163,7 @@ impl App {
                 _ => one.state.word().replace('_', " "),
             };
             let (title, ago) = (one.release.title(), past(self.state.now.since(one.at())));
-            let why = if one.description.is_empty() { String::new() } else { format!(": {}", one.description) };
-            let label = format!("{title:<widest$}  {state:<11}  {ago:>8}, by {}{why}", one.creator);
+            let label = format!("{title:<widest$}  {state:<11}  {ago:>8}, {}", one.by());
             Some((label, Pick::Run(one.local.clone()?)))
         };
         let title = format!("Deployments to {}: enter shows the run", lane.name());

@@ -11,6 +11,7 @@ use ratatui::text::Span;
 use super::MARGIN;
 use crate::app::panes::Cx;
 use crate::model::deployment::{Slot, SlotTraffic, TrafficSample};
+use crate::model::environment::EnvironmentDeployment;
 use crate::model::{Job, Phase, Run, Step, StepKind};
 use crate::ui::text;
 use crate::ui::theme::{Hue, Theme};
@@ -62,10 +63,8 @@ pub(super) fn draw(cx: &Cx, run: &Run, job: &Job, area: Rect, buffer: &mut Buffe
         let seen = (age >= FRESH).then(|| format!("observed {} ago", text::ago(age)));
         let counts = last.slots.iter().any(|slot| slot.counters.is_some());
         let counted = counts.then(|| "failed requests: of the last minute".to_owned());
-        let who = cx.state.deployment(&run.info.id).filter(|one| !one.creator.is_empty()).map(|one| {
-            let why = if one.description.is_empty() { String::new() } else { format!(": {}", one.description) };
-            format!("by {}{why}", one.creator)
-        });
+        let who = cx.state.deployment(&run.info.id).filter(|one| !one.creator.is_empty());
+        let who = who.map(EnvironmentDeployment::by);
         let seen = seen.into_iter().chain(last.note.clone()).chain(counted).chain(who).collect::<Vec<_>>().join("  ");
         let seen = text::clip(&seen, usize::from(area.width), cx.theme.ellipsis());
         text::put(buffer, area.x, y, area.width, &seen, cx.theme.style(Hue::Dim));
