@@ -34,8 +34,6 @@ pub(in crate::app) struct OrderBox {
     lines: Vec<(String, Hue)>,
     fields: Vec<Field>,
     order: Order,
-    /// The environment whose open deployment the order aborts; `None` for any other order.
-    aborts: Option<String>,
     /// Index of the focused field.
     focused: usize,
 }
@@ -44,7 +42,8 @@ pub(in crate::app) struct OrderBox {
 #[derive(Clone, Debug)]
 enum Order {
     Plan(String),
-    Start(u64),
+    /// Confirms the preview with this number. If it is that of an abort, also has the environment.
+    Start(u64, Option<String>),
     Abort(String, RunId),
     Lock(String),
     Unlock(String),
@@ -88,11 +87,7 @@ impl Field {
 
 impl OrderBox {
     fn new(title: String, lines: Vec<(String, Hue)>, fields: Vec<Field>, order: Order) -> Self {
-        let aborts = match &order {
-            Order::Abort(environment, _) => Some(environment.clone()),
-            _ => None,
-        };
-        Self { title, lines, fields, order, aborts, focused: 0 }
+        Self { title, lines, fields, order, focused: 0 }
     }
 
     /// Returns the form for the release of a deployment.
@@ -132,7 +127,7 @@ impl OrderBox {
         };
         let fields = typed.into_iter().chain([Field::new("reason", Rule::Anything)]).collect();
         let aborts = matches!(preview.way, DeploymentWay::Abort).then(|| name.clone());
-        Self { aborts, ..Self::new(title, lines(preview), fields, Order::Start(question)) }
+        Self::new(title, lines(preview), fields, Order::Start(question, aborts))
     }
 
     /// Returns the box that confirms an abort of the open deployment; `None` if no deployment is open.
@@ -184,7 +179,10 @@ impl OrderBox {
 
     /// Returns the environment of this machine whose deployment the order aborts; `None` for any other order.
     pub(super) fn aborts(&self) -> Option<&str> {
-        self.aborts.as_deref()
+        match &self.order {
+            Order::Abort(environment, _) | Order::Start(_, Some(environment)) => Some(environment),
+            Order::Plan(_) | Order::Start(_, None) | Order::Lock(_) | Order::Unlock(_) => None,
+        }
     }
 
     pub(super) fn title(&self) -> String {
@@ -222,7 +220,7 @@ impl OrderBox {
         let text = self.fields.last().map(|field| field.input.text().trim().to_owned()).unwrap_or_default();
         match self.order.clone() {
             Order::Plan(environment) => LaneRequest::Plan { environment, release: text },
-            Order::Start(question) => LaneRequest::Start { question, reason: text },
+            Order::Start(question, _) => LaneRequest::Start { question, reason: text },
             Order::Abort(environment, run) => LaneRequest::Abort { environment, run, reason: text },
             Order::Lock(environment) => LaneRequest::Lock { environment, reason: text },
             Order::Unlock(environment) => LaneRequest::Unlock { environment, reason: text },
@@ -266,7 +264,7 @@ impl OrderBox {
         }
         let verb = match self.order {
             Order::Plan(_) => "show the plan",
-            Order::Start(_) => "do it",
+            Order::Start(..) => "do it",
             Order::Abort(..) => "abort",
             Order::Lock(_) => "lock",
             Order::Unlock(_) => "unlock",
