@@ -207,9 +207,9 @@ pub(super) fn toast(notice: &Notice, theme: Theme, area: Rect, buffer: &mut Buff
     }
 }
 
-/// Actions whose hints come first, before those of key sequences: with little room, the others are left out. The hint
-/// for a rollback comes before all of them while a deployment or an environment is selected, and that for a held step
-/// after the first [`BEFORE_HELD`].
+/// Actions whose hints come before those of key sequences; with little room, later hints are left out. While a
+/// deployment or an environment is selected, the hint for a rollback comes before all of these. The hint for a held
+/// step comes after the first [`BEFORE_HELD`].
 const FIRST: [Action; 9] = [
     Action::Help,
     Action::Palette,
@@ -222,14 +222,14 @@ const FIRST: [Action; 9] = [
     Action::NextError,
 ];
 
-/// Number of actions at the begin of [`FIRST`]: help and palette.
+/// Number of actions at the beginning of [`FIRST`] that come before the hint for a held step: help and palette.
 const BEFORE_HELD: usize = 2;
 
 /// Key with which the sequences for a held step begin.
 const HELD: &str = "c";
 
-/// Draws as many hints of available actions as fit: that for a rollback of the selected environment comes first, because
-/// it is needed in a hurry, then help, palette and the keys for a held step, and the hint for quitting last.
+/// Draws as many hints of available actions as fit. That for a rollback of the selected environment comes first,
+/// because it is needed in a hurry, then those for help, the palette and a held step; that for quitting comes last.
 pub(super) fn footer(
     state: &AppState,
     theme: Theme,
@@ -271,7 +271,7 @@ pub(super) fn footer(
     let prefixes = PREFIXES.iter().filter(leads_on).map(|prefix| (prefix.key.to_owned(), prefix.name));
     let (held, prefixes): (Vec<_>, Vec<_>) = prefixes.partition(|(key, _)| key == HELD);
     let columns = |key: &str, hint: &str| text::width(key) + between.len() + text::width(hint) + 2;
-    let quit = keymap.keys(Action::Quit).first().map(|key| (key.to_string(), Action::Quit.entry().hint));
+    let quit = with_key(Action::Quit.entry());
     let reserved = quit.as_ref().map_or(0, |(key, hint)| columns(key, hint));
     let mut x = area.x + 1;
     let mut put = |key: &str, hint: &str, reserved: usize| {
