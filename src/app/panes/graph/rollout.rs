@@ -245,9 +245,7 @@ impl Figures {
             latency: u64::try_from(recent.latency.as_millis()).unwrap_or(u64::MAX),
         })
     }
-}
 
-impl Figures {
     /// Describes the failed requests: `  6/12 failed`.
     fn failed(&self) -> String {
         format!("  {}/{} failed", text::count(self.errors), text::count(self.requests.max(self.errors)))
