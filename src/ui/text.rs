@@ -178,30 +178,27 @@ fn whole_seconds(seconds: u64) -> String {
 /// Formats the time since an event in one unit: `now`, `40s`, `12m`, `3h`, `5d`.
 #[must_use]
 pub fn ago(time: Duration) -> String {
-    match time.as_secs() {
-        0..10 => "now".to_owned(),
-        seconds @ 10..60 => format!("{seconds}s"),
-        seconds @ 60..3600 => format!("{}m", seconds / 60),
-        seconds @ 3600..172_800 => format!("{}h", seconds / 3600),
-        seconds => format!("{}d", seconds / 86_400),
-    }
+    let (unit, letter) = unit_of_ago(time);
+    letter.map_or_else(|| "now".to_owned(), |letter| format!("{}{letter}", time.as_secs() / unit))
 }
 
-/// Returns the length in seconds of the unit in which [`ago`] writes a time.
-fn unit_of_ago(time: Duration) -> u64 {
+/// Returns the unit in which [`ago`] writes a time: its length in seconds, and its letter. `None` as the letter for
+/// `now`, which stands for less than 10 seconds.
+fn unit_of_ago(time: Duration) -> (u64, Option<char>) {
     match time.as_secs() {
-        0..10 => 10,
-        10..60 => 1,
-        60..3600 => 60,
-        3600..172_800 => 3600,
-        _ => 86_400,
+        0..10 => (10, None),
+        10..60 => (1, Some('s')),
+        60..3600 => (60, Some('m')),
+        3600..172_800 => (3600, Some('h')),
+        _ => (86_400, Some('d')),
     }
 }
 
 /// Returns how long the text of [`ago`] stays the same for the time until an event, which is this time now.
 #[must_use]
 pub fn left_stays(time: Duration) -> Duration {
-    let whole = time.as_secs() / unit_of_ago(time) * unit_of_ago(time);
+    let (unit, _) = unit_of_ago(time);
+    let whole = time.as_secs() / unit * unit;
     // The text changes only below the whole number of units.
     time.saturating_sub(Duration::from_secs(whole)) + Duration::from_millis(1)
 }
@@ -209,7 +206,7 @@ pub fn left_stays(time: Duration) -> Duration {
 /// Returns how long the text of [`ago`] stays the same, from this time since the event on.
 #[must_use]
 pub fn ago_stays(time: Duration) -> Duration {
-    let unit = unit_of_ago(time);
+    let (unit, _) = unit_of_ago(time);
     Duration::from_secs((time.as_secs() / unit + 1) * unit).saturating_sub(time)
 }
 
