@@ -49,9 +49,7 @@ impl Preview<'_> {
     pub fn plan(&self, plan: &Plan, style: Style) -> TerminalText {
         let mut all = TerminalText::default();
         all.push_line(&self.title_from(self.live_in(plan), style));
-        for (number, step) in (1..).zip(&plan.steps) {
-            all.push_line(&text!("{:>3}  {}", number, plan.describe(step)));
-        }
+        push_steps(&mut all, plan);
         for gate in &self.gates {
             all.push_line(&style.paint(Hue::Dim, text!("first: {}", gate)));
         }
@@ -95,10 +93,15 @@ pub fn way_back(plan: &Plan, undone: &Changes, style: Style) -> TerminalText {
     } else {
         text!("Steps:")
     });
+    push_steps(&mut all, plan);
+    all
+}
+
+/// Adds the steps of a plan, one per line.
+fn push_steps(all: &mut TerminalText, plan: &Plan) {
     for (number, step) in (1..).zip(&plan.steps) {
         all.push_line(&text!("{:>3}  {}", number, plan.describe(step)));
     }
-    all
 }
 
 /// Returns a deployment as a JSON document.
