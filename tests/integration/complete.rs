@@ -1,9 +1,9 @@
 //! Completions in real shells, with values that the program looks up, and the manual pages.
 
-use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::docker::skip_even_in_ci;
 use crate::project::{Project, until};
 use crate::screen::Terminal;
 
@@ -36,7 +36,7 @@ fn path() -> String {
 fn has(shell: &str) -> bool {
     let found = Command::new(shell).args(["-c", "exit"]).stdin(Stdio::null()).status().is_ok_and(|done| done.success());
     if !found {
-        let _ = writeln!(std::io::stderr(), "SKIPPED: {shell} is not installed, so its completions are not tried");
+        skip_even_in_ci(&format!("{shell} is not installed, so its completions are not tried"));
     }
     found
 }

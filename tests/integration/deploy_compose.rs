@@ -1,11 +1,10 @@
 //! Deployments of a service of a Compose file.
 
 use std::fs;
-use std::io::Write;
 use std::net::TcpListener;
 use std::process::Command;
 
-use crate::docker::{docker, has};
+use crate::docker::{docker, has, skip_even_in_ci};
 use crate::project::{Project, Said, until};
 use crate::survival::{kill_workers_of, try_kill, workers_of};
 
@@ -36,7 +35,7 @@ impl Shop {
             return None;
         }
         if compose().is_none() {
-            let _ = writeln!(std::io::stderr(), "SKIPPED: Compose is not installed");
+            skip_even_in_ci("Compose is not installed");
             return None;
         }
         let project = Project::new("on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: echo hi}]}}\n");

@@ -20,6 +20,11 @@ pub(crate) fn has(images: &[&str]) -> bool {
 /// Reports that a test is skipped, even if the output of passing tests is hidden. In CI this is a failure.
 pub(crate) fn skip(why: &str) {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "{why}");
+    skip_even_in_ci(why);
+}
+
+/// Reports that a test is skipped for want of something that CI need not have.
+pub(crate) fn skip_even_in_ci(why: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
 

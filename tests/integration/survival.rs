@@ -1,11 +1,11 @@
 //! Runs survive the end of their viewers, and runs whose worker died are closed and resumed.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use crate::docker::skip;
+use crate::docker::{skip, skip_even_in_ci};
 use crate::project::{Project, until};
 
 /// A job with three steps, the second of which waits for a file in the folder `$DOOR`.
@@ -171,9 +171,8 @@ fn a_run_starts_in_a_container_whose_session_is_outside() {
         return skip("there is no program `unshare`");
     };
     if !numbers.status.success() {
-        // Not a failure of CI either: its kernel may refuse it.
-        let _ = writeln!(std::io::stderr(), "SKIPPED: `unshare` cannot make a container of processes here");
-        return;
+        // The kernel of CI may refuse it.
+        return skip_even_in_ci("`unshare` cannot make a container of processes here");
     }
     assert_eq!(String::from_utf8_lossy(&numbers.stdout), "0 0\n");
 

@@ -2,23 +2,18 @@
 //! that can clone files.
 
 use std::fs::{self, File};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::docker::{docker, has};
+use crate::docker::{docker, has, skip_even_in_ci};
 use crate::project::{Project, until};
 use crate::survival::{kill, worker_of};
 
 /// Size of the file system: XFS needs at least 300 MB.
 const SIZE: u64 = 400 << 20;
 
-/// Prints that a test is skipped. Not every machine may mount file systems, not even for automated checks.
-fn skip(why: &str) {
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
-}
-
-/// A mounted file system in a file. It is unmounted on drop.
+/// A mounted file system in a file. It is unmounted on drop. Not every machine may mount file systems, not even for
+/// automated checks.
 struct Mounted(PathBuf);
 
 impl Mounted {
@@ -31,7 +26,7 @@ impl Mounted {
         let made = as_root(&[&format!("mkfs.{kind}"), "-q", &image.to_string_lossy()]);
         let place_text = place.to_string_lossy();
         if !made || !as_root(&["mount", "-o", "loop", &image.to_string_lossy(), &place_text]) {
-            skip(&format!("no {kind} file system can be made and mounted here"));
+            skip_even_in_ci(&format!("no {kind} file system can be made and mounted here"));
             return None;
         }
         let mounted = Self(place.to_owned());
@@ -249,7 +244,7 @@ fn a_job_in_a_container_starts_warm_and_links_lead_nowhere() {
     fs::write(project.state().join("mark"), "").expect("written");
     let seen = format!("{}:/seen", project.state().display());
     if docker(&["run", "--rm", "-v", &seen, "busybox:stable", "test", "-e", "/seen/mark"]).is_none() {
-        return skip("the engine does not see file systems that the tests mount");
+        return skip_even_in_ci("the engine does not see file systems that the tests mount");
     }
     run(&project, &[], 0);
     let log = run(&project, &[], 0);
@@ -265,7 +260,7 @@ fn the_reason_for_cold_starts_is_logged_once() {
     project.commit();
     let first = run(&project, &[], 0);
     if !first.contains("cannot clone files") {
-        return skip("the file system of the tests can clone files");
+        return skip_even_in_ci("the file system of the tests can clone files");
     }
     assert!(first.contains("Btrfs and XFS can."), "{first}");
     let second = run(&project, &[], 0);

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::docker::skip_even_in_ci;
 use crate::project::{Project, Said, until};
 use crate::survival::{try_kill, workers_of};
 
@@ -48,7 +49,7 @@ impl Rig {
 
     fn of(environment: &str, target: &str, manifest: &str, needs_pods: bool) -> Option<Self> {
         let Some(kubeconfig) = std::env::var_os("CUELIGHT_K8S").map(PathBuf::from) else {
-            skip("CUELIGHT_K8S does not name the kubeconfig of a rig");
+            skip_even_in_ci("CUELIGHT_K8S does not name the kubeconfig of a rig");
             return None;
         };
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -57,11 +58,11 @@ impl Rig {
         let kind = if manifest.contains("kind: Rollout") { "rollout" } else { "deployment" };
         let rig = Self { project, namespace, kubeconfig, kind };
         if kind == "rollout" && rig.kubectl(&["get", "crd", "rollouts.argoproj.io"]).is_none() {
-            skip("the rig has no Argo Rollouts");
+            skip_even_in_ci("the rig has no Argo Rollouts");
             return None;
         }
         if needs_pods && rig.kubectl(&["get", "nodes", "-o", "name"]).is_none_or(|nodes| nodes.is_empty()) {
-            skip("the rig has no node on which pods run");
+            skip_even_in_ci("the rig has no node on which pods run");
             return None;
         }
         rig.kubectl(&["create", "namespace", &rig.namespace]).expect("the rig of CUELIGHT_K8S answers");
@@ -195,10 +196,6 @@ impl Drop for Rig {
         }
         self.kubectl(&["delete", "namespace", &self.namespace, "--wait=false"]);
     }
-}
-
-fn skip(why: &str) {
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
 
 /// A proxy that forwards connections until it is cut.

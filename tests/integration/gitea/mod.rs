@@ -11,7 +11,6 @@ mod screen;
 mod small;
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -20,6 +19,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::docker::skip_even_in_ci;
 use crate::project::{Project, until};
 use crate::screen::Terminal;
 use crate::servers::Said;
@@ -49,8 +49,8 @@ impl Rig {
         let programs = std::env::var_os("CUELIGHT_GITEA").map(PathBuf::from);
         let programs = programs.filter(|folder| folder.join("bin/gitea").is_file());
         let (Some(scripts), Some(programs)) = (scripts, programs) else {
-            // This is not a failure of `.ci/run` either, because building the server takes minutes.
-            let _ = writeln!(std::io::stderr(), "SKIPPED: CUELIGHT_GITEA names no folder that ../shared/gitea built");
+            // Building the server takes minutes, so `.ci/run` need not have it.
+            skip_even_in_ci("CUELIGHT_GITEA names no folder that ../shared/gitea built");
             return None;
         };
         let data = tempfile::tempdir().expect("a folder");
