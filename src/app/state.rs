@@ -152,12 +152,16 @@ impl AppState {
     /// outside of a repository, and in a replay.
     pub(super) fn listed_repositories(&self) -> Option<String> {
         let home = self.home.as_ref().filter(|_| self.replay.is_none())?;
-        let others = self.watched.iter().filter(|watched| !watched.is_named_like(home)).count();
-        Some(match (self.is_everywhere, others, file_name(&home.name)) {
+        Some(match (self.is_everywhere, self.others(home), file_name(&home.name)) {
             (true, ..) => "all repositories".to_owned(),
             (_, 0, name) => name.to_owned(),
             (_, others, name) => format!("{name} and {others} watched"),
         })
+    }
+
+    /// Returns the number of watched repositories besides that of the working directory.
+    fn others(&self, home: &RepositoryId) -> usize {
+        self.watched.iter().filter(|watched| !watched.is_named_like(home)).count()
     }
 
     /// Whether a run belongs to the repository of the working directory, or is on a server and of a watched one. Always
@@ -224,9 +228,7 @@ impl AppState {
 
     /// The repository whose runs alone are listed; `None` if those of several repositories may be.
     fn scope(&self) -> Option<&RepositoryId> {
-        let is_home = |watched: &RepositoryId| self.home.as_ref().is_some_and(|home| home.is_named_like(watched));
-        let is_only = self.watched.iter().all(is_home);
-        self.home.as_ref().filter(|_| !self.is_everywhere && is_only)
+        self.home.as_ref().filter(|home| !self.is_everywhere && self.others(home) == 0)
     }
 
     fn loaded(&self) -> &Listed {
