@@ -37,7 +37,7 @@ impl App {
         })
     }
 
-    /// Returns those of a run's records that tell something new.
+    /// Returns those records of a run that are news to the user.
     fn news<'r>(&self, run: &RunId, records: &'r [Record]) -> impl DoubleEndedIterator<Item = &'r Record> {
         records.iter().filter(move |record| self.state.is_news(run, record))
     }

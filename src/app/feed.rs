@@ -187,7 +187,7 @@ impl App {
         }
     }
 
-    /// Stores the environments of this machine, and tells which releases have gone live. Closes a dialog about a
+    /// Stores the environments of this machine, and announces releases that have gone live. Closes a dialog about a
     /// deployment that is no longer what the dialog shows.
     fn take_lanes(&mut self, lanes: Vec<Lane>) {
         let before = std::mem::replace(&mut self.state.lanes, lanes);

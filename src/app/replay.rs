@@ -64,8 +64,8 @@ impl Replay {
         next.unwrap_or(if forward { self.end() } else { self.start() })
     }
 
-    /// Returns the moment that follows after some real time. Skips all but the last [`MAX_WAIT`] of a gap without records:
-    /// also returns the time that is skipped, if any.
+    /// Returns the moment that follows after some real time, and the length of the skipped time, if any. Of a gap
+    /// without records, all but the last [`MAX_WAIT`] is skipped.
     fn after(&self, passed: Duration) -> (Timestamp, Option<Duration>) {
         let of_run = |real: Duration| (real.as_millis() as u64).saturating_mul(SPEEDS[self.speed]) / 1000;
         let to = self.at.0.saturating_add(of_run(passed));

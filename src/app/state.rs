@@ -274,9 +274,9 @@ impl AppState {
         self.own.insert(run);
     }
 
-    /// Adds a run without records to the followed runs, and to the list if it is not listed. What happened before in a
-    /// listed run is no news: the list has shown it, and the user may only be scrolling through the list. Does nothing for
-    /// a followed run.
+    /// Adds a run without records to the followed runs, and to the list if it is not listed. Earlier events of a listed
+    /// run are not announced: the list has shown them, and the user may only be scrolling through the list. Does
+    /// nothing for a followed run.
     pub(super) fn open(&mut self, info: RunInfo) {
         let id = info.id.clone();
         let is_first = self.store.run(&id).is_none();
@@ -304,8 +304,8 @@ impl AppState {
         self.replay.is_some().then_some(Unavailable::Replay).or(self.refusal)
     }
 
-    /// Whether a record of a run tells something new: it was written after the screen was opened, and in a run that this
-    /// screen did not start, after the screen began to follow it.
+    /// Whether a record of a run is news to the user: it was written after the screen was opened, and in a run that
+    /// this screen did not start, after the screen began to follow it.
     pub(super) fn is_news(&self, run: &RunId, record: &Record) -> bool {
         record.at >= self.opened && self.seen.get(run).is_none_or(|seen| record.at > *seen)
     }
@@ -320,7 +320,7 @@ impl AppState {
             }
             self.store.apply(id, record);
             if let Event::Ordered { command, reply, .. } = &record.event {
-                // A refusal of another terminal's command from before is no news.
+                // The refusal of a command that another terminal sent is not announced.
                 let is_own = self.pending(id).any(|sent| sent == command);
                 self.confirm(id, command);
                 latest = failed(command, reply).filter(|_| is_own).or(latest);

@@ -185,7 +185,7 @@ pub(super) fn local_with(name: &str) -> Result<Option<Deployments>, Failure> {
 }
 
 /// Returns the error for an environment that neither this machine nor a server rolls back: if the repository has
-/// environments of this machine, it names these. `failure` tells what is wrong with the server.
+/// environments of this machine, it names these. `failure` is the error about the server.
 pub(super) fn unknown_here(name: &str, mut failure: Failure) -> Failure {
     let deployments = local_if_any().ok().flatten();
     let unknown = deployments.and_then(|deployments| deployments.settings(name).err());

@@ -151,7 +151,7 @@ pub(super) fn pause(args: &PauseArgs) -> Outcome {
     order(args, DeploymentOrder::Pause, |_| "pauses before its next step")
 }
 
-/// Sends a command to the active deployment. `done` tells what comes of it.
+/// Sends a command to the active deployment. `done` returns what the deployment then does, for the message.
 fn order(args: &PauseArgs, order: DeploymentOrder, done: fn(&DeploymentRecord) -> &'static str) -> Outcome {
     let deployments = local()?;
     let open = deployments.open(&args.environment)?;

@@ -79,8 +79,8 @@ where
     })?
 }
 
-/// Whether no repository is named, neither by `name` nor by `GH_REPO`, and the current folder is not a checkout of one on
-/// a known server.
+/// Whether neither `name` nor `GH_REPO` names a repository, and the current folder is not a checkout of one on a known
+/// server.
 pub(super) fn lacks_repository(name: Option<&str>) -> bool {
     let (Ok(runs), Ok(here)) = (runs_dir(), std::env::current_dir()) else { return false };
     matches!(Runs::new(runs).repository(name, &here), Err(RunsError::NoRepository(_)))

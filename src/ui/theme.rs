@@ -43,7 +43,7 @@ pub enum Background {
 impl Background {
     /// Returns the background that the value of `COLORFGBG` describes: the numbers of two of the sixteen colours, that
     /// of the text first and that of the background last. Terminals that set it are rxvt, Konsole and others. Dark
-    /// without such a value: a question to the terminal could be answered late, as if keys were pressed.
+    /// without such a value: the terminal is not asked, because a late answer would be read as key presses.
     #[must_use]
     pub fn of_variable(value: Option<&str>) -> Self {
         let number = value.and_then(|value| value.rsplit(';').next()?.parse::<u8>().ok());

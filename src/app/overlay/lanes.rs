@@ -107,8 +107,8 @@ impl App {
         }
     }
 
-    /// Returns the releases that an environment can go back to: first the usual one, then those that still run, then the newest. While a
-    /// deployment is carrying out its steps, the only choice is to abort it.
+    /// Returns the releases that an environment can go back to: first the usual one, then those that still run, then
+    /// the newest. While a deployment is carrying out its steps, the only choice is to abort it.
     fn releases(&self, lane: &Lane) -> Vec<PickRow> {
         let environment = lane.name().to_owned();
         if let Some(open) = lane.on_its_way().filter(|open| open.is_running && open.step.is_some()) {

@@ -95,7 +95,7 @@ impl OrderBox {
         let offered = &lane.offered;
         let live = title_of(lane.environment.live().map(|live| &live.release));
         let mut lines = vec![(format!("{live} is live"), Hue::Plain)];
-        // A release that was live before the live one was replaced by it, perhaps for a fault: it is not offered again.
+        // The release before the live one is not offered again: it was replaced, perhaps because of a fault.
         let known = &lane.environment.deployments;
         let since = known.iter().position(|one| one.state == DeploymentState::Success).map_or(0, |live| live + 1);
         let was_live = known.iter().skip(since).find(|one| one.succeeded);

@@ -371,7 +371,7 @@ fn failed_requests_stand_before_everything_else_in_the_row_of_an_environment() {
         let driver = showing(width, 24, Glyphs::Unicode, vec![failing.clone()]);
         assert!(driver.shows("✗ production") && driver.shows("6/6 failed"), "{}", driver.screen());
     }
-    // After some time without an answer, nobody knows whether they still fail.
+    // After some time without an answer, it is unknown whether they still fail.
     failing.is_silent = true;
     assert!(!showing(80, 24, Glyphs::Unicode, vec![failing]).shows("6/6 failed"));
 }

@@ -1,4 +1,4 @@
-//! The list of runs: which runs it has, where it begins, and what is told about them.
+//! The list of runs: which runs it has, where it begins, and which events are announced.
 
 use super::*;
 use crate::model::RepositoryId;

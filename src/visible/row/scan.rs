@@ -1,4 +1,4 @@
-//! Looks for control sequences in lines without parsing them, which takes a tenth of the time.
+//! Finds control sequences in lines without parsing them, in a tenth of the time.
 
 use crate::visible::is_unsafe;
 

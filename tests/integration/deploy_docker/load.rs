@@ -158,7 +158,7 @@ fn a_bad_canary_is_aborted_whatever_is_wrong_with_it() {
         }
         assert_eq!((service.page().as_deref(), service.running().len()), (Some("v1"), 2));
     }
-    // Nobody sends requests, and it is noticed nevertheless that the release has ended.
+    // The end of the release is noticed even without requests.
     let failed = service.call(&["deploy", "live", "dies"]);
     failed.expect(1, &["does not use it", "v1", "serves again"]);
     assert_eq!((service.page().as_deref(), service.running().len()), (Some("v1"), 2));

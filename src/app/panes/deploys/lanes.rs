@@ -47,7 +47,8 @@ impl Columns {
 }
 
 /// Returns the phase whose glyph a row shows: the phase of the deployment on its way; else a failure if the newest
-/// deployment failed, the live release is unknown, or many of the last requests failed; else a success if a release is live; else `None`.
+/// deployment failed, the live release is unknown, or many of the last requests failed; else a success if a release is
+/// live; else `None`.
 pub(super) fn phase(lane: &Lane) -> Option<Phase> {
     if let Some(open) = lane.on_its_way() {
         return Some(match (open.is_running, &open.waits) {
