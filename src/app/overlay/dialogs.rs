@@ -180,7 +180,7 @@ impl App {
         {
             let text = vec![format!("{} is live and stays live, whatever you choose.", live.title())];
             let former = kept.release.name();
-            let yes = format!("end it: {former} is never stopped by itself");
+            let yes = format!("end it: {former} is not stopped automatically");
             let no = format!("let it stop {former} once a rollback is no longer instant");
             let choices =
                 vec![Choice::new('n', no, Vec::new()), Choice::new('y', yes, vec![submit(run, Command::Cancel)])];
