@@ -40,8 +40,7 @@ mod lanes;
 /// memory.
 const MAX_RUNS: usize = 2_000;
 
-/// Maximum ages of reported environments, after which they are requested again: while the pane has the focus, and while
-/// it is only on the screen.
+/// Maximum ages of reported environments while the pane has the focus, and while it is only on the screen.
 const MAX_AGES: [Duration; 2] = [Duration::from_mins(1), Duration::from_mins(5)];
 
 /// The list of environments.
@@ -167,6 +166,12 @@ impl Pane for Deploys {
     }
 }
 
+/// Returns the age after which reported environments are requested again.
+fn max_age(cx: &Cx) -> Duration {
+    let [focused, visible] = MAX_AGES;
+    if cx.focused { focused } else { visible }
+}
+
 /// Returns the number of runs that are searched for deployments.
 fn searched(state: &AppState) -> usize {
     state.summaries().filter(|run| state.is_at_home(run)).count()
@@ -244,10 +249,9 @@ impl Deploys {
         if state.now == Timestamp::default() {
             return None;
         }
-        let (has_ended, [focused, visible]) = (run.phase.is_done(), MAX_AGES);
-        let age = if cx.focused { focused } else { visible };
+        let has_ended = run.phase.is_done();
         let is_known = self.asked.as_ref().is_some_and(|(of, at, had_ended)| {
-            *of == repository && *had_ended == has_ended && state.now.since(*at) < age
+            *of == repository && *had_ended == has_ended && state.now.since(*at) < max_age(cx)
         });
         if is_known {
             return None;
@@ -259,9 +263,8 @@ impl Deploys {
     /// Returns the request for the state of the targets of this machine's environments, once per maximum age. `None`
     /// while the pane is hidden, and without environments of this machine.
     fn look(&mut self, cx: &Cx) -> Option<Effect> {
-        let (now, [focused, visible]) = (cx.state.now, MAX_AGES);
-        let age = if cx.focused { focused } else { visible };
-        let is_due = self.looked.is_none_or(|at| now.since(at) >= age);
+        let now = cx.state.now;
+        let is_due = self.looked.is_none_or(|at| now.since(at) >= max_age(cx));
         if cx.size.0 == 0 || cx.state.lanes.is_empty() || now == Timestamp::default() || !is_due {
             return None;
         }
