@@ -14,18 +14,19 @@ pub struct Counters {
     pub requests: u64,
     /// Number of answers with a status of 500 or more, and of failed connections.
     pub errors: u64,
-    /// Mean time of the last answers.
-    pub latency: Duration,
+    /// Time until the answers began, all answers together. Samples of older versions have none.
+    #[serde(default)]
+    pub time: Duration,
 }
 
 impl Counters {
-    /// Adds the counters of another replica. The latency is the longer one of the two.
+    /// Adds the counters of another replica.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
             requests: self.requests + other.requests,
             errors: self.errors + other.errors,
-            latency: self.latency.max(other.latency),
+            time: self.time + other.time,
         }
     }
 
@@ -36,7 +37,18 @@ impl Counters {
         if self.requests < earlier.requests || self.errors < earlier.errors {
             return self;
         }
-        Self { requests: self.requests - earlier.requests, errors: self.errors - earlier.errors, latency: self.latency }
+        Self {
+            requests: self.requests - earlier.requests,
+            errors: self.errors - earlier.errors,
+            time: self.time.saturating_sub(earlier.time),
+        }
+    }
+
+    /// Returns the mean time until an answer began; zero if there were no answers.
+    #[must_use]
+    pub fn latency(self) -> Duration {
+        let nanoseconds = self.time.as_nanos().checked_div(self.requests.into()).unwrap_or_default();
+        Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
     }
 }
 
@@ -93,10 +105,12 @@ mod tests {
 
     #[test]
     fn answers_are_counted_between_two_samples_of_a_slot() {
-        let counters = |requests, errors| Counters { requests, errors, latency: Duration::from_millis(5) };
+        let counters = |requests, errors| Counters { requests, errors, time: Duration::from_millis(5 * requests) };
         let first = sample(1_000, Some(counters(90, 1)));
         let second = sample(3_000, Some(counters(100, 4)));
         assert_eq!(second.since(&first, Slot::Green), Some((counters(10, 3), Duration::from_secs(2))));
+        assert_eq!(counters(10, 3).latency(), Duration::from_millis(5));
+        assert_eq!(Counters::default().latency(), Duration::ZERO);
         // The router was restarted.
         assert_eq!(first.since(&second, Slot::Green).map(|(seen, _)| seen), Some(counters(90, 1)));
         assert_eq!(second.since(&first, Slot::Blue), None);

@@ -141,7 +141,7 @@ fn a_bad_canary_is_aborted_whatever_is_wrong_with_it() {
     let Some(service) = Service::new(canary, "replicas = 2") else { return };
     service.call(&["deploy", "live", "v1"]).expect(0, &["is live"]);
     for (release, reason) in
-        [("v3", "% errors"), ("slow", "more than 600ms"), ("dies", "does not use it"), ("sick", "/health: 500")]
+        [("v3", "% errors"), ("slow", "more than 1s500ms"), ("dies", "does not use it"), ("sick", "/health: 500")]
     {
         let (requests, failures) = under_load(&service, || {
             let failed = service.call(&["deploy", "live", release]);

@@ -72,7 +72,7 @@ impl Service {
             "[environments.live]\n{environment}\n[environments.live.target]\nkind = 'docker'\nservice = '{name}'\n\
              image = '{name}:{{release}}'\nport = 8080\n{publish}{target}\n\
              [environments.live.health]\nhttp = '/health'\n{state}\n\
-             [environments.live.analysis]\nerrors = '1%'\nlatency = '600ms'\nmin_requests = 20\n"
+             [environments.live.analysis]\nerrors = '1%'\nlatency = '1500ms'\nmin_requests = 20\n"
         );
         self.project.write(".cuelight.toml", &text);
         self.call(&["trust"]).expect(0, &[]);

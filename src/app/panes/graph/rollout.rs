@@ -242,7 +242,7 @@ impl Figures {
             rate: recent.requests as f64 / time.as_secs_f64().max(0.001),
             requests: all.requests,
             errors: all.errors,
-            latency: u64::try_from(recent.latency.as_millis()).unwrap_or(u64::MAX),
+            latency: u64::try_from(recent.latency().as_millis()).unwrap_or(u64::MAX),
         })
     }
 

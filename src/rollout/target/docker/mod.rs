@@ -31,6 +31,7 @@ mod commands;
 mod config;
 mod error;
 pub(super) mod images;
+mod latency;
 mod leftovers;
 mod lock;
 pub(super) mod names;

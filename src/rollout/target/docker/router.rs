@@ -20,6 +20,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::error::DockerFault;
+use super::latency::Times;
 use super::names::Names;
 use super::tunnel::Tunnel;
 use crate::engine::sandbox::docker::client::{DockerClient, DockerError};
@@ -49,11 +50,13 @@ pub(super) struct Router {
     names: Names,
     /// The connection to the router's command socket; `None` before the first command.
     session: Mutex<Option<Tunnel>>,
+    /// Times of the answers of the places.
+    times: Mutex<Times>,
 }
 
 impl Router {
     pub(super) fn new(names: Names) -> Self {
-        Self { names, session: Mutex::new(None) }
+        Self { names, session: Mutex::new(None), times: Mutex::default() }
     }
 
     /// Returns the name of the router's container.
@@ -84,11 +87,13 @@ impl Router {
     pub(super) async fn places(&self, client: &DockerClient) -> Result<HashMap<String, Place>, DockerFault> {
         let commands = [format!("show servers state {}", config::BACKEND), "show stat".to_owned()];
         let answers = self.ask(client, &commands).await?;
-        state::places(&answers[0], &answers[1]).ok_or_else(|| DockerFault::Command {
+        let mut places = state::places(&answers[0], &answers[1]).ok_or_else(|| DockerFault::Command {
             router: self.name(),
             command: commands[0].clone(),
             answer: answers[0].clone(),
-        })
+        })?;
+        self.times.lock().await.add_to(&mut places);
+        Ok(places)
     }
 
     /// Changes the state of places, and writes the new state to the file in the container. Returns how long the change

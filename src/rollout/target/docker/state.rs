@@ -30,8 +30,12 @@ pub(super) struct Place {
     pub(super) sessions: u32,
     /// Last check in words: `L7STS 503`.
     pub(super) check: String,
-    /// Counters of the replica's answers.
+    /// Counters of the replica's answers. Their time is added by [`super::latency::Times`].
     pub(super) counters: Counters,
+    /// Mean time until an answer began, of the last answers: in the queue, to connect, and to the first byte.
+    ///
+    /// The router's mean of whole sessions would be wrong: it counts the pauses of clients that keep their connection.
+    pub(super) mean: Duration,
 }
 
 /// Returns the counters of all replicas of a slot together.
@@ -66,8 +70,9 @@ pub(super) fn places(servers: &str, statistics: &str) -> Option<HashMap<String, 
         place.counters = Counters {
             requests: answers.into_iter().map(number).sum::<u64>() + number("econ"),
             errors: number("hrsp_5xx") + number("econ"),
-            latency: Duration::from_millis(number("ttime")),
+            time: Duration::ZERO,
         };
+        place.mean = Duration::from_millis(["qtime", "ctime", "rtime"].into_iter().map(number).sum());
         let text = |name: &str| row.get(name).copied().unwrap_or_default();
         let words = [text("check_status"), text("check_code")];
         place.check = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
@@ -94,17 +99,18 @@ mod tests {
 3 app 2 blue2 172.18.0.4 2 8 56 0
 3 app 3 green1 - 0 32 0 0
 ";
-    const STATISTICS: &str = "# pxname,svname,scur,econ,status,check_status,check_code,hrsp_2xx,hrsp_5xx,ttime,
-service,FRONTEND,3,,OPEN,,,9,0,,
-app,blue1,2,1,UP,L7OK,200,90,4,12,
-app,blue2,0,0,DRAIN,L7STS,503,0,0,0,
-app,green1,0,0,MAINT (resolution),,,0,0,0,
+    const STATISTICS: &str =
+        "# pxname,svname,scur,econ,status,check_status,check_code,hrsp_2xx,hrsp_5xx,qtime,ctime,rtime,ttime,
+service,FRONTEND,3,,OPEN,,,9,0,,,,,
+app,blue1,2,1,UP,L7OK,200,90,4,1,2,9,5012,
+app,blue2,0,0,DRAIN,L7STS,503,0,0,0,0,0,0,
+app,green1,0,0,MAINT (resolution),,,0,0,0,0,0,0,
 ";
 
     #[test]
     fn places_have_their_state_and_what_they_answered() {
         let places = places(SERVERS, STATISTICS).expect("two tables");
-        let counters = Counters { requests: 95, errors: 5, latency: Duration::from_millis(12) };
+        let counters = Counters { requests: 95, errors: 5, time: Duration::ZERO };
         let expected = Place {
             address: Some("172.18.0.3".to_owned()),
             is_up: true,
@@ -113,6 +119,7 @@ app,green1,0,0,MAINT (resolution),,,0,0,0,
             sessions: 2,
             check: "L7OK 200".to_owned(),
             counters,
+            mean: Duration::from_millis(12),
         };
         assert_eq!(places["blue1"], expected);
         assert!(places["blue2"].is_drained && places["blue2"].check == "L7STS 503", "{:?}", places["blue2"]);
