@@ -398,6 +398,7 @@ pub(super) fn command_name(command: &Command) -> &'static str {
         Command::Held { order: HeldOrder::RetryFrom(_), .. } => "retry from an earlier step",
         Command::Held { order: HeldOrder::Skip, .. } => "skip of the held step",
         Command::Held { order: HeldOrder::Continue, .. } => "continuation after the held step",
+        Command::Synced { .. } => "sync of changed files",
         Command::Hold { on: true } => "hold at failures",
         Command::Hold { on: false } => "end of holds at failures",
         Command::Dispatch { .. } => "dispatch",
@@ -423,9 +424,9 @@ pub(super) fn failed(command: &Command, reply: &Reply) -> Option<Notice> {
 fn notice_of(run: &Run, record: &Record) -> Option<(Phase, Notice)> {
     let name = |job| run.jobs.get(job).map_or_else(|| format!("{job}"), |job| job.name.clone());
     let (phase, notice) = match &record.event {
-        Event::RunStarted { attempt: 1, name } => (Phase::Running, Notice::news(format!("{name} started"))),
-        Event::RunStarted { attempt, name } => {
-            (Phase::Running, Notice::news(format!("{name} started, attempt {attempt}")))
+        Event::RunStarted { name, .. } => {
+            let attempt = run.named_attempt().map(|attempt| format!(", {attempt}")).unwrap_or_default();
+            (Phase::Running, Notice::news(format!("{name} started{attempt}")))
         }
         // A deployment by this machine has one job, whose start and end are those of the run.
         Event::JobStarted { .. } if run.info.is_deployment() => return None,
@@ -468,6 +469,10 @@ fn notice_of(run: &Run, record: &Record) -> Option<(Phase, Notice)> {
         Event::Notified { channel, about, message, failure, .. } => {
             let text = notified(*channel, *about, message, failure.as_deref());
             (run.phase.clone(), Notice { bad: failure.is_some(), text })
+        }
+        Event::Ordered { command: Command::Synced { job }, reply: Reply::Accepted, .. } => {
+            let text = format!("changed files were brought into {}: {}", name(job), run.info.version());
+            (run.progress(), Notice::news(text))
         }
         Event::Ordered { command, reply, .. } => {
             let accepted = || Notice::news(format!("{} accepted", command_name(command)));

@@ -9,7 +9,7 @@ use crate::report::held as report;
 use crate::report::style;
 use crate::store::history;
 
-use super::{Exit, Failure, Outcome, RunArg, servers};
+use super::{Exit, Failure, Outcome, RunArg, block_on, servers};
 
 #[derive(clap::Args)]
 #[command(
@@ -127,7 +127,7 @@ fn each(of: &Of, sync: Option<bool>, order: Option<HeldOrder>, from: Option<&str
     let mut kept = false;
     for job in &jobs {
         let Some(force) = sync else { continue };
-        let changes = held::sync(&folder, &job.id, force)?;
+        let changes = block_on(held::sync(&folder, &job.id, force))??;
         kept |= !changes.kept.is_empty();
         if of.json {
             style::json(&json!({ "run": run.info.id, "job": job.id, "sync": changes }))?;

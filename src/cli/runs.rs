@@ -162,15 +162,14 @@ pub(super) fn show(args: &ShowArgs) -> Outcome {
     let folder = args.run.find()?;
     let run = history::read(&folder)?;
     if args.diff {
-        match history::diff(&folder)? {
+        match history::diff(&folder, run.attempt)? {
             Some(diff) => style::print(&TerminalText::lines(&diff))?,
-            None => style::notice(&format!("{} ran exactly what is in its commit", folder.id())),
+            None => style::notice(&report::without_diff(&run)),
         }
         return Ok(Exit::Success);
     }
-    let dirty = history::dirty(&folder)?;
     if args.json {
-        let pretty = serde_json::to_string_pretty(&run.document(&dirty)).map_err(io::Error::other)?;
+        let pretty = serde_json::to_string_pretty(&run.document()).map_err(io::Error::other)?;
         style::line(&TerminalText::json(&pretty))?;
         return Ok(Exit::Success);
     }
@@ -183,7 +182,7 @@ pub(super) fn show(args: &ShowArgs) -> Outcome {
     }
     let style = Style::of_output();
     let logs = text!("\nlogs: {}\n", folder.logs().display());
-    let changes = report::changes(&dirty, folder.id().as_str(), style);
+    let changes = report::changes(&run, style);
     let expected = history::expected(&folder.runs(), &run)?;
     style::print(&text!("{}{}{}", style.spelled(report::shown(&run, &expected, style, now())), changes, logs))?;
     Ok(Exit::Success)

@@ -151,7 +151,9 @@ pub async fn submit(folder: &RunFolder, command: &Command) -> Result<(), Command
             let _unsynced = held::without_sync(folder, job).await?;
             ask(folder, command).await
         }
-        Command::Deployment { .. } | Command::Review { .. } | Command::Hold { .. } => ask(folder, command).await,
+        Command::Deployment { .. } | Command::Review { .. } | Command::Hold { .. } | Command::Synced { .. } => {
+            ask(folder, command).await
+        }
         Command::Delete => delete(&folder.runs(), folder.id()).await,
         Command::ApproveFork | Command::DeleteLogs | Command::Dispatch { .. } | Command::RerunWithDebugger { .. } => {
             unavailable(Unavailable::Local)

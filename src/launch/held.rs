@@ -8,7 +8,7 @@ use crate::config::{Config, ConfigError};
 use crate::engine::workspace::sync::Checkouts;
 use crate::model::capabilities::Unavailable;
 use crate::model::deployment::{Action, Entry};
-use crate::model::{Job, JobId, RunId};
+use crate::model::{Command, Job, JobId, RunId};
 use crate::repo::git::{GitError, Repository};
 use crate::repo::uncommitted::{changed_files, named};
 use crate::rollout::gates::{self, Refused};
@@ -18,7 +18,8 @@ use crate::store::folder::RunFolder;
 use crate::store::spec::RunSpec;
 use crate::store::{StoreError, history, seal};
 
-use super::trust;
+use super::commands::CommandError;
+use super::{commands, trust};
 
 pub use crate::engine::workspace::sync::{Changes, SyncError};
 
@@ -55,17 +56,34 @@ pub enum HeldError {
     /// The files cannot be synced.
     #[error(transparent)]
     Sync(#[from] SyncError),
+    /// The run cannot record that it uses other files now.
+    #[error("the files were brought, but the run does not say so: {0}")]
+    NotRecorded(#[from] Box<CommandError>),
 }
 
 /// Brings the files of the user's repository that were added, changed or deleted since the checkout into the workspace
 /// of a held job. Ignored files are not brought, unless the workspace has them from the checkout. Files that the job
-/// changed as well are only overwritten with `force`. No held step of the job can go on meanwhile.
+/// changed as well are only overwritten with `force`. The run records that it uses changed files. No held step of the job
+/// can go on meanwhile.
 ///
 /// # Errors
 /// No step of the job is held, the job has no copy of the working tree on this machine, the folder of the run was not
 /// made on this machine, the job deploys to an environment that refuses the changes, a file cannot be read or written,
-/// or another sync of the job takes longer than ten seconds.
-pub fn sync(folder: &RunFolder, job: &JobId, force: bool) -> Result<Changes, HeldError> {
+/// another sync of the job takes longer than ten seconds, or the worker does not record the sync.
+pub async fn sync(folder: &RunFolder, job: &JobId, force: bool) -> Result<Changes, HeldError> {
+    let (of, held) = (folder.clone(), job.clone());
+    let (changes, _checkouts) =
+        spawn_blocking(move || bring(&of, &held, force)).await.expect("a sync does not panic")?;
+    // Some files may have been brought before the error.
+    let is_partial = matches!(changes, Err(SyncError::File { .. }));
+    if is_partial || changes.as_ref().is_ok_and(Changes::brought) {
+        commands::submit(folder, &Command::Synced { job: job.clone() }).await.map_err(Box::new)?;
+    }
+    Ok(changes?)
+}
+
+/// Brings the files. Returns what was done, and the lock on the job's checkouts.
+fn bring(folder: &RunFolder, job: &JobId, force: bool) -> Result<(Result<Changes, SyncError>, Checkouts), HeldError> {
     let spec = RunSpec::read(folder)?;
     let workflow = spec.work.workflow().ok_or(HeldError::Unavailable(Unavailable::HoldsHere))?;
     if workflow.in_place {
@@ -83,9 +101,9 @@ pub fn sync(folder: &RunFolder, job: &JobId, force: bool) -> Result<Changes, Hel
     };
     let checkouts = checkouts.ok_or(SyncError::NotCheckedOut)?;
     if let Some(environment) = &job.environment {
-        check_deployed(folder, &workflow.repository, &spec.info.sha, (job, environment))?;
+        check_deployed(folder, &workflow.repository, &run.info.sha, (job, environment))?;
     }
-    Ok(checkouts.sync(&workflow.repository, force)?)
+    Ok((checkouts.sync(&workflow.repository, force), checkouts))
 }
 
 /// Waits until no sync of a job is in progress. As long as the result exists, none begins.

@@ -24,7 +24,7 @@
 //! - [`demo`]: projects that are part of the program
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::thread::JoinHandle;
@@ -192,7 +192,9 @@ impl Planned {
 /// See [`LaunchError`]. A repository that is not trusted is not an error here: [`start`] refuses it.
 pub fn plan(runs: &RunsDir, request: &LaunchRequest) -> Result<Planned, LaunchError> {
     let repository = request.repository()?;
-    let uncommitted = uncommitted(runs, &repository, &request.secrets);
+    let secret_files: Vec<_> =
+        request.secrets.iter().filter_map(SecretSource::file).filter_map(|path| path.canonicalize().ok()).collect();
+    let uncommitted = uncommitted(runs, &repository, secret_files.clone());
     let config = Config::load(Some(&repository.root))?;
     let path = workflows::find(request.workflow.as_deref(), &request.folder, &repository.root)?;
     let (name, text) = (workflows::relative(&path, &repository.root), workflows::read(&path)?);
@@ -219,6 +221,7 @@ pub fn plan(runs: &RunsDir, request: &LaunchRequest) -> Result<Planned, LaunchEr
     spec.called = called.texts();
     spec.called_commits = called.commits();
     spec.secrets = secrets.keys().cloned().collect();
+    spec.secret_files = secret_files;
     spec.local_api = match api {
         ApiChoice::Local => true,
         ApiChoice::GitHub => false,
@@ -233,9 +236,7 @@ pub fn plan(runs: &RunsDir, request: &LaunchRequest) -> Result<Planned, LaunchEr
 
 /// Starts to read the uncommitted changes of a repository on another thread, because this takes git as long as the rest
 /// of the planning.
-fn uncommitted(runs: &RunsDir, repository: &Repository, secrets: &[SecretSource]) -> JoinHandle<Uncommitted> {
-    let secrets: Vec<_> =
-        secrets.iter().filter_map(SecretSource::file).filter_map(|path| path.canonicalize().ok()).collect();
+fn uncommitted(runs: &RunsDir, repository: &Repository, secrets: Vec<PathBuf>) -> JoinHandle<Uncommitted> {
     let (access, root, sha) = (trust::access(runs, repository), repository.root.clone(), repository.sha.clone());
     thread::spawn(move || {
         Uncommitted::read(&root, access, &sha, &secrets).unwrap_or_else(|error| {
@@ -332,7 +333,7 @@ fn write(runs: &RunsDir, planned: Planned) -> Result<(RunFolder, File), LaunchEr
     spec.run_number = numbers::take(runs, &info.repository, &info.workflow)?;
     let (folder, held) = runs.create_locked(info.created)?;
     if !uncommitted.diff.is_empty() {
-        let (path, diff) = (folder.diff(), masker.mask_text(&uncommitted.diff));
+        let (path, diff) = (folder.diff(1), masker.mask_text(&uncommitted.diff));
         atomic::write_unsynced(&path, diff.as_bytes()).map_err(StoreError::io("write", &path))?;
     }
     RunSpec::of_workflow(info, spec).write(&folder)?;

@@ -90,7 +90,7 @@ impl Operation {
             Command::ApproveFork => Self::ApproveFork,
             Command::Delete => Self::Delete,
             Command::DeleteLogs => Self::DeleteLogs,
-            Command::Held { .. } => Self::Held,
+            Command::Held { .. } | Command::Synced { .. } => Self::Held,
             Command::Hold { .. } => Self::Hold,
             Command::Dispatch { .. } | Command::Deployment { .. } | Command::Yield { .. } | Command::Watch => {
                 return None;

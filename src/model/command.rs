@@ -56,6 +56,11 @@ pub enum Command {
         /// How the job continues.
         order: HeldOrder,
     },
+    /// Record that the user's changes were brought into the workspace of a job whose step is held.
+    Synced {
+        /// The job.
+        job: JobId,
+    },
     /// Hold steps that fail from now on, or let them fail. Steps that are held already stay held. Also recorded,
     /// without being sent, at the start of an attempt that holds failed steps.
     Hold {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Deployment, EndReason, Gate, Job, PendingReview, Phase, Review, Run, Step, Summary};
+use super::{Deployment, EndReason, Gate, Job, PendingReview, Phase, Review, Run, Step, Summary, WorkingTree};
 
 impl Phase {
     /// Returns why a run, a job or a step waits. Returns `reason` if it does not wait, or only for needed jobs, a free
@@ -126,6 +126,13 @@ impl Step {
     }
 }
 
+impl WorkingTree {
+    fn document(&self, attempt: u32) -> Value {
+        let Self { ref_name, sha, changed, files } = self;
+        json!({ "attempt": attempt, "ref": ref_name, "sha": sha, "changed": changed, "dirty": files })
+    }
+}
+
 impl Run {
     /// Returns why the run waits, or why it ended as it did.
     #[must_use]
@@ -134,11 +141,12 @@ impl Run {
     }
 
     /// Returns the run, its jobs and their steps as a JSON document for programs: the fields of [`Summary::document`], and
-    /// more. `dirty` are the files that differed from the commit.
+    /// more. `dirty` are the files that differed from the commit, and `attempts` the same for each attempt.
     #[must_use]
-    pub fn document(&self, dirty: &[String]) -> Value {
+    pub fn document(&self) -> Value {
         let mut document = Summary::from(self).document();
-        document["dirty"] = json!(dirty);
+        document["dirty"] = json!(self.uncommitted());
+        document["attempts"] = self.trees.iter().map(|(attempt, tree)| tree.document(*attempt)).collect();
         document["jobs"] = self.jobs.values().map(Job::document).collect();
         document["reviewed"] = self.reviewed.iter().map(Review::document).collect();
         document
@@ -147,6 +155,8 @@ impl Run {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use indexmap::IndexMap;
 
     use super::*;
@@ -161,6 +171,7 @@ mod tests {
             info,
             name: "CI".to_owned(),
             attempt: 1,
+            trees: BTreeMap::new(),
             phase: Phase::Queued,
             reason: None,
             started: None,
@@ -171,7 +182,7 @@ mod tests {
             reviewed: Vec::new(),
             seq: 0,
         };
-        let shown = run.document(&[]);
+        let shown = run.document();
         for (field, value) in listed.as_object().expect("an object") {
             assert_eq!(shown.get(field), Some(value), "{field}");
         }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::deployment::{NotifyChannel, NotifyEvent, SlotTraffic};
 use super::{
     Command, Conclusion, EndReason, Explanation, Gate, HeldOrder, JobId, PendingReview, Reply, RunnerLog, Service,
-    StepNumber, Timestamp,
+    StepNumber, Timestamp, WorkingTree,
 };
 
 /// An event with its sequence number and time in the journal of a run.
@@ -45,6 +45,14 @@ pub enum Event<O = LineRange> {
         attempt: u32,
         /// Name of the run (`run-name`, or the name of the workflow).
         name: String,
+    },
+    /// The working tree was read: at the start of an attempt after the first, and when changes were brought into the
+    /// workspace of a held job. Replaces what was known about the attempt.
+    WorkingTreeRead {
+        /// Number of the attempt, which may not have started yet.
+        attempt: u32,
+        /// The working tree that the jobs of the attempt use.
+        tree: WorkingTree,
     },
     /// The run as a whole waits.
     RunWaiting {

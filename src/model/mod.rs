@@ -34,6 +34,7 @@ pub mod testing;
 mod time;
 mod unavailable;
 mod waiting;
+mod working_tree;
 
 pub use command::{Command, DeploymentOrder, HeldOrder, Reply, RerunScope};
 pub use event::{Annotation, Event, JobOutline, Level, LineRange, Record, Signal, StepKind, StepOutline};
@@ -54,3 +55,4 @@ pub use summary::{Deployment, Summary};
 pub use tally::JobState;
 pub use time::{Timestamp, is_within};
 pub use waiting::{GroupHolder, MatchingRunner, OpenNeed, Wait, WaitCause};
+pub use working_tree::WorkingTree;

@@ -1,6 +1,6 @@
 //! State of a run, the result of folding its records (see `store::RunStore`).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use super::deployment::{DEPLOYMENT_EVENT, TrafficSample};
 use super::{
     Annotation, Conclusion, EndReason, Explanation, JobId, PendingReview, Phase, Review, RunId, Service, Signal,
-    StepKind, StepNumber, Timestamp,
+    StepKind, StepNumber, Timestamp, WorkingTree,
 };
 
-/// Identity of a run: known before its first record, and never changed.
+/// Identity of a run, which is known before its first record. Branch, commit and number of changed files are those of
+/// the newest attempt (see [`WorkingTree`]); the rest never changes.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct RunInfo {
     /// Id of the run.
@@ -32,7 +33,7 @@ pub struct RunInfo {
     pub ref_name: String,
     /// Commit; empty in a repository without commits.
     pub sha: String,
-    /// Number of files that differed from the commit, or were new, when the run started.
+    /// Number of files that differed from the commit, or were new, when the attempt started.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub changed: usize,
     /// Time at which the run was created.
@@ -123,6 +124,12 @@ pub fn short_sha(sha: &str) -> &str {
     sha.get(..SHORT_SHA).unwrap_or(sha)
 }
 
+/// Returns a commit as it is shown, with the number of changed files: `b835125+3`.
+pub(super) fn marked(sha: &str, changed: usize) -> String {
+    let sha = short_sha(sha);
+    if changed == 0 { sha.to_owned() } else { format!("{sha}+{changed}") }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
 fn is_zero(number: &usize) -> bool {
     *number == 0
@@ -171,18 +178,13 @@ impl RunInfo {
     /// Returns the commit as it is shown, with the number of changed files: `b835125+3`.
     #[must_use]
     pub fn commit(&self) -> String {
-        let sha = short_sha(&self.sha);
-        if self.changed == 0 { sha.to_owned() } else { format!("{sha}+{}", self.changed) }
+        marked(&self.sha, self.changed)
     }
 
     /// Returns branch and commit as they are shown: `main@b835125+3`.
     #[must_use]
     pub fn version(&self) -> String {
-        match (self.branch(), self.commit()) {
-            (branch, commit) if commit.is_empty() => branch.to_owned(),
-            ("", commit) => commit,
-            (branch, commit) => format!("{branch}@{commit}"),
-        }
+        WorkingTree::of(self).version()
     }
 
     /// Returns what ran: the workflow and its repository.
@@ -243,6 +245,9 @@ pub struct Run {
     pub name: String,
     /// Number of the attempt, from 1; 0 before the first attempt.
     pub attempt: u32,
+    /// Working trees of the attempts, by number. Those of a run on a server, and of later attempts in older versions,
+    /// are not known.
+    pub trees: BTreeMap<u32, WorkingTree>,
     /// Progress of the run.
     pub phase: Phase,
     /// Reason for the end, where no job explains it.
@@ -284,6 +289,25 @@ impl Run {
             }
             _ => self.phase.clone(),
         }
+    }
+
+    /// Returns the number of the attempt with the working tree that it uses, if the tree is known: `attempt 2 with
+    /// main@b835125+3`. `None` for the first attempt.
+    #[must_use]
+    pub fn named_attempt(&self) -> Option<String> {
+        let Self { attempt, trees, .. } = self;
+        match (*attempt > 1, trees.get(attempt)) {
+            (false, _) => None,
+            (true, Some(tree)) => Some(format!("attempt {attempt} with {}", tree.version())),
+            (true, None) => Some(format!("attempt {attempt}")),
+        }
+    }
+
+    /// Returns the names of the files that differed from the commit, or were new, in the newest attempt whose working
+    /// tree is known.
+    #[must_use]
+    pub fn uncommitted(&self) -> &[String] {
+        self.trees.last_key_value().map_or(&[], |(_, tree)| &tree.files)
     }
 
     /// Returns the review that holds back a job; `None` if none does.

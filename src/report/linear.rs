@@ -102,7 +102,7 @@ impl Printer for Linear {
             Event::RunStarted { attempt, .. } if *attempt == self.announced => Ok(()),
             Event::RunStarted { attempt, .. } => {
                 self.announced = *attempt;
-                let attempt = if *attempt > 1 { text!(", attempt {}", attempt) } else { text!("") };
+                let attempt = run.named_attempt().map(|attempt| text!(", {}", attempt)).unwrap_or_default();
                 self.say(run, None, &text!("started{}, run {}", attempt, run.info.id), out)
             }
             Event::RunWaiting { gate, .. } => self.say(run, None, &text!("waiting, {}", gate.reason()), out),

@@ -240,7 +240,7 @@ impl Printer for Lines {
             Event::RunStarted { attempt, .. } if *attempt == self.announced => Ok(()),
             Event::RunStarted { attempt, name } => {
                 self.announced = *attempt;
-                let attempt = if *attempt > 1 { text!(", attempt {}", attempt) } else { text!("") };
+                let attempt = run.named_attempt().map(|attempt| text!(", {}", attempt)).unwrap_or_default();
                 let info = &run.info;
                 let of = text!("({} on {}{}) run {}", info.workflow, info.event, attempt, info.id);
                 out.line(text!("{} {}", style.bold(name), style.paint(Hue::Dim, of)))
@@ -453,6 +453,7 @@ fn order(command: &Command) -> TerminalText {
             };
             text!("{} step {} of {}", what, step, job)
         }
+        Command::Synced { job } => text!("bring changed files into {}", job),
         Command::Hold { on: true } => text!("hold steps that fail"),
         Command::Hold { on: false } => text!("let steps that fail end their jobs"),
         Command::Watch => text!("watch"),

@@ -53,6 +53,7 @@ pub fn shown(run: &Run, expected: &Expected, style: Style, now: Timestamp) -> Te
     let mut page = text!("{} {}  {}  {}\n", style.glyph(&phase), run.name, info.id, style.word(&phase));
     let origin = text!("{} on {} · {} · attempt {}", info.origin(), info.event, info.version(), run.attempt);
     page.push_line(&style.paint(Hue::Dim, origin));
+    earlier_attempts(run).for_each(|line| page.push_line(&style.paint(Hue::Dim, line)));
     if let Some(reason) = run.why().filter(|_| run.reviews.is_empty()) {
         page.push_line(&TerminalText::paragraph(&reason));
     }
@@ -75,19 +76,40 @@ pub fn shown(run: &Run, expected: &Expected, style: Style, now: Timestamp) -> Te
 /// Maximum number of uncommitted files that are listed; the others are counted.
 const MAX_CHANGES: usize = 20;
 
-/// Lists the uncommitted changes that a run used; empty if there were none.
-pub fn changes(dirty: &[String], id: &str, style: Style) -> TerminalText {
-    let mut list = TerminalText::default();
-    if !dirty.is_empty() {
-        let of = counted(dirty.len() as u64, "file");
-        let heading = style.bold(text!("not committed: {} (cuelight show {} --diff)", of, id));
+/// Lists the uncommitted changes that the newest attempt of a run used; empty if there were none.
+pub fn changes(run: &Run, style: Style) -> TerminalText {
+    let (mut list, all) = (TerminalText::default(), run.info.changed);
+    if all > 0 {
+        let of = counted(all as u64, "file");
+        let heading = style.bold(text!("not committed: {} (cuelight show {} --diff)", of, run.info.id));
         list.push_line(&text!("\n{}", heading));
-        dirty.iter().take(MAX_CHANGES).for_each(|file| list.push_line(&text!("  {}", file)));
-        if dirty.len() > MAX_CHANGES {
-            list.push_line(&text!("  and {} more", dirty.len() - MAX_CHANGES));
+        let listed = run.uncommitted().iter().take(MAX_CHANGES);
+        listed.clone().for_each(|file| list.push_line(&text!("  {}", file)));
+        if all > listed.len() {
+            list.push_line(&text!("  and {} more", all - listed.len()));
         }
     }
     list
+}
+
+/// Returns the answer to a request for the uncommitted changes of an attempt that has no diff.
+pub fn without_diff(run: &Run) -> TerminalText {
+    let id = &run.info.id;
+    if run.info.changed == 0 {
+        text!("{} ran exactly what is in its commit", id)
+    } else {
+        text!("{}: the changed files are known, but not how they were changed", id)
+    }
+}
+
+/// Returns a line for each attempt before the newest one that ran other files, oldest first.
+fn earlier_attempts(run: &Run) -> impl Iterator<Item = TerminalText> {
+    let current = run.info.version();
+    let earlier = run.trees.iter().filter(|(attempt, _)| **attempt < run.attempt);
+    let versions = earlier.map(|(attempt, tree)| (attempt, tree.version()));
+    versions
+        .filter(move |(_, version)| *version != current)
+        .map(|(attempt, version)| text!("attempt {} ran {}", attempt, version))
 }
 
 fn step_row(step: &Step, style: Style) -> TerminalText {

@@ -47,7 +47,7 @@ pub struct RunsDir {
 /// summary/<job>/...   job summaries in Markdown
 /// state/<job>.jsonl   checkpoints of jobs
 /// deployment.json     plan of a deployment, and its position in it
-/// uncommitted.diff    uncommitted changes that the run used
+/// uncommitted.diff    uncommitted changes that the first attempt used; `uncommitted-2.diff` those of the second
 /// work/<job>/         workspace, temporary files and control folder of a job
 /// artifacts/<id>/     artifacts that steps uploaded, see [`super::artifacts`]
 /// uploads/            unfinished uploads of artifacts and caches
@@ -340,11 +340,11 @@ impl RunFolder {
         self.path.join("lock")
     }
 
-    /// Returns the path of `uncommitted.diff`: the uncommitted changes that the run used. The file exists only if there
-    /// were any.
+    /// Returns the path of the uncommitted changes that an attempt used: `uncommitted.diff` for the first one,
+    /// `uncommitted-2.diff` for the second one. The file exists only if there were any.
     #[must_use]
-    pub fn diff(&self) -> PathBuf {
-        self.path.join("uncommitted.diff")
+    pub fn diff(&self, attempt: u32) -> PathBuf {
+        self.path.join(if attempt > 1 { format!("uncommitted-{attempt}.diff") } else { "uncommitted.diff".to_owned() })
     }
 
     /// Returns the path of `worker.log`: diagnostics of the worker.

@@ -159,6 +159,9 @@ pub struct WorkflowSpec {
     pub actor: String,
     /// Files that differed from the commit, or were new: paths relative to the repository.
     pub dirty: Vec<String>,
+    /// Files with secrets, whose content a later attempt leaves out of its diff.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub secret_files: Vec<PathBuf>,
     /// Inputs as the user gave them.
     pub inputs: IndexMap<String, String>,
     /// Configuration variables.

@@ -27,7 +27,6 @@ use crate::store::StoreError;
 use crate::store::clock::{minute_of_week, now};
 use crate::store::concurrency::Ticket;
 use crate::store::folder::RunFolder;
-use crate::store::history;
 
 use super::concurrency::ConcurrencyQueue;
 use super::job_notices::JobNotices;
@@ -37,6 +36,8 @@ use super::outlet::RunOutlet;
 pub(super) struct JobEnvironments {
     folder: RunFolder,
     info: RunInfo,
+    /// Files that differed from the commit when the attempt started.
+    uncommitted: Vec<String>,
     /// Root of the repository.
     repository: PathBuf,
     outlet: Arc<RunOutlet>,
@@ -55,7 +56,7 @@ pub(super) struct JobEnvironments {
 impl JobEnvironments {
     pub(super) fn new(
         folder: &RunFolder,
-        info: &RunInfo,
+        (info, uncommitted): (&RunInfo, Vec<String>),
         (repository, environment): (PathBuf, &[(OsString, OsString)]),
         outlet: &Arc<RunOutlet>,
         concurrency: &Arc<ConcurrencyQueue>,
@@ -64,6 +65,7 @@ impl JobEnvironments {
             trusted: Config::load(Some(&repository)).ok(),
             folder: folder.clone(),
             info: info.clone(),
+            uncommitted,
             repository,
             outlet: Arc::clone(outlet),
             concurrency: Arc::clone(concurrency),
@@ -86,7 +88,7 @@ impl JobEnvironments {
         let ledger = LedgerFile::of(&self.folder.runs(), &repository.common);
         let found = release::resolve(&self.repository, &self.info.sha).map_err(failed)?;
         let reference = self.info.ref_name.clone();
-        let uncommitted = history::dirty(&self.folder).map_err(failed)?;
+        let uncommitted = self.uncommitted.clone();
         let release = NamedRelease { release: Release { reference, ..found.release.clone() }, uncommitted, ..found };
         let read = ledger.read().map_err(failed)?;
         Refused::check(&gates::policy(&settings, &read, &release)).map_err(failed)?;

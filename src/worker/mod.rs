@@ -39,6 +39,7 @@ pub mod recovery;
 pub mod rerun;
 pub mod work;
 mod workflow_run;
+mod working_tree;
 
 use control::PendingCommand;
 use deployment_run::DeploymentRun;
@@ -315,7 +316,7 @@ impl Desk<'_> {
             Command::Resume => rejected("the run is in progress"),
             Command::Deployment { .. } => rejected(&Unavailable::NotDeployment.to_string()),
             Command::Review { .. } => rejected(&Unavailable::NothingToReview.to_string()),
-            Command::Held { .. } => rejected(&Unavailable::NotHeld.to_string()),
+            Command::Held { .. } | Command::Synced { .. } => rejected(&Unavailable::NotHeld.to_string()),
             Command::Hold { .. } => rejected(&Unavailable::HoldsJobs.to_string()),
             Command::Delete => rejected(&Unavailable::NotEnded.to_string()),
             Command::ApproveFork

@@ -13,6 +13,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use indexmap::IndexMap;
 use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_blocking;
 
 use crate::engine::actions::store::Store;
 use crate::engine::attempt::{self, AttemptStart, CarriedJob, Orders};
@@ -40,7 +41,8 @@ use super::job_environments::JobEnvironments;
 use super::outlet::RunOutlet;
 use super::prepare::{Prepared, Refusal, prepare};
 use super::work::{AttemptHost, Ended, HostedAttempt, Rejected, Work};
-use super::{Mode, caches, checkpoints, rerun};
+use super::working_tree::AttemptTree;
+use super::{Mode, caches, checkpoints, rerun, working_tree};
 
 /// The run of a workflow.
 pub(super) struct WorkflowRun(Arc<Request>);
@@ -86,13 +88,22 @@ impl Work for WorkflowRun {
     fn attempt(&self, mode: &Mode, before: &Run) -> Result<Box<dyn HostedAttempt>, Rejected> {
         let Request { folder, info, spec, secrets, .. } = &*self.0;
         let resumed = rerun::resumed(mode, folder, before, secrets).map_err(|error| Rejected(error.to_string()))?;
-        Ok(Box::new(WorkflowAttempt {
-            request: Arc::clone(&self.0),
-            before: before.clone(),
-            carried: rerun::kept(mode, before),
-            resumed,
-            prepared: prepare(info, spec, secrets.clone(), before.attempt + 1),
-        }))
+        let carried = rerun::kept(mode, before);
+        let tree = (*mode != Mode::Start).then(|| AttemptTree::read(spec, before, &carried, &resumed));
+        let tree = tree.and_then(|read| {
+            read.inspect_err(|error| tracing::warn!(%error, "the working tree of the attempt is not recorded")).ok()
+        });
+        let mut info = info.clone();
+        let prepared = match &tree {
+            Some(read) => {
+                info.set_working_tree(&read.tree);
+                let spec = WorkflowSpec { git_ref: read.git_ref.clone(), ..spec.clone() };
+                prepare(&info, &spec, secrets.clone(), before.attempt + 1)
+            }
+            None => prepare(&info, spec, secrets.clone(), before.attempt + 1),
+        };
+        let before = before.clone();
+        Ok(Box::new(WorkflowAttempt { request: Arc::clone(&self.0), before, carried, resumed, info, tree, prepared }))
     }
 
     fn clean_up(&self, run: &Run) {
@@ -228,7 +239,12 @@ async fn acquire(
 }
 
 /// Answers the commands about held steps.
-async fn answer(mut orders: mpsc::Receiver<PendingCommand>, holds: &Holds) -> Infallible {
+async fn answer(
+    mut orders: mpsc::Receiver<PendingCommand>,
+    holds: &Holds,
+    request: &Arc<Request>,
+    outlet: &Arc<RunOutlet>,
+) -> Infallible {
     while let Some((command, answer)) = orders.recv().await {
         let reply = match command {
             Command::Held { job, step, order } => match holds.order(&job, step, order) {
@@ -238,6 +254,14 @@ async fn answer(mut orders: mpsc::Receiver<PendingCommand>, holds: &Holds) -> In
             Command::Hold { on } => {
                 holds.turn(on);
                 Reply::Accepted
+            }
+            Command::Synced { .. } => {
+                let (request, outlet) = (Arc::clone(request), Arc::clone(outlet));
+                let record = move || working_tree::record_sync(&request.folder, &request.spec, &outlet);
+                match spawn_blocking(record).await.expect("reading changes does not panic") {
+                    Ok(()) => Reply::Accepted,
+                    Err(error) => Reply::Rejected { reason: error.to_string() },
+                }
             }
             _ => Reply::Rejected { reason: Unavailable::NotHeld.to_string() },
         };
@@ -255,6 +279,10 @@ struct WorkflowAttempt {
     carried: IndexMap<JobId, CarriedJob>,
     /// Jobs that resume in the middle of their steps.
     resumed: HashMap<JobId, Resumed>,
+    /// Identity of the run, with the working tree of this attempt.
+    info: RunInfo,
+    /// Working tree of this attempt; `None` if it is the one of the request, or cannot be read.
+    tree: Option<AttemptTree>,
     prepared: Result<Prepared, Refusal>,
 }
 
@@ -264,7 +292,7 @@ impl HostedAttempt for WorkflowAttempt {
     }
 
     fn takes(&self) -> fn(&Command) -> bool {
-        |command| matches!(command, Command::Held { .. } | Command::Hold { .. })
+        |command| matches!(command, Command::Held { .. } | Command::Hold { .. } | Command::Synced { .. })
     }
 
     fn run(self: Box<Self>, host: AttemptHost) -> BoxFuture<'static, Ended> {
@@ -284,15 +312,20 @@ impl WorkflowAttempt {
         });
         // Commands are also answered while the run waits for its concurrency group.
         let orders = std::mem::replace(&mut host.orders, mpsc::channel(1).1);
+        let (request, outlet) = (Arc::clone(&self.request), Arc::clone(&host.outlet));
         tokio::select! {
             end = self.run_jobs(host, &holds) => end,
-            never = answer(orders, &holds) => match never {},
+            never = answer(orders, &holds, &request, &outlet) => match never {},
         }
     }
 
     async fn run_jobs(self, host: AttemptHost, holds: &Arc<Holds>) -> Ended {
         let reset = self.reset_jobs();
-        let Self { request, before, carried, resumed, prepared } = self;
+        let Self { request, before, carried, resumed, info, tree, prepared } = self;
+        let uncommitted = tree.as_ref().map_or(&request.spec.dirty, |read| &read.tree.files).clone();
+        if let Some(read) = tree {
+            read.record(&request.folder, host.attempt, &host.outlet);
+        }
         let not_started = |name: String, reason: EndReason| {
             host.outlet.record(Event::RunStarted { attempt: host.attempt, name });
             Ended { conclusion: Conclusion::StartupFailure, reason: Some(reason) }
@@ -327,7 +360,7 @@ impl WorkflowAttempt {
             skips_unrunnable: request.spec.skip_unrunnable,
         };
         let here = (request.spec.repository.clone(), request.environment.as_slice());
-        let environments = JobEnvironments::new(&request.folder, &request.info, here, &host.outlet, &queue);
+        let environments = JobEnvironments::new(&request.folder, (&info, uncommitted), here, &host.outlet, &queue);
         let context = request.context(prepared.facts, host.outlet, queue, Arc::clone(&environments), Arc::clone(holds));
         let orders = Orders { stop: host.cancelled, displaced: host.displaced };
         let end = attempt::run(Arc::new(context), start, orders).await;

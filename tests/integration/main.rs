@@ -47,4 +47,5 @@ mod tools;
 mod user;
 mod warm;
 mod watch_files;
+mod working_tree;
 mod wrong_names;

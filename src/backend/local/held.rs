@@ -1,8 +1,6 @@
 //! Sends orders for held steps, and syncs the files of their jobs. Requests about one job are carried out in the order
 //! in which the user made them, so that no step runs again while files are still being synced.
 
-use tokio::task::spawn_blocking;
-
 use crate::launch::held;
 use crate::model::feed::{Feed, Notice};
 use crate::model::{Command, JobId, RunId};
@@ -14,8 +12,7 @@ impl Serving {
     pub(super) fn sync_held(&mut self, run: &RunId, job: &JobId) {
         let (folder, feed, synced) = (self.runs.folder(run.clone()), self.feed.clone(), job.clone());
         self.in_turn(run, job, async move {
-            let synced = spawn_blocking(move || held::sync(&folder, &synced, false)).await;
-            let notice = match synced.expect("a sync does not panic") {
+            let notice = match held::sync(&folder, &synced, false).await {
                 Ok(changes) => Notice { bad: !changes.kept.is_empty(), text: changes.to_string() },
                 Err(error) => Notice::bad(error.to_string()),
             };

@@ -190,6 +190,7 @@ impl Masker {
             Event::TrafficObserved { slots, note, .. } => {
                 slots.iter_mut().map(|slot| &mut slot.title).chain(note).for_each(|text| self.mask_in(text));
             }
+            Event::WorkingTreeRead { tree, .. } => tree.files.iter_mut().for_each(|file| self.mask_in(file)),
             Event::ImagePulled { image, .. } => self.mask_in(image),
             Event::Ordered { command, reply, .. } => {
                 match command {

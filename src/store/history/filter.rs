@@ -122,7 +122,7 @@ impl Filter {
     }
 
     /// Returns texts that the JSON of every matching run contains, so that other runs are skipped without parsing. All
-    /// of them come from parts of a run that never change.
+    /// of them come from parts of a run that never change, except the branch, which a new attempt may replace.
     pub(super) fn needles(&self) -> Vec<String> {
         let escaped = |text: &String| {
             let json = serde_json::to_string(text).expect("text always serialises");

@@ -13,6 +13,7 @@ mod filter;
 mod find;
 mod index;
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::fs::{self, File};
 use std::io;
@@ -51,7 +52,14 @@ pub fn is_mirror(folder: &RunFolder) -> bool {
 /// # Errors
 /// The folder of the run cannot be read.
 pub fn read(folder: &RunFolder) -> Result<Run, StoreError> {
-    Ok(replay(folder, info(folder)?)?.run(folder.id()).expect("it was replayed").clone())
+    let RunSpec { info, work, .. } = RunSpec::read(folder)?;
+    let mut run = replay(folder, info)?.run(folder.id()).expect("it was replayed").clone();
+    if let (Some(workflow), Some(first)) = (work.workflow(), run.trees.get_mut(&1))
+        && first.files.is_empty()
+    {
+        first.files.clone_from(&workflow.dirty);
+    }
+    Ok(run)
 }
 
 /// Returns a run as its journal describes it at the end of an attempt, or now if the attempt is in progress. `None` if
@@ -64,7 +72,12 @@ pub fn read_attempt(folder: &RunFolder, attempt: u32) -> Result<Option<Run>, Sto
     let records = records(folder, &info)?;
     let mut store = RunStore::default();
     store.open(info);
-    let is_later = |event: &Event| matches!(event, Event::RunStarted { attempt: started, .. } if *started > attempt);
+    let is_later = |event: &Event| match event {
+        Event::RunStarted { attempt: number, .. }
+        | Event::RunWaiting { attempt: number, .. }
+        | Event::WorkingTreeRead { attempt: number, .. } => *number > attempt,
+        _ => false,
+    };
     for record in records.iter().take_while(|record| !is_later(&record.event)) {
         store.apply(folder.id(), record);
     }
@@ -100,27 +113,19 @@ pub fn replay(folder: &RunFolder, info: RunInfo) -> Result<RunStore, StoreError>
     }
 }
 
-/// Returns the files that differed from the commit of a run, or were new, when it started.
-///
-/// # Errors
-/// The `run.json` of the run cannot be read.
-pub fn dirty(folder: &RunFolder) -> Result<Vec<String>, StoreError> {
-    let spec = RunSpec::read(folder)?;
-    Ok(spec.work.workflow().map(|workflow| workflow.dirty.clone()).unwrap_or_default())
-}
-
 /// Maximum size in bytes of a diff that is read. A run keeps 1 MiB, but masking secrets may lengthen it.
 const MAX_DIFF: u64 = 16 * 1024 * 1024;
 
-/// Returns the uncommitted changes that a run used, as a diff. `None` if it used exactly its commit.
+/// Returns the uncommitted changes that an attempt used, as a diff. `None` if it used exactly its commit.
 ///
 /// # Errors
 /// The file cannot be read.
-pub fn diff(folder: &RunFolder) -> Result<Option<String>, StoreError> {
-    match files::read_own(&folder.diff(), MAX_DIFF) {
+pub fn diff(folder: &RunFolder, attempt: u32) -> Result<Option<String>, StoreError> {
+    let path = folder.diff(attempt);
+    match files::read_own(&path, MAX_DIFF) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(StoreError::io("read", folder.diff())(error)),
+        Err(error) => Err(StoreError::io("read", path)(error)),
     }
 }
 
@@ -166,13 +171,17 @@ impl Pager<'_> {
     fn read(&self, index: Index) -> Result<Page, StoreError> {
         let (mut page, mut learned) = (Page::default(), Learned::default());
         let needles = self.filter.needles();
+        // A new attempt may be of another branch than the line of its run.
+        let active = if self.filter.branch.is_some() { marked(self.runs) } else { HashSet::new() };
         let oldest = self.filter.since.map(id_time);
         index.visit(self.before.map(RunId::as_str), |id, cached| {
             if oldest.as_ref().is_some_and(|oldest| id.as_str() < oldest.as_str()) {
                 return false;
             }
-            // The needles come from fields that never change, so even an outdated line shows that a run does not match.
-            if cached.is_some_and(|cached| !needles.iter().all(|needle| cached.summary.contains(needle))) {
+            // The needles come from fields that do not change otherwise, so even an outdated line shows that a run does
+            // not match.
+            let lacks = |cached: &Cached| !needles.iter().all(|needle| cached.summary.contains(needle));
+            if cached.is_some_and(lacks) && !active.contains(id.as_str()) {
                 return true;
             }
             let Some(run) = self.summary(id, cached, &mut learned).filter(|run| self.filter.matches(run)) else {
@@ -280,6 +289,12 @@ pub fn unfinished(runs: &RunsDir) -> Result<Vec<RunId>, StoreError> {
     });
     ids.sort_unstable();
     Ok(ids)
+}
+
+/// Returns the names of the marks of runs that are marked as not ended.
+fn marked(runs: &RunsDir) -> HashSet<String> {
+    let entries = fs::read_dir(runs.active()).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
 }
 
 /// Marks a run as not ended, before the first record of an attempt. The caller holds the run's lock.

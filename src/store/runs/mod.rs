@@ -12,9 +12,13 @@
 //! - `reviews`: pending reviews of deployments
 //! - `steps`: the state of a job and its steps
 
+use std::collections::BTreeMap;
+
 use indexmap::IndexMap;
 
-use crate::model::{Command, Conclusion, Event, Gate, Phase, Record, Reply, Review, Run, RunId, RunInfo, Timestamp};
+use crate::model::{
+    Command, Conclusion, Event, Gate, Phase, Record, Reply, Review, Run, RunId, RunInfo, Timestamp, WorkingTree,
+};
 
 mod chronology;
 mod jobs;
@@ -36,6 +40,7 @@ impl RunStore {
     pub fn open(&mut self, info: RunInfo) {
         self.runs.entry(info.id.clone()).or_insert_with(|| Run {
             name: info.workflow.clone(),
+            trees: if info.remote.is_none() { BTreeMap::from([(1, WorkingTree::of(&info))]) } else { BTreeMap::new() },
             info,
             attempt: 0,
             phase: Phase::Queued,
@@ -110,6 +115,12 @@ fn fold(run: &mut Run, at: Timestamp, event: &Event) {
                 run.reason = None;
                 run.started = run.started.filter(|_| waited).or(Some(at));
                 run.finished = None;
+            }
+        }
+        Event::WorkingTreeRead { attempt, tree } => {
+            run.trees.insert(*attempt, tree.clone());
+            if *attempt >= run.attempt {
+                run.info.set_working_tree(tree);
             }
         }
         Event::RunWaiting { gate, attempt, name } => {

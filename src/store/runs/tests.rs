@@ -155,6 +155,29 @@ fn a_held_step_of_a_dead_worker_failed_and_the_hold_of_failed_steps_is_that_of_t
 }
 
 #[test]
+fn each_attempt_has_its_own_working_tree() {
+    let read = |attempt, sha: &str, files: &[&str]| Event::WorkingTreeRead {
+        attempt,
+        tree: WorkingTree::new("main", sha, files.iter().map(|file| (*file).to_owned()).collect()),
+    };
+    let ended = || Event::RunFinished { conclusion: Conclusion::Success, reason: None };
+    let mut events = vec![started(1), read(1, "aaaaaaaaa", &["b", "a", "b"])];
+    let run = folded(&events);
+    assert_eq!((run.info.version().as_str(), run.uncommitted()), ("main@aaaaaaa+2", &["a".to_owned(), "b".into()][..]));
+    assert_eq!(run.named_attempt(), None);
+    events.extend([ended(), read(2, "bbbbbbbbb", &["c"]), started(2)]);
+    let run = folded(&events);
+    assert_eq!(run.info.version(), "main@bbbbbbb+1");
+    assert_eq!(run.trees[&1].version(), "main@aaaaaaa+2");
+    assert_eq!(run.named_attempt().as_deref(), Some("attempt 2 with main@bbbbbbb+1"));
+    assert_eq!(Summary::from(&run).info, run.info);
+    assert_eq!(run.document()["attempts"][1]["dirty"], serde_json::json!(["c"]));
+    // A journal of an older version has no such events.
+    let run = folded(&[started(1), ended(), started(2)]);
+    assert_eq!((run.named_attempt().as_deref(), run.trees.len()), (Some("attempt 2"), 1));
+}
+
+#[test]
 fn a_job_that_goes_back_queues_its_steps_again_and_a_step_held_before_it_runs_has_not_begun() {
     let job = || JobId::new("a");
     let outline = |number, kind| StepOutline { number, name: "x".to_owned(), kind, background: false, label: None };

@@ -57,7 +57,7 @@ pub(super) fn request(command: &Command, remote: &RemoteSpec, run: &Run) -> Resu
         Command::Delete => Ok(Mutation { change: Change::Delete, path: of_run(""), body: None }),
         Command::DeleteLogs => Ok(Mutation { change: Change::Delete, path: of_run("/logs"), body: None }),
         Command::Deployment { .. } => Err(Unavailable::NotDeployment),
-        Command::Held { .. } | Command::Hold { .. } => Err(Unavailable::HoldsHere),
+        Command::Held { .. } | Command::Hold { .. } | Command::Synced { .. } => Err(Unavailable::HoldsHere),
         Command::Dispatch { .. } | Command::Resume | Command::Yield { .. } | Command::Watch => Err(Unavailable::Remote),
     }
 }

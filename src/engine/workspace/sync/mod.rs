@@ -104,6 +104,14 @@ pub struct Changes {
     pub kept: Vec<PathBuf>,
 }
 
+impl Changes {
+    /// Whether the sync changed the copy.
+    #[must_use]
+    pub fn brought(&self) -> bool {
+        [&self.new, &self.changed, &self.deleted].iter().any(|paths| !paths.is_empty())
+    }
+}
+
 impl fmt::Display for Changes {
     /// Writes one line that names the files.
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {

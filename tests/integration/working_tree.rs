@@ -1,0 +1,118 @@
+//! Every attempt of a run uses the user's files as they are then, and says so.
+
+use std::fs;
+
+use crate::project::{Project, Said, until};
+
+/// A job that fails unless `value` is good, and one that does not depend on it.
+const JOBS: &str = "  a:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - run: 'grep good value; test $GITHUB_SHA = $(git rev-parse HEAD)'
+  b:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - run: cat value
+";
+
+fn project(jobs: &str) -> Project {
+    let project = Project::of_jobs(jobs);
+    project.write("value", "bad");
+    project.commit();
+    project
+}
+
+fn head(project: &Project) -> String {
+    crate::project::git(&project.root(), &["rev-parse", "HEAD"]).trim()[..7].to_owned()
+}
+
+/// Asserts the mark of the run: on all pages that show it.
+#[track_caller]
+fn is_marked(project: &Project, mark: &str) {
+    let said = project.call(&["show"]);
+    assert!(said.out().contains(&format!("· {mark} ·")), "{mark} is not in:\n{}", said.out());
+    let said = project.call(&["runs"]);
+    assert!(said.out().contains(&format!("{mark} ")), "{mark} is not in:\n{}", said.out());
+}
+
+#[test]
+fn another_attempt_uses_the_files_as_they_are_then_and_says_so() {
+    let project = project(JOBS);
+    let first = head(&project);
+    project.run(&[]).expect(1, &[]);
+    is_marked(&project, &format!("main@{first}"));
+
+    // Without a commit.
+    project.write("value", "good");
+    project.write("new", "");
+    project.call(&["rerun", "--trust", "--failed"]).expect(0, &[&format!("attempt 2 with main@{first}+2")]);
+    is_marked(&project, &format!("main@{first}+2"));
+    project.call(&["show"]).expect(0, &[&format!("attempt 1 ran main@{first}"), "not committed: 2 files", "  value"]);
+    project.call(&["show", "--diff"]).expect(0, &["-bad", "+good"]);
+    let run = project.show();
+    assert_eq!((run["changed"].clone(), run["dirty"].clone()), (2.into(), serde_json::json!(["new", "value"])));
+    let changed = |attempt: usize| run["attempts"][attempt]["changed"].clone();
+    assert_eq!((changed(0), changed(1)), (0.into(), 2.into()), "{run}");
+
+    // With a commit, whose files the kept job has not used.
+    project.commit();
+    let second = head(&project);
+    let linear = ["rerun", "--trust", "--job", "a"];
+    let mut command = project.command(&linear);
+    let said = Said(command.env("CUELIGHT_LINEAR", "1").output().expect("starts"));
+    said.expect(0, &[&format!("attempt 3 with main@{second}+2")]);
+    is_marked(&project, &format!("main@{second}+2"));
+
+    // Every job uses the commit.
+    project.call(&["rerun", "--trust"]).expect(0, &[&format!("attempt 4 with main@{second})")]);
+    is_marked(&project, &format!("main@{second}"));
+    project.call(&["show", "--diff"]).expect(0, &["ran exactly what is in its commit"]);
+    project.call(&["runs", "--commit", &second]).expect(0, &[&format!("main@{second}")]);
+
+    // On another branch.
+    project.git(&["checkout", "--quiet", "-b", "side"]);
+    project.write("value", "bad");
+    project.commit();
+    project.call(&["rerun", "--trust"]).expect(1, &[]);
+    is_marked(&project, &format!("side@{}", head(&project)));
+    project.call(&["runs", "--branch", "side"]).expect(0, &[&format!("side@{}", head(&project))]);
+}
+
+#[test]
+fn a_job_that_continues_from_a_step_is_marked_by_the_files_that_it_keeps() {
+    let project = project(
+        "  a:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - {name: Gate, run: 'grep good value; test -e $MARK'}
+",
+    );
+    let mark = project.home().join("mark");
+    project.write("value", "good");
+    let mut command = project.command(&["run", "--trust"]);
+    Said(command.env("MARK", &mark).output().expect("starts")).expect(1, &[]);
+    fs::write(&mark, "").expect("written");
+    project.write("value", "bad");
+    let mut command = project.command(&["rerun", "--trust", "--job", "a", "--from-step", "Gate"]);
+    Said(command.env("MARK", &mark).output().expect("starts")).expect(0, &["good"]);
+    is_marked(&project, &format!("main@{}+1", head(&project)));
+}
+
+#[test]
+fn a_sync_into_a_held_job_marks_the_run() {
+    let project = project(JOBS);
+    project.run(&["--on-failure", "hold", "--detach"]).expect(0, &[]);
+    until("the step is held", || (project.call(&["held", "list"]).code() == 0).then_some(()));
+    let head = head(&project);
+    is_marked(&project, &format!("main@{head}"));
+    project.call(&["held", "sync"]).expect(0, &["has all your changes"]);
+    is_marked(&project, &format!("main@{head}"));
+    project.write("value", "good");
+    project.call(&["held", "retry", "--sync"]).expect(0, &["runs again"]);
+    project.call(&["attach"]).expect(0, &["bring changed files into a: accepted"]);
+    is_marked(&project, &format!("main@{head}+1"));
+    project.call(&["show", "--diff"]).expect(0, &["-bad", "+good"]);
+}
