@@ -43,16 +43,17 @@ pub(super) fn shares(
     let (here, there) = (number(slot), number(slot.other()));
     let refused = || DockerFault::Share { slot, percent, here, there };
     let (mine, theirs) = weights(percent, here, there).ok_or_else(refused)?;
-    let command = |replica: &Replica| {
-        let weight = match replica.slot {
-            _ if !is_open(replica) => 0,
-            of if of == slot => mine,
-            _ => theirs,
-        };
-        format!("set weight {} {weight}", config::server(&replica.place()))
+    let weight = |replica: &Replica| match replica.slot {
+        _ if !is_open(replica) => 0,
+        of if of == slot => mine,
+        _ => theirs,
     };
     let with_place = scene.replicas.iter().filter(|replica| scene.place(replica).is_some());
-    Ok(with_place.map(command).collect())
+    let mut weights: Vec<_> = with_place.map(|replica| (weight(replica), replica.place())).collect();
+    // The router carries out the commands one after another. If it had lost its last weight before it got the new one, it
+    // would answer requests in between with 503.
+    weights.sort_by_key(|(weight, _)| *weight == 0);
+    Ok(weights.iter().map(|(weight, place)| format!("set weight {} {weight}", config::server(place))).collect())
 }
 
 #[cfg(test)]
@@ -60,6 +61,30 @@ mod tests {
     use crate::rollout::target::docker::state::Place;
 
     use super::*;
+
+    #[test]
+    fn a_slot_loses_its_weight_only_after_the_other_has_one() {
+        let replica = |slot: Slot, number: u32| Replica {
+            id: format!("{slot}{number}"),
+            name: format!("shop-{slot}-{number}"),
+            slot,
+            number,
+            sha: slot.name().to_owned(),
+            image: String::new(),
+            address: None,
+            status: "Up 3 minutes".to_owned(),
+        };
+        let all = [(Slot::Blue, 1), (Slot::Blue, 2), (Slot::Green, 1), (Slot::Green, 2)];
+        let replicas: Vec<Replica> = all.map(|(slot, number)| replica(slot, number)).into();
+        let places = replicas.iter().map(|one| (one.place(), Place::default())).collect();
+        let scene = Scene { replicas, places };
+        for slot in Slot::ALL {
+            let commands = shares(&scene, slot, 100, |_| true).expect("two replicas");
+            let weights: Vec<bool> = commands.iter().map(|command| !command.ends_with(" 0")).collect();
+            assert_eq!(weights, [true, true, false, false], "{commands:?}");
+            assert!(commands[0].contains(slot.name()), "{commands:?}");
+        }
+    }
 
     #[test]
     fn only_a_new_replica_waits_for_a_check_of_the_router() {
