@@ -55,6 +55,8 @@ pub struct ComposeTarget {
     last_file: PathBuf,
     program: OnceCell<ComposeProgram>,
     client: OnceCell<DockerClient>,
+    /// The service as the files of the project described it when Compose was first asked.
+    described: OnceCell<Service>,
 }
 
 impl ComposeTarget {
@@ -68,8 +70,8 @@ impl ComposeTarget {
         shell: Shell,
         last_file: PathBuf,
     ) -> Self {
-        let (program, client) = (OnceCell::new(), OnceCell::new());
-        Self { settings, compose, deployment, shell, last_file, program, client }
+        let (program, client, described) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
+        Self { settings, compose, deployment, shell, last_file, program, client, described }
     }
 
     async fn client(&self) -> Result<&DockerClient, ComposeFault> {
@@ -84,10 +86,13 @@ impl ComposeTarget {
         Project::find(&self.compose, &self.shell)
     }
 
-    /// Returns the service as the files of the project describe it.
-    async fn service(&self) -> Result<Service, ComposeFault> {
-        let project = self.project()?;
-        project.service(self.program().await?, &self.compose.service, &self.shell, self.compose.timeout).await
+    /// Returns the service as the files of the project describe it. Compose is asked once in a deployment.
+    async fn service(&self) -> Result<&Service, ComposeFault> {
+        let describe = async || {
+            let project = self.project()?;
+            project.service(self.program().await?, &self.compose.service, &self.shell, self.compose.timeout).await
+        };
+        self.described.get_or_try_init(describe).await
     }
 
     async fn scene(&self) -> Result<Scene, ComposeFault> {
@@ -113,10 +118,10 @@ impl ComposeTarget {
         if self.recreates() && plan.new.replicas == 1 {
             return Ok(());
         }
-        if let Some(port) = found.publishes {
+        if let Some(port) = found.publishes.clone() {
             return Err(ComposeFault::Publishes { service, port });
         }
-        if let Some(name) = found.container {
+        if let Some(name) = found.container.clone() {
             return Err(ComposeFault::Named { service, name });
         }
         if found.is_on_machine { Err(ComposeFault::OnMachine { service }) } else { Ok(()) }
