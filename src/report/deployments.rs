@@ -1,9 +1,10 @@
 //! Deployments by this machine: plans, lists of deployments, and the ledger as a table.
 
+use indexmap::IndexSet;
 use serde_json::{Value, json};
 
 use crate::model::Timestamp;
-use crate::model::deployment::{DeploymentRecord, Entry, EnvironmentSettings, Needed, Plan};
+use crate::model::deployment::{DeploymentPlan, DeploymentRecord, Entry, EnvironmentSettings, HostStep, Needed};
 use crate::model::environment::{Release, title_of};
 use crate::model::rollback::Changes;
 use crate::ui::terminal_text::{TerminalText, text};
@@ -40,13 +41,13 @@ impl Preview<'_> {
 
     /// Returns the release that is live: as the ledger says or, for a service that was started otherwise, as its target
     /// reports.
-    fn live_in<'r>(&'r self, plan: &'r Plan) -> Option<&'r Release> {
-        self.live.or(plan.old.as_ref().map(|old| &old.release))
+    fn live_in<'r>(&'r self, plan: &'r DeploymentPlan) -> Option<&'r Release> {
+        self.live.or(plan.plans().find_map(|plan| plan.old.as_ref()).map(|old| &old.release))
     }
 
     /// Returns the plan for people.
     #[must_use]
-    pub fn plan(&self, plan: &Plan, style: Style) -> TerminalText {
+    pub fn plan(&self, plan: &DeploymentPlan, style: Style) -> TerminalText {
         let mut all = TerminalText::default();
         all.push_line(&self.title_from(self.live_in(plan), style));
         push_steps(&mut all, plan);
@@ -58,16 +59,16 @@ impl Preview<'_> {
 
     /// Returns the plan as a JSON document.
     #[must_use]
-    pub fn document(&self, plan: &Plan) -> Value {
-        let steps: Vec<Value> = plan
-            .steps
-            .iter()
-            .map(|step| {
-                let mut document = serde_json::to_value(step).unwrap_or_default();
-                document["text"] = plan.describe(step).into();
-                document
-            })
-            .collect();
+    pub fn document(&self, plan: &DeploymentPlan) -> Value {
+        let document = |step: &HostStep| {
+            let mut document = serde_json::to_value(&step.step).unwrap_or_default();
+            document["text"] = plan.words(step).into();
+            if let Some(host) = &plan.of(step.host).host {
+                document["host"] = host.as_str().into();
+            }
+            document
+        };
+        let steps: Vec<Value> = plan.steps().iter().map(document).collect();
         json!({
             "environment": self.settings.name, "from": self.live_in(plan), "to": self.release,
             "strategy": self.settings.strategy.name(), "gates": self.gates, "steps": steps,
@@ -80,7 +81,7 @@ const MAX_COMMITS: usize = 4;
 
 /// Describes what a rollback undoes and how, for the question before it.
 #[must_use]
-pub fn way_back(plan: &Plan, undone: &Changes, style: Style) -> TerminalText {
+pub fn way_back(plan: &DeploymentPlan, undone: &Changes, style: Style) -> TerminalText {
     let mut all = TerminalText::default();
     if let Some(count) = undone.count {
         all.push_line(&text!("Undone: {}", counted(count, "commit")));
@@ -97,10 +98,21 @@ pub fn way_back(plan: &Plan, undone: &Changes, style: Style) -> TerminalText {
     all
 }
 
-/// Adds the steps of a plan, one per line.
-fn push_steps(all: &mut TerminalText, plan: &Plan) {
-    for (number, step) in (1..).zip(&plan.steps) {
-        all.push_line(&text!("{:>3}  {}", number, plan.describe(step)));
+/// Adds the steps of a plan, one per line. If there are several hosts, the steps of those that are changed at the same time
+/// follow a line with their names.
+fn push_steps(all: &mut TerminalText, plan: &DeploymentPlan) {
+    let steps: Vec<(usize, HostStep)> = (1..).zip(plan.steps()).collect();
+    for group in steps.chunk_by(|(_, one), (_, next)| plan.is_same_group(one, next)) {
+        let hosts: IndexSet<usize> = group.iter().map(|(_, step)| step.host).collect();
+        let is_several = hosts.len() > 1;
+        if let Some(names) = plan.names(hosts) {
+            let together = if is_several { ", at the same time" } else { "" };
+            all.push_line(&text!("{}{}:", names, together));
+        }
+        for (number, step) in group {
+            let words = if is_several { plan.describe(step) } else { plan.words(step) };
+            all.push_line(&text!("{:>3}  {}", number, words));
+        }
     }
 }
 

@@ -64,7 +64,8 @@ pub(crate) fn docker(replicas: u32) -> DockerSettings {
         variables: Vec::new(),
         drain: Duration::from_secs(1),
         router: "cuelight-router:local".to_owned(),
-        host: None,
+        hosts: Vec::new(),
+        hosts_at_once: 1,
         keep_images: None,
     }
 }

@@ -113,7 +113,7 @@ impl HostedAttempt for DeploymentAttempt {
                 move || if uses { changed_files(&root, Access::Trusted, &sha) } else { Ok(Vec::new()) }
             };
             let tools = Tools {
-                target: target::of(settings, folder.id(), shell.clone(), kept),
+                targets: Arc::new(target::of(settings, folder.id(), shell.clone(), kept)),
                 folder,
                 attempt,
                 outlet: Arc::new(Recorder::new(&outlet)),

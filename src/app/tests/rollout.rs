@@ -26,6 +26,7 @@ fn plan(shares: u8) -> Plan {
     ]);
     let versioned = |slot, tag| Versioned { slot, release: release(tag), replicas };
     Plan {
+        host: None,
         new: versioned(Slot::Green, "v1.4.2"),
         old: Some(versioned(Slot::Blue, "v1.4.1")),
         steps,
@@ -53,6 +54,7 @@ fn outlines(plan: &Plan, steps: &[PlanStep], first: u32, kind: StepKind) -> Vec<
 
 fn slot(slot: Slot, tag: &str, healthy: u32, weight: u8, (requests, errors): (u64, u64)) -> SlotTraffic {
     SlotTraffic {
+        host: None,
         slot,
         title: release(tag).title(),
         state: SlotState { release: None, replicas: 2, healthy, open: 2, weight },
@@ -162,4 +164,27 @@ fn what_the_controller_of_the_target_says_stands_above_the_slots() {
         "{}",
         driver.screen()
     );
+}
+
+#[test]
+fn the_slots_of_several_hosts_have_their_names_and_those_without_room_are_counted() {
+    let names = |count: usize| (1..=count).map(|number| format!("web{number}")).collect::<Vec<_>>();
+    for (count, width, height) in [(2, 80, 24), (2, 60, 16), (20, 80, 24), (20, 120, 40)] {
+        let mut driver = deploying(width, height, Theme::default(), &plan(1), 2);
+        let of_host = |host: String| {
+            [slot(Slot::Blue, "v1.4.1", 2, 90, (0, 0)), slot(Slot::Green, "v1.4.2", 2, 10, (0, 0))]
+                .map(|slot| SlotTraffic { host: Some(host.clone()), ..slot })
+        };
+        let slots = names(count).into_iter().flat_map(of_host).collect();
+        let (job, seq) = (JobId::new("production"), driver.app.run().expect("shown").seq);
+        let event = Event::TrafficObserved { job, slots, note: None };
+        driver.feed(Feed::Records { run: run(), records: vec![Record { seq: seq + 1, at: Timestamp(START), event }] });
+        driver.press("2");
+        let screen = driver.screen();
+        assert!(screen.contains("web1 blue ") && screen.contains("web1 green "), "{screen}");
+        let is_slot = |line: &&str| line.contains(" web") && line.contains(" v1.4.") && line.contains(" %");
+        let hidden = 2 * count - screen.lines().filter(is_slot).count();
+        assert_eq!(hidden > 0, screen.contains("more slot"), "{screen}");
+        assert!(hidden == 0 || screen.contains(&format!("and {hidden} more slots")), "{screen}");
+    }
 }

@@ -205,7 +205,7 @@ async fn prepared(deployments: &Deployments, request: DeployRequest) -> Result<A
     let prepared = deployments.prepare(request)?;
     prepared.require_open()?;
     let plan = deployments.plan(&prepared).await?;
-    let steps: Vec<String> = plan.steps.iter().map(|step| plan.describe(step)).collect();
+    let steps: Vec<String> = plan.steps().iter().map(|step| plan.describe(step)).collect();
     let is_instant = plan.is_instant();
     let (live, to) = (prepared.live(), prepared.release());
     let changes = match (live, is_rollback) {

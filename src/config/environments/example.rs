@@ -49,8 +49,13 @@ pub(in crate::config) const EXAMPLE: &str = r#"
 # drain = "30s"
 # Image with haproxy, nc and flock. Default: "cuelight-router:local", from assets/deploy/router.
 # router = "cuelight-router:local"
-# Default: the engine that docker uses.
-# host = "unix:///var/run/docker.sock"
+# Engines, one for each host: unix:///path, tcp://host:port or ssh://host. Each host has a router; what spreads requests over
+# the hosts is yours. The first host gets a release alone, with the pauses and the shares of the strategy, which are of the
+# first host's traffic. Once it is healthy and serves the release, the others follow, hosts_at_once (default 1) at a time,
+# without pauses and shares. If a host fails, all that were changed go back. In addresses of checks, {host} stands for web1
+# or web2, and commands of checks have DEPLOY_HOST. Default: the engine that docker uses.
+# hosts = ["ssh://deploy@web1", "ssh://deploy@web2"]
+# hosts_at_once = 1
 # The number of releases whose images stay on the engine, at least 2. Those of older ones are removed at the end of a
 # deployment, if no environment of the repository needs them. Default: all stay.
 # keep_images = 5

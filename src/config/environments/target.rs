@@ -8,7 +8,7 @@ use super::super::ConfigError;
 use super::kubernetes;
 use super::table::Table;
 use crate::model::deployment::{
-    ComposeSettings, DockerSettings, IMAGE_PLACES, Probe, ScriptCommand, ScriptSettings, TargetSettings,
+    ComposeSettings, DockerSettings, HOST_PLACE, IMAGE_PLACES, Probe, ScriptCommand, ScriptSettings, TargetSettings,
 };
 use crate::model::nearest;
 
@@ -86,16 +86,56 @@ fn docker(mut table: Table<'_>) -> Result<DockerSettings, ConfigError> {
     }
     let drain = table.length_or("drain", Duration::from_secs(30))?;
     let router = table.text("router")?.unwrap_or(ROUTER).to_owned();
-    let host = table.text("host")?.map(str::to_owned);
-    if let Some(address) = host.as_deref()
-        && !["unix://", "tcp://", "ssh://"].iter().any(|scheme| address.starts_with(scheme))
-    {
-        let reason = format!("must be unix:///path, tcp://host:port or ssh://host, not `{address}`");
-        return Err(table.wrong("host", &reason));
-    }
+    let (hosts, hosts_at_once) = hosts(&mut table)?;
     let keep_images = table.number("keep_images", MIN_IMAGES)?;
     table.finish()?;
-    Ok(DockerSettings { service, image, replicas, port, publish, network, variables, drain, router, host, keep_images })
+    Ok(DockerSettings {
+        service,
+        image,
+        replicas,
+        port,
+        publish,
+        network,
+        variables,
+        drain,
+        router,
+        hosts,
+        hosts_at_once,
+        keep_images,
+    })
+}
+
+/// Reads the addresses of the engines, and how many of them are changed at the same time.
+fn hosts(table: &mut Table<'_>) -> Result<(Vec<String>, u32), ConfigError> {
+    let is_list = table.has("hosts");
+    let key = if is_list { "hosts" } else { "host" };
+    let hosts: Vec<String> = if is_list {
+        table.owned_texts("hosts")?
+    } else {
+        table.text("host")?.map(str::to_owned).into_iter().collect()
+    };
+    if is_list && table.text("host")?.is_some() {
+        return Err(table.wrong("host", "is set as well as `hosts`: write all addresses in hosts"));
+    }
+    if is_list && hosts.is_empty() {
+        let example = "hosts = [\"ssh://deploy@web1\", \"ssh://deploy@web2\"]";
+        return Err(table.wrong(key, &format!("is empty: write {example}, or leave it out for the engine of docker")));
+    }
+    for (at, address) in hosts.iter().enumerate() {
+        let rest = ["unix://", "tcp://", "ssh://"].iter().find_map(|scheme| address.strip_prefix(scheme));
+        if rest.is_none_or(str::is_empty) {
+            let reason = format!("must be unix:///path, tcp://host:port or ssh://host, not `{address}`");
+            return Err(table.wrong(key, &reason));
+        }
+        if hosts[..at].contains(address) {
+            return Err(table.wrong(key, &format!("has `{address}` twice: each engine is one host")));
+        }
+    }
+    let at_once = table.number("hosts_at_once", 1)?;
+    if at_once.is_some() && hosts.len() < 2 {
+        return Err(table.wrong("hosts_at_once", "has no effect without several `hosts`"));
+    }
+    Ok((hosts, at_once.unwrap_or(1)))
 }
 
 /// Reads the name of the service, after which containers are named.
@@ -165,6 +205,10 @@ fn port(table: &mut Table<'_>, key: &'static str) -> Result<Option<u16>, ConfigE
     u16::try_from(number).map(Some).map_err(|_| wrong())
 }
 
+fn has_hosts(target: &TargetSettings) -> bool {
+    matches!(target, TargetSettings::Docker(docker) if docker.hosts.len() > 1)
+}
+
 /// Reads the probe of a table: one of `http`, `tcp` and `exec`. `None` if the table has none of them.
 pub(super) fn probe(table: &mut Table<'_>, target: &TargetSettings) -> Result<Option<Probe>, ConfigError> {
     let http = table.text("http")?.map(str::to_owned);
@@ -188,6 +232,15 @@ pub(super) fn probe(table: &mut Table<'_>, target: &TargetSettings) -> Result<Op
     let first = all.next();
     if all.next().is_some() {
         return Err(table.lacks("has more than one of http, tcp and exec"));
+    }
+    let of_host = match &first {
+        Some(Probe::Http(address)) => Some(("http", address)),
+        Some(Probe::Tcp(address)) => Some(("tcp", address)),
+        _ => None,
+    };
+    if let Some((key, address)) = of_host.filter(|(_, address)| has_hosts(target) && !address.contains(HOST_PLACE)) {
+        let what = "the target has several hosts, and each is asked: write {host} where the address names the host";
+        return Err(table.wrong(key, &format!("is always `{address}`: {what}")));
     }
     Ok(first)
 }

@@ -251,6 +251,43 @@ fn a_target_in_docker_needs_no_commands_and_its_errors_name_the_position() {
             "c:4:1: `environments.a.target.host` must be unix:///path, tcp://host:port or ssh://host, not `web1`",
         ),
         (
+            "hosts = ['ssh://web1', 'ssh://']",
+            "",
+            "c:4:1: `environments.a.target.hosts` must be unix:///path, tcp://host:port or ssh://host, not `ssh://`",
+        ),
+        (
+            "hosts = []",
+            "",
+            "c:4:1: `environments.a.target.hosts` is empty: write hosts = [\"ssh://deploy@web1\", \"ssh://deploy@web2\"], or \
+             leave it out for the engine of docker",
+        ),
+        (
+            "hosts = ['ssh://web1', 'ssh://web2', 'ssh://web1']",
+            "",
+            "c:4:1: `environments.a.target.hosts` has `ssh://web1` twice: each engine is one host",
+        ),
+        (
+            "hosts = ['ssh://web1', 'ssh://web2']\nhost = 'ssh://web3'",
+            "",
+            "c:5:1: `environments.a.target.host` is set as well as `hosts`: write all addresses in hosts",
+        ),
+        (
+            "hosts = ['ssh://web1']\nhosts_at_once = 2",
+            "",
+            "c:5:1: `environments.a.target.hosts_at_once` has no effect without several `hosts`",
+        ),
+        (
+            "hosts = ['ssh://web1', 'ssh://web2']\nhosts_at_once = 0",
+            "",
+            "c:5:1: `environments.a.target.hosts_at_once` must be a number of at least 1, not `0`",
+        ),
+        (
+            "hosts = ['ssh://web1', 'ssh://web2']",
+            "[environments.a.smoke]\nhttp = 'http://web1/health'",
+            "c:11:1: `environments.a.smoke.http` is always `http://web1/health`: the target has several hosts, and each is \
+             asked: write {host} where the address names the host",
+        ),
+        (
             "",
             "[environments.a.health]\nhttp = 'http://x'",
             "c:10:17: `environments.a.health` cannot reach the replicas, which publish no port: write a path in http, such \
@@ -276,6 +313,22 @@ fn a_target_in_docker_needs_no_commands_and_its_errors_name_the_position() {
     let message = "c:2:17: `environments.a.target` has no `image`: write it, such as image = \
                    \"registry.example.com/shop:{release}\"";
     assert_eq!(error, message);
+}
+
+#[test]
+fn one_engine_or_several_are_the_hosts_of_a_target_in_docker() {
+    let docker = |own: &str, tables: &str| {
+        let config = given(&in_docker(own, tables)).expect("an environment");
+        match config.environments()["a"].target.clone() {
+            TargetSettings::Docker(docker) => (docker.hosts, docker.hosts_at_once),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(docker("", ""), (Vec::new(), 1));
+    assert_eq!(docker("host = 'ssh://web1'", ""), (vec!["ssh://web1".to_owned()], 1));
+    let smoke = "[environments.a.smoke]\nhttp = 'http://{host}/health'";
+    let several = docker("hosts = ['ssh://web1', 'tcp://web2:2376', 'ssh://web3']\nhosts_at_once = 2", smoke);
+    assert_eq!(several, (["ssh://web1", "tcp://web2:2376", "ssh://web3"].map(str::to_owned).into(), 2));
 }
 
 #[test]

@@ -8,8 +8,8 @@ use indexmap::IndexMap;
 use super::{DeployError, Deployments, masked};
 use crate::launch::trust::{self, Consent, Trust};
 use crate::model::deployment::{
-    Action, Cause, Counters, DEPLOYMENT_EVENT, Entry, EnvironmentSettings, Needed, Observed, Plan, TargetSettings,
-    workflow_name,
+    Action, Cause, Counters, DEPLOYMENT_EVENT, DeploymentPlan, Entry, EnvironmentSettings, Needed, Observed,
+    TargetSettings, workflow_name,
 };
 use crate::model::environment::Release;
 use crate::model::rollback::{ChangedCommit, Changes};
@@ -21,7 +21,7 @@ use crate::rollout::outlet::{Outlet, Progress, StepLog};
 use crate::rollout::plan;
 use crate::rollout::release::{self, NamedRelease};
 use crate::rollout::shell::Shell;
-use crate::rollout::target::{self, Target, TargetError};
+use crate::rollout::target::{self, TargetError, Targets};
 use crate::store::clock::{minute_of_week, now};
 use crate::store::folder::RunFolder;
 use crate::store::spec::{DeploymentSpec, RunSpec};
@@ -129,33 +129,41 @@ impl Deployments {
     /// # Errors
     /// The repository is not trusted, the target does not report what is running, or no plan can be made from its
     /// report.
-    pub async fn plan(&self, prepared: &PreparedDeployment) -> Result<Plan, DeployError> {
+    pub async fn plan(&self, prepared: &PreparedDeployment) -> Result<DeploymentPlan, DeployError> {
         prepared.consent.require()?;
         let file = self.file();
-        let target = self.target(&prepared.settings);
-        let observed = observed(&*target, &prepared.settings.name).await?;
+        let targets = self.targets(&prepared.settings);
+        let hosts = observed(&targets, &prepared.settings.name).await?;
         let state = file.read()?.of(&prepared.settings.name);
         let known = |sha: &str| release::known(&self.repository.root, Some(&state), sha);
-        let plan = plan::plan(&prepared.settings, &observed, &prepared.release.release, known)?;
-        target.can_carry_out(&plan).await.map_err(DeployError::NotDeliverable)?;
+        let plan = plan::over(&prepared.settings, &hosts, &prepared.release.release, known)?;
+        targets.can_carry_out(&plan).await.map_err(DeployError::NotDeliverable)?;
         Ok(plan)
     }
 
-    /// Returns what the target of an environment reports, and the requests that it has counted, by slot; `None` if it
-    /// does not count them. The caller has made sure that the repository is trusted.
+    /// Returns what the target of an environment reports, of all its hosts together, and the requests that it has counted,
+    /// by slot; `None` if it does not count them. The caller has made sure that the repository is trusted.
     pub(super) async fn observe(
         &self,
         settings: &EnvironmentSettings,
     ) -> Result<(Observed, Option<[Counters; 2]>), TargetError> {
-        let target = self.target(settings);
-        match target.traffic().await {
-            Some((observed, counters)) => Ok((observed, Some(counters))),
-            None => Ok((observed(&*target, &settings.name).await?, None)),
+        let targets = self.targets(settings);
+        let traffic = targets.traffic().await;
+        if traffic.len() < targets.count() {
+            let hosts = observed(&targets, &settings.name).await?;
+            return Ok((Observed::of_hosts(&hosts), None));
         }
+        let counted: Option<Vec<[Counters; 2]>> = traffic.iter().map(|host| host.counters).collect();
+        let sum = |all: Vec<[Counters; 2]>| {
+            let plus = |[blue, green]: [Counters; 2], [b, g]: [Counters; 2]| [blue.plus(b), green.plus(g)];
+            all.into_iter().fold([Counters::default(); 2], plus)
+        };
+        let hosts: Vec<_> = traffic.into_iter().map(|host| (host.host, host.observed)).collect();
+        Ok((Observed::of_hosts(&hosts), counted.map(sum)))
     }
 
-    /// Returns the target of an environment, to ask it something.
-    fn target(&self, settings: &EnvironmentSettings) -> Arc<dyn Target> {
+    /// Returns the targets of an environment, to ask them something.
+    fn targets(&self, settings: &EnvironmentSettings) -> Targets {
         let shell = Shell { folder: self.repository.root.clone(), environment: std::env::vars_os().collect() };
         target::of(settings, &RunId::default(), shell, self.file().observed(&settings.name))
     }
@@ -301,11 +309,11 @@ fn info(repository: &Repository) -> RunInfo {
     }
 }
 
-/// Returns what the target of an environment reports.
-async fn observed(target: &dyn Target, environment: &str) -> Result<Observed, TargetError> {
+/// Returns what each host of an environment reports, with its name.
+async fn observed(targets: &Targets, environment: &str) -> Result<Vec<(Option<String>, Observed)>, TargetError> {
     let outlet: Arc<dyn Outlet> = Arc::new(Unrecorded);
     let progress = Progress::new(&outlet, &JobId::new(environment), StepNumber(1));
-    target.observe(&progress).await
+    targets.observe(&progress).await
 }
 
 /// Outlet that records nothing, for a target that is only observed.

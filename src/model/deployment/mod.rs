@@ -3,6 +3,7 @@
 //! This module holds only data. The module `rollout` makes plans, evaluates gates and carries plans out.
 
 mod diagnosis;
+mod hosts;
 mod ledger;
 mod length;
 mod notification;
@@ -13,12 +14,14 @@ mod target;
 mod traffic;
 
 pub use diagnosis::{Diagnosis, FailureCause, diagnose};
+pub use hosts::{DeploymentPlan, HostStep, host_names};
 pub use ledger::{Action, Actor, Cause, Entry, Ledger, Lock, Outcome, ReleaseImage, UnreadableLine};
 pub use length::written;
 pub use notification::{Notify, NotifyChannel, NotifyEvent, Webhook, notified};
 pub use plan::{Observed, Pause, Plan, PlanStep, Slot, SlotState, Versioned};
 pub use settings::{
-    Analysis, CanaryStep, Check, EnvironmentSettings, Freeze, Needed, Probe, RefRule, RouterLimits, Strategy, Timing,
+    Analysis, CanaryStep, Check, EnvironmentSettings, Freeze, HOST_PLACE, Needed, Probe, RefRule, RouterLimits,
+    Strategy, Timing,
 };
 pub use state::{DeploymentRecord, EnvironmentState};
 pub use target::{

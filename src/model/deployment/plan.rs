@@ -98,6 +98,44 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// Returns the state of several hosts together, each with its name: all replicas, and the mean share of the traffic.
+    /// A slot has a release only if all hosts that use it have the same one there. The note says so if hosts serve
+    /// different releases.
+    #[must_use]
+    pub fn of_hosts(hosts: &[(Option<String>, Self)]) -> Self {
+        if let [(_, only)] = hosts {
+            return only.clone();
+        }
+        let mut all = Self { is_uncertain: hosts.iter().any(|(_, host)| host.is_uncertain), ..Self::default() };
+        for slot in Slot::ALL {
+            let used: Vec<&SlotState> =
+                hosts.iter().map(|(_, host)| host.slot(slot)).filter(|state| state.replicas > 0).collect();
+            let sum = |of: fn(&SlotState) -> u32| used.iter().map(|state| of(state)).sum();
+            let release = used.first().and_then(|state| state.release.clone());
+            let is_same = used.iter().all(|state| state.release == release);
+            let weight = used.iter().map(|state| usize::from(state.weight)).sum::<usize>();
+            *all.slot_mut(slot) = SlotState {
+                release: release.filter(|_| is_same),
+                replicas: sum(|state| state.replicas),
+                healthy: sum(|state| state.healthy),
+                open: sum(|state| state.open),
+                weight: weight.checked_div(hosts.len()).and_then(|mean| u8::try_from(mean).ok()).unwrap_or_default(),
+            };
+        }
+        let served = |host: &Self| host.live().and_then(|slot| host.slot(slot).release.clone());
+        let differ = hosts.windows(2).any(|pair| served(&pair[0].1) != served(&pair[1].1));
+        let of_host = |(name, host): &(Option<String>, Self)| {
+            let sha = served(host).map_or_else(|| "nothing".to_owned(), |sha| sha.chars().take(7).collect());
+            format!("{} {sha}", name.as_deref().unwrap_or_default())
+        };
+        let each = || hosts.iter().map(of_host).collect::<Vec<_>>().join(", ");
+        let notes = hosts.iter().filter_map(|(_, host)| host.note.clone());
+        let differ = differ.then(|| format!("the hosts serve different releases: {}", each()));
+        let notes: Vec<String> = differ.into_iter().chain(notes).collect();
+        all.note = (!notes.is_empty()).then(|| notes.join("; "));
+        all
+    }
+
     /// Returns the state of a slot.
     #[must_use]
     pub fn slot(&self, slot: Slot) -> &SlotState {
@@ -276,16 +314,19 @@ pub struct Versioned {
     pub replicas: u32,
 }
 
-/// The plan of a deployment: its releases, and its steps in order.
+/// The plan of a deployment on one host: its releases, and its steps in order.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Plan {
+    /// Short name of the host; `None` unless the target has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// The release that is deployed.
     pub new: Versioned,
     /// The release that was live before the deployment; `None` for the first deployment.
     pub old: Option<Versioned>,
     /// The steps.
     pub steps: Vec<PlanStep>,
-    /// State of the environment when the plan was made.
+    /// State of the host when the plan was made.
     #[serde(default)]
     pub found: Observed,
     /// Images to start in the slots, whatever the names of the images stand for now: those with which the former release
@@ -300,6 +341,19 @@ impl Plan {
     pub fn release(&self, slot: Slot) -> Option<&Release> {
         let all = [Some(&self.new), self.old.as_ref()];
         all.into_iter().flatten().find(|versioned| versioned.slot == slot).map(|versioned| &versioned.release)
+    }
+
+    /// Returns the steps that put the release in place, and those that stop a release some time after the deployment.
+    #[must_use]
+    pub fn parts(&self) -> (&[PlanStep], &[PlanStep]) {
+        let is_late = |step: &PlanStep| matches!(step, PlanStep::Stop { after, .. } if !after.is_zero());
+        self.steps.split_at(self.steps.iter().position(is_late).unwrap_or(self.steps.len()))
+    }
+
+    /// Whether a step stops the new release.
+    #[must_use]
+    pub fn stops_new(&self, step: &PlanStep) -> bool {
+        matches!(step, PlanStep::Stop { slot, .. } if *slot == self.new.slot)
     }
 
     /// Whether this number of healthy replicas of the new release ran in the slot when the plan was made and is not

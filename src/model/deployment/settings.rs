@@ -247,11 +247,12 @@ impl CanaryStep {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Probe {
-    /// A `GET` request to this address, which must be answered with a status below 400. `{slot}` stands for the slot.
+    /// A `GET` request to this address, which must be answered with a status below 400. `{slot}` stands for the slot, and
+    /// `{host}` for the name of the host if there are several.
     Http(String),
     /// A `GET` request for this path to each replica, through the network of the target.
     Path(String),
-    /// A connection to this `host:port`.
+    /// A connection to this `host:port`, with the same placeholders.
     Tcp(String),
     /// A command for `sh`: exit code 0 is good, 75 is unknown, others are bad.
     Exec(String),
@@ -271,7 +272,20 @@ pub struct RouterLimits {
     pub min_requests: u32,
 }
 
+/// Placeholder for the name of the host in the address of a probe.
+pub const HOST_PLACE: &str = "{host}";
+
 impl Probe {
+    /// Returns the probe of a host, whose name replaces [`HOST_PLACE`].
+    #[must_use]
+    pub fn on_host(&self, host: &str) -> Self {
+        match self {
+            Self::Http(url) => Self::Http(url.replace(HOST_PLACE, host)),
+            Self::Tcp(address) => Self::Tcp(address.replace(HOST_PLACE, host)),
+            Self::Path(_) | Self::Exec(_) | Self::Router(_) => self.clone(),
+        }
+    }
+
     /// Returns the probe in words.
     #[must_use]
     pub fn text(&self) -> String {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::model::environment::Release;
 
@@ -42,6 +42,15 @@ impl TargetSettings {
             Self::Docker(docker) => docker.keep_images,
             Self::Compose(compose) => compose.keep_images,
             Self::Kubernetes(_) | Self::Script(_) => None,
+        }
+    }
+
+    /// Returns the number of hosts that are changed at the same time, once the first one serves the new release.
+    #[must_use]
+    pub fn hosts_at_once(&self) -> u32 {
+        match self {
+            Self::Docker(docker) => docker.hosts_at_once,
+            Self::Compose(_) | Self::Kubernetes(_) | Self::Script(_) => 1,
         }
     }
 
@@ -111,11 +120,33 @@ pub struct DockerSettings {
     pub drain: Duration,
     /// Image of the router.
     pub router: String,
-    /// Address of the engine; `None` for the one that `docker` would use.
-    pub host: Option<String>,
+    /// Addresses of the engines, one for each host; empty for the engine that `docker` would use.
+    #[serde(default, alias = "host", deserialize_with = "hosts")]
+    pub hosts: Vec<String>,
+    /// Number of hosts that are changed at the same time, once the first one serves the new release.
+    #[serde(default = "one")]
+    pub hosts_at_once: u32,
     /// Number of releases whose images are kept, at least 2; `None` to keep all.
     #[serde(default)]
     pub keep_images: Option<u32>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// Reads the addresses of engines. Settings that were stored by older versions have one address, or `null`.
+fn hosts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Stored {
+        Hosts(Vec<String>),
+        Host(Option<String>),
+    }
+    Ok(match Stored::deserialize(deserializer)? {
+        Stored::Hosts(hosts) => hosts,
+        Stored::Host(host) => host.into_iter().collect(),
+    })
 }
 
 /// A service of a Compose file, whose containers are the replicas.

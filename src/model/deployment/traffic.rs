@@ -55,6 +55,9 @@ impl Counters {
 /// A slot with replicas, at one time.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SlotTraffic {
+    /// Short name of the host; `None` unless the target has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// The slot.
     pub slot: Slot,
     /// Title of the release in the slot: `v1.4.2 9093b37`.
@@ -79,16 +82,16 @@ pub struct TrafficSample {
 }
 
 impl TrafficSample {
-    /// Returns a slot; `None` if it had no replicas.
+    /// Returns the same slot of the same host; `None` if it had no replicas.
     #[must_use]
-    pub fn slot(&self, slot: Slot) -> Option<&SlotTraffic> {
-        self.slots.iter().find(|traffic| traffic.slot == slot)
+    pub fn slot(&self, same: &SlotTraffic) -> Option<&SlotTraffic> {
+        self.slots.iter().find(|traffic| traffic.slot == same.slot && traffic.host == same.host)
     }
 
     /// Returns the answers of a slot since an earlier sample, and the time between the two. `None` unless both samples
     /// count requests of the slot.
     #[must_use]
-    pub fn since(&self, earlier: &Self, slot: Slot) -> Option<(Counters, Duration)> {
+    pub fn since(&self, earlier: &Self, slot: &SlotTraffic) -> Option<(Counters, Duration)> {
         let count = |sample: &Self| sample.slot(slot)?.counters;
         Some((count(self)?.since(count(earlier)?), self.at.since(earlier.at)))
     }
@@ -99,8 +102,12 @@ mod tests {
     use super::*;
 
     fn sample(at: u64, counters: Option<Counters>) -> TrafficSample {
-        let slot = SlotTraffic { slot: Slot::Green, title: "v2".to_owned(), state: SlotState::default(), counters };
-        TrafficSample { at: Timestamp(at), slots: vec![slot], note: None }
+        TrafficSample { at: Timestamp(at), slots: vec![slot(Slot::Green, None, counters)], note: None }
+    }
+
+    fn slot(slot: Slot, host: Option<&str>, counters: Option<Counters>) -> SlotTraffic {
+        let (host, state) = (host.map(str::to_owned), SlotState::default());
+        SlotTraffic { host, slot, title: "v2".to_owned(), state, counters }
     }
 
     #[test]
@@ -108,12 +115,14 @@ mod tests {
         let counters = |requests, errors| Counters { requests, errors, time: Duration::from_millis(5 * requests) };
         let first = sample(1_000, Some(counters(90, 1)));
         let second = sample(3_000, Some(counters(100, 4)));
-        assert_eq!(second.since(&first, Slot::Green), Some((counters(10, 3), Duration::from_secs(2))));
+        let green = slot(Slot::Green, None, None);
+        assert_eq!(second.since(&first, &green), Some((counters(10, 3), Duration::from_secs(2))));
         assert_eq!(counters(10, 3).latency(), Duration::from_millis(5));
         assert_eq!(Counters::default().latency(), Duration::ZERO);
         // The router was restarted.
-        assert_eq!(first.since(&second, Slot::Green).map(|(seen, _)| seen), Some(counters(90, 1)));
-        assert_eq!(second.since(&first, Slot::Blue), None);
-        assert_eq!(second.since(&sample(1_000, None), Slot::Green), None);
+        assert_eq!(first.since(&second, &green).map(|(seen, _)| seen), Some(counters(90, 1)));
+        assert_eq!(second.since(&first, &slot(Slot::Blue, None, None)), None);
+        assert_eq!(second.since(&first, &slot(Slot::Green, Some("web2"), None)), None);
+        assert_eq!(second.since(&sample(1_000, None), &green), None);
     }
 }

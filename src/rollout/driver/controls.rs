@@ -10,7 +10,7 @@ use crate::model::{Command, DeploymentOrder, Reply, RunId};
 use crate::rollout::gates;
 use crate::rollout::ledger::LedgerFile;
 use crate::rollout::outlet::Outlet;
-use crate::rollout::target::Target;
+use crate::rollout::target::Targets;
 use crate::store::clock::now;
 
 use super::{Subject, Tools};
@@ -76,7 +76,7 @@ pub(super) struct Controls {
     stop: watch::Receiver<Stop>,
     ledger: LedgerFile,
     outlet: Arc<dyn Outlet>,
-    target: Arc<dyn Target>,
+    targets: Arc<Targets>,
     run: RunId,
     /// Current activity of the deployment.
     pub(super) stage: Stage,
@@ -95,7 +95,7 @@ impl Controls {
             stop,
             ledger: tools.ledger.clone(),
             outlet: Arc::clone(&tools.outlet),
-            target: Arc::clone(&tools.target),
+            targets: Arc::clone(&tools.targets),
             run: tools.folder.id().clone(),
             stage: Stage::Gates,
             paused: false,
@@ -148,16 +148,35 @@ impl Controls {
         }
     }
 
+    /// Runs `work` while answering commands. On the way back, only an immediate stop interrupts it.
+    pub(super) async fn during<T>(
+        &mut self,
+        subject: &Subject,
+        work: impl Future<Output = T>,
+        is_forward: bool,
+    ) -> Result<T, Interrupt> {
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return Ok(done),
+                interrupt = self.next(subject) => match interrupt {
+                    Some(interrupt) if is_forward || interrupt == Interrupt::AtOnce => return Err(interrupt),
+                    _ => {}
+                },
+            }
+        }
+    }
+
     /// Pauses or resumes the target, or promotes it fully with `is_full`, and then answers the command. `was_paused` is
     /// from before the command.
     fn steer_target(&self, was_paused: bool, is_full: bool, reply: oneshot::Sender<Reply>) {
-        let (target, is_paused) = (Arc::clone(&self.target), self.paused);
+        let (targets, is_paused) = (Arc::clone(&self.targets), self.paused);
         tokio::spawn(async move {
             let steered = async {
                 if is_paused != was_paused {
-                    target.pause(is_paused).await?;
+                    targets.pause(is_paused).await?;
                 }
-                if is_full { target.promote_fully().await } else { Ok(()) }
+                if is_full { targets.promote_fully().await } else { Ok(()) }
             };
             let answer = match steered.await {
                 Ok(()) => Reply::Accepted,

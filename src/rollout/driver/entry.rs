@@ -26,13 +26,14 @@ impl Driver {
         }
         self.pass_gates_in_turn().await?;
         let progress = Progress::new(&self.tools.outlet, &self.job, StepNumber(1));
-        let observed = self.tools.target.observe(&progress).await.map_err(Trouble::Unobserved)?;
-        let (settings, known) = (&self.subject.settings, Arc::clone(&self.tools.known));
-        let mut plan = plan::plan(settings, &observed, &self.subject.release, |sha| known(sha))?;
-        let target = Arc::clone(&self.tools.target);
-        let checked = self.controlled(target.can_carry_out(&plan)).await;
+        let targets = Arc::clone(&self.tools.targets);
+        let observed = self.controlled(targets.observe(&progress)).await.map_err(Trouble::Interrupted)?;
+        let hosts = observed.map_err(Trouble::Unobserved)?;
+        let known = Arc::clone(&self.tools.known);
+        let mut plan = plan::over(&self.subject.settings, &hosts, &self.subject.release, |sha| known(sha))?;
+        let checked = self.controlled(targets.can_carry_out(&plan)).await;
         checked.map_err(Trouble::Interrupted)??;
-        plan.images = self.former_images(&plan)?;
+        self.note_former_images(&mut plan)?;
         let position = Position { plan, done: 0, back: None, has_ended: false };
         position.write(&self.tools.folder)?;
         Ok(position)
@@ -62,7 +63,7 @@ impl Driver {
         if position.back.is_none() {
             // The interrupted worker may have paused the target. A deployment that continues is not paused, so its
             // target must not be either.
-            self.tools.target.pause(false).await?;
+            self.tools.targets.pause(false).await?;
         }
         Ok(position)
     }
@@ -101,8 +102,10 @@ impl Driver {
         let turn = turn?;
         let by = &self.subject.worker;
         let owner = format!("{} since {}, deployment {}", by.name(), now().clock(), self.run_id());
-        let target = Arc::clone(&self.tools.target);
-        self.controlled(async move { target.lock(&owner, is_patient).await }).await.map_err(Trouble::Interrupted)??;
+        let targets = Arc::clone(&self.tools.targets);
+        self.controlled(async move { targets.lock(&owner, is_patient).await })
+            .await
+            .map_err(Trouble::Interrupted)??;
         // Keeps the turn only once the lock is held, too, so that a rollback that begins meanwhile waits for the lock
         // again.
         self.turn = Some(turn);
@@ -111,7 +114,7 @@ impl Driver {
 
     /// Lets other deployments have their turn.
     pub(super) async fn leave(&mut self) {
-        self.tools.target.unlock().await;
+        self.tools.targets.unlock().await;
         self.turn = None;
     }
 

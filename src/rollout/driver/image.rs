@@ -1,10 +1,12 @@
 //! Records which image a release is, notices a name that has moved to another image, and removes images of old releases.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use futures_util::future::try_join_all;
+
 use crate::model::deployment::{
-    Action, Cause, DeploymentRecord, Ledger, Outcome, Plan, PlanStep, ReleaseImage, Slot, Versioned,
+    Action, Cause, DeploymentPlan, DeploymentRecord, Ledger, Outcome, Plan, PlanStep, ReleaseImage, Versioned,
 };
 use crate::rollout::outlet::Progress;
 use crate::store::StoreError;
@@ -12,32 +14,48 @@ use crate::store::StoreError;
 use super::{Driver, Trouble};
 
 impl Driver {
-    /// Returns the images with which the former release and, for a rollback, the new release succeeded earlier.
-    pub(super) fn former_images(&mut self, plan: &Plan) -> Result<BTreeMap<Slot, String>, StoreError> {
-        let new = (self.subject.cause == Cause::Rollback).then_some(&plan.new);
+    /// Adds to a plan the images with which the former release and, for a rollback, the new release succeeded earlier.
+    pub(super) fn note_former_images(&mut self, plan: &mut DeploymentPlan) -> Result<(), StoreError> {
+        let is_rollback = self.subject.cause == Cause::Rollback;
         let state = self.latest.state()?;
         let image = |versioned: &Versioned| {
             let record = state.with_image(&versioned.release.sha, has_succeeded)?;
             Some((versioned.slot, record.image.clone()?.id))
         };
-        Ok(plan.old.iter().chain(new).filter_map(image).collect())
+        for plan in plan.plans_mut() {
+            let new = is_rollback.then_some(&plan.new);
+            plan.images = plan.old.iter().chain(new).filter_map(image).collect();
+        }
+        Ok(())
     }
 
-    /// Fetches the image of the new release and records it, unless that is done or the release still runs. This is done
-    /// before the first step, which may already stop replicas. Says so if its name has moved since the release was
-    /// deployed before. The image of a rollback is known.
-    pub(super) async fn note_image(&mut self, plan: &Plan, progress: &Progress) -> Result<(), Trouble> {
-        let release = &plan.new.release;
+    /// Fetches the image of the new release, on each host that starts it, and records it, unless that is done or the
+    /// release still runs. This is done before the first step, which may already stop replicas. Says so if its name has
+    /// moved since the release was deployed before, or stands for another image on another host. The image of a rollback
+    /// is known.
+    pub(super) async fn note_image(&mut self, plan: &DeploymentPlan, progress: &Progress) -> Result<(), Trouble> {
         let run = self.run_id().clone();
-        let is_start = |step: &PlanStep| matches!(step, PlanStep::Start { slot, .. } if *slot == plan.new.slot);
-        let is_noted = self.latest.state()?.deployment(&run).is_some_and(|record| record.image.is_some());
-        if is_noted || !plan.steps.iter().any(is_start) || plan.images.contains_key(&plan.new.slot) {
+        if self.latest.state()?.deployment(&run).is_some_and(|record| record.image.is_some()) {
             return Ok(());
         }
-        let target = Arc::clone(&self.tools.target);
-        let Some(image) = self.worked(async { Ok(target.image(release, progress).await?) }, true).await? else {
-            return Ok(());
+        let needs = |plan: &Plan| {
+            let is_start = |step: &PlanStep| matches!(step, PlanStep::Start { slot, .. } if *slot == plan.new.slot);
+            plan.steps.iter().any(is_start) && !plan.images.contains_key(&plan.new.slot)
         };
+        let targets = Arc::clone(&self.tools.targets);
+        let fetched = plan.plans().enumerate().filter(|(_, plan)| needs(plan)).map(|(host, plan)| {
+            let image = targets.image(host, &plan.new.release, progress);
+            async move { Ok::<_, Trouble>(image.await?.map(|image| (plan, image))) }
+        });
+        let fetched = self.controlled(try_join_all(fetched)).await.map_err(Trouble::Interrupted)??;
+        let mut fetched = fetched.into_iter().flatten();
+        let Some((first, image)) = fetched.next() else { return Ok(()) };
+        for (plan, other) in fetched.filter(|(_, other)| other.id != image.id) {
+            let name = |plan: &Plan| plan.host.clone().unwrap_or_default();
+            let (here, there) = (name(first), name(plan));
+            progress.say(&format!("{} is {} on {there}, and {} on {here}", other.name, other.id, image.id));
+        }
+        let release = &plan.first().new.release;
         let is_named = |record: &DeploymentRecord| record.image.as_ref().is_some_and(|known| known.name == image.name);
         let before = self.latest.state()?.with_image(&release.sha, is_named);
         let moved = before.and_then(|record| Some((record.image.as_ref()?, record.created)));
@@ -63,7 +81,7 @@ impl Driver {
         let removed = async {
             let ledger = self.tools.ledger.read()?;
             let old = old_images(&ledger, &self.subject.settings.name, keep as usize);
-            let removed = self.tools.target.remove_images(&old).await?;
+            let removed = self.tools.targets.remove_images(&old).await?;
             if !removed.is_empty() {
                 self.append(Action::RemovedImages, removed.join(", "))?;
             }

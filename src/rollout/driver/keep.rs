@@ -3,38 +3,40 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use crate::model::Timestamp;
-use crate::model::deployment::{Action, Cause, Outcome, Plan, PlanStep, Slot, written};
+use crate::model::deployment::{Action, Cause, DeploymentPlan, HostStep, Outcome, Plan, PlanStep, written};
 use crate::rollout::outlet::Progress;
 use crate::store::StoreError;
 use crate::store::clock::now;
 
 use super::controls::{Interrupt, Stage};
+use super::slots::is_release;
+use super::steps::Running;
 use super::{Driver, Trouble};
 
 /// Time between two looks at the ledger for a later deployment.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 impl Driver {
-    /// Records the success of the deployment, waits until `after` has passed since then, and stops a slot, unless a
-    /// later deployment has succeeded or uses it. Other deployments may begin meanwhile. Returns why the slot was not
-    /// stopped.
+    /// Records the success of the deployment, waits until `after` has passed since then, and stops a slot of each host,
+    /// unless a later deployment has succeeded or uses it. Other deployments may begin meanwhile. Returns why no slot was
+    /// stopped. `running` are the steps of the hosts, of which there is at least one.
     ///
     /// A later deployment that has succeeded decides what runs: the time of this one must not end what was promised
     /// since.
     pub(super) async fn keep(
         &mut self,
-        step: &PlanStep,
-        slot: Slot,
+        running: &[Running],
         after: Duration,
-        plan: &Plan,
-        progress: &Progress,
+        plan: &DeploymentPlan,
     ) -> Result<Option<String>, Trouble> {
-        let is_live = slot == plan.new.slot;
-        let since = self.succeeded(progress);
-        self.say_kept(slot, after, plan, progress);
+        let Some(first) = running.first() else { return Ok(None) };
+        let is_live = plan.of(first.step.host).stops_new(&first.step.step);
+        let since = self.succeeded(&first.progress);
+        self.say_kept(running, is_live, after, plan);
         self.leave().await;
         self.controls.stage = if is_live { Stage::Live } else { Stage::Pause };
         self.controls.promoted = false;
@@ -66,19 +68,37 @@ impl Driver {
         if later == Later::Succeeded {
             return Ok(Some(SUCCEEDED.to_owned()));
         }
-        let observed = self.tools.target.observe(progress).await?;
-        let state = observed.slot(slot);
-        let is_used = if is_live { later == Later::Open } else { state.weight > 0 };
-        let is_ours = |found: &str| plan.release(slot).is_some_and(|release| self.is_release(found, release));
-        if is_used || !state.release.as_deref().is_some_and(is_ours) {
-            progress.say(&format!("{slot} is used by a later deployment and left as it is"));
+        let is_used = is_live && later == Later::Open;
+        // A host that does not answer does not keep the others from being stopped.
+        let stopped = join_all(running.iter().map(|one| self.stop_kept(one, plan.of(one.step.host), is_used))).await;
+        let stopped = stopped.into_iter().collect::<Result<Vec<bool>, _>>()?;
+        if !stopped.contains(&true) {
             return Ok(Some("used by a later deployment".to_owned()));
         }
-        self.tools.target.act(step, plan, progress).await?;
         if is_live {
             self.append(Action::Stopped, format!("auto_stop, {} after the deployment", written(after)))?;
         }
         Ok(None)
+    }
+
+    /// Stops a slot of a host, unless it is used by a later deployment: as `is_used` says, or as the host reports.
+    /// Returns whether it was stopped.
+    async fn stop_kept(&self, running: &Running, plan: &Plan, is_used: bool) -> Result<bool, Trouble> {
+        let Running { step: HostStep { host, step, .. }, progress, .. } = running;
+        let PlanStep::Stop { slot, .. } = step else { return Ok(false) };
+        let targets = &self.tools.targets;
+        let (target, failed) = (targets.of(*host), |error| targets.failed(*host, error));
+        let observed = target.observe(progress).await.map_err(failed)?;
+        let state = observed.slot(*slot);
+        let is_used = is_used || (!plan.stops_new(step) && state.weight > 0);
+        let known = &self.tools.known;
+        let is_ours = |found: &str| plan.release(*slot).is_some_and(|release| is_release(found, release, known));
+        if is_used || !state.release.as_deref().is_some_and(is_ours) {
+            progress.say(&format!("{slot} is used by a later deployment and left as it is"));
+            return Ok(false);
+        }
+        target.act(step, plan, progress).await.map_err(failed)?;
+        Ok(true)
     }
 
     /// Records the success of the deployment, unless it is recorded. Returns its time.
@@ -96,22 +116,27 @@ impl Driver {
         state.and_then(|state| state.deployment(&run)?.ended).unwrap_or_else(now)
     }
 
-    fn say_kept(&self, slot: Slot, after: Duration, plan: &Plan, progress: &Progress) {
+    fn say_kept(&self, running: &[Running], is_live: bool, after: Duration, plan: &DeploymentPlan) {
+        let Some(Running { step: HostStep { host, .. }, progress, .. }) = running.first() else { return };
         let (name, after) = (&self.subject.settings.name, written(after));
         // Short lines, so that the commands are not cut off on a small screen.
-        if slot == plan.new.slot {
+        if is_live {
             progress.say(&format!("{name} is stopped {after} after the deployment, unless a later one succeeds"));
             progress.say(&format!("`cuelight cancel {}` prevents it", self.run_id()));
-        } else {
-            // After a rollback, the way back is not to the release that was left.
-            let (way, to) = match (&self.subject.cause, plan.release(slot)) {
-                (Cause::Rollback, Some(left)) => ("going forward to it", format!(" --to {}", left.name())),
-                _ => ("a rollback", String::new()),
-            };
-            progress.say(&format!("{slot} keeps running for {after}; until then, {way} is instant:"));
-            progress.say(&format!("`cuelight rollback {name}{to}`"));
-            progress.say(&format!("`cuelight promote {name}` stops it now"));
+            return;
         }
+        let of_host = plan.of(*host);
+        let slot = of_host.new.slot.other();
+        // After a rollback, the way back is not to the release that was left.
+        let (way, to) = match (&self.subject.cause, of_host.release(slot)) {
+            (Cause::Rollback, Some(left)) => ("going forward to it", format!(" --to {}", left.name())),
+            _ => ("a rollback", String::new()),
+        };
+        let on = plan.names(running.iter().map(|one| one.step.host));
+        let on = on.map(|hosts| format!(" on {hosts}")).unwrap_or_default();
+        progress.say(&format!("{slot} keeps running{on} for {after}; until then, {way} is instant:"));
+        progress.say(&format!("`cuelight rollback {name}{to}`"));
+        progress.say(&format!("`cuelight promote {name}` stops it now"));
     }
 
     /// Returns the state of the later deployments that have begun.

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::model::deployment::{Action, Actor, Cause, EnvironmentSettings, NotifyEvent, Outcome, Plan, PlanStep, Slot};
+use crate::model::deployment::{
+    Action, Actor, Cause, DeploymentPlan, EnvironmentSettings, HostStep, NotifyEvent, Outcome, Slot,
+};
 use crate::model::environment::Release;
 use crate::model::{Conclusion, Event, JobId, JobOutline, RunId, StepKind, StepNumber, StepOutline, Timestamp};
 use crate::repo::git::GitError;
@@ -18,11 +20,12 @@ use super::check::CheckError;
 use super::gates::Refused;
 use super::ledger::{Latest, LedgerFile};
 use super::notify::Notifier;
-use super::outlet::{Outlet, Progress};
-use super::plan::{self, PlanError};
+use super::outlet::Outlet;
+use super::plan::PlanError;
 use super::shell::Shell;
-use super::target::{Target, TargetError};
+use super::target::{TargetError, Targets};
 
+mod back;
 mod controls;
 mod end;
 mod entry;
@@ -39,6 +42,7 @@ pub use controls::{Asked, Stop};
 pub use position::Position;
 
 use controls::{Controls, Interrupt, Stage};
+use steps::Failed;
 use traffic::Sampler;
 
 /// The release, the environment and the people of a deployment.
@@ -94,8 +98,8 @@ pub struct Tools {
     pub attempt: u32,
     /// Outlet for records and logs.
     pub outlet: Arc<dyn Outlet>,
-    /// The target, which runs the replicas.
-    pub target: Arc<dyn Target>,
+    /// The targets, one for each host, which run the replicas.
+    pub targets: Arc<Targets>,
     /// Shell that runs the commands of checks.
     pub shell: Shell,
     /// Ledger of the repository.
@@ -166,14 +170,6 @@ enum Trouble {
     Queue(#[from] QueueError),
     #[error("{0}")]
     Interrupted(Interrupt),
-}
-
-/// Why a step of a rollback failed.
-#[derive(Debug, thiserror::Error)]
-#[error("during the rollback, {step} failed: {trouble}")]
-struct BackFailed {
-    step: String,
-    trouble: Trouble,
 }
 
 /// Why the steps of the plan ended early, and what comes next.
@@ -275,7 +271,7 @@ impl Driver {
         if left.is_none() {
             self.notify(NotifyEvent::Started, "is being deployed", &format!("attach {}", self.run_id()));
         }
-        self.plan_steps(&position.plan.steps.clone(), &position.plan, StepKind::Main);
+        self.plan_steps(&position.plan.steps(), &position.plan, StepKind::Main);
         for done in 1..=position.done {
             self.finish_step(StepNumber(done as u32), Conclusion::Success, Some("done earlier".to_owned()));
         }
@@ -311,21 +307,11 @@ impl Driver {
 
     /// Runs `work` while answering commands.
     async fn controlled<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Interrupt> {
-        tokio::pin!(work);
-        loop {
-            tokio::select! {
-                done = &mut work => return Ok(done),
-                interrupt = self.controls.next(&self.subject) => {
-                    if let Some(interrupt) = interrupt {
-                        return Err(interrupt);
-                    }
-                }
-            }
-        }
+        self.controls.during(&self.subject, work, true).await
     }
 
     /// Records the outlines of further steps.
-    fn plan_steps(&mut self, steps: &[PlanStep], plan: &Plan, kind: StepKind) {
+    fn plan_steps(&mut self, steps: &[HostStep], plan: &DeploymentPlan, kind: StepKind) {
         for step in steps {
             let number = StepNumber(self.announced.len() as u32 + 1);
             self.announced.push(StepOutline {
@@ -333,37 +319,40 @@ impl Driver {
                 name: plan.describe(step),
                 kind,
                 background: false,
-                label: Some(step.label()),
+                label: Some(plan.label(step)),
             });
         }
         self.record(Event::StepsPlanned { job: self.job.clone(), steps: self.announced.clone() });
     }
 
     fn finish_step(&self, step: StepNumber, conclusion: Conclusion, reason: Option<String>) {
-        let (job, outcome) = (self.job.clone(), conclusion);
-        self.record(Event::StepFinished { job, step, outcome, conclusion, exit_code: None, signal: None, reason });
+        self.record(finished(&self.job, step, conclusion, reason));
     }
 
-    /// Carries out the remaining steps, and writes the position before each.
+    /// Carries out the remaining steps, and writes the position before each, or before those that are carried out at the
+    /// same time.
     async fn forward(&mut self, position: &mut Position) -> Result<(), Halt> {
-        while let Some(step) = position.plan.steps.get(position.done).cloned() {
-            let number = StepNumber(position.done as u32 + 1);
+        loop {
+            let wave = position.wave();
+            if wave.is_empty() {
+                return Ok(());
+            }
             if let Err(error) = position.write(&self.tools.folder) {
                 return Err(Halt { reason: error.to_string(), next: AfterHalt::BackFromFault });
             }
             self.controls.stage = Stage::Step;
-            let Err(error) = self.step(&step, position, number, true).await else {
-                position.done += 1;
-                continue;
-            };
-            return Err(self.halted(error, position, &step));
+            let numbered: Vec<_> = (position.done as u32 + 1..).map(StepNumber).zip(wave).collect();
+            if let Some(failed) = self.steps(&numbered, position, true).await.into_iter().next() {
+                return Err(self.halted(failed, position));
+            }
+            position.done += numbered.len();
         }
-        Ok(())
     }
 
     /// Records the failure or the cancellation of a step, and decides what comes next.
-    fn halted(&self, error: Trouble, position: &Position, step: &PlanStep) -> Halt {
-        let (number, all) = (StepNumber(position.done as u32 + 1), position.plan.steps.len());
+    fn halted(&self, failed: Failed, position: &Position) -> Halt {
+        let Failed { number, step, trouble: error } = failed;
+        let all = position.plan.steps().len();
         if let Trouble::Interrupted(interrupt) = &error {
             if *interrupt == Interrupt::AtOnce {
                 self.finish_step(number, Conclusion::Cancelled, None);
@@ -375,7 +364,7 @@ impl Driver {
             return Halt { reason, next: AfterHalt::Back };
         }
         self.finish_step(number, Conclusion::Failure, Some(error.to_string()));
-        let reason = format!("step {number}/{all} ({}) failed: {error}", position.plan.describe(step));
+        let reason = format!("step {number}/{all} ({}) failed: {error}", position.plan.describe(&step));
         if self.has_succeeded() {
             let release = self.subject.release.title();
             return Halt { reason: format!("{release} is live, but {reason}"), next: AfterHalt::Leave };
@@ -389,75 +378,12 @@ impl Driver {
             _ => Halt { reason, next: AfterHalt::BackFromFault },
         }
     }
-
-    /// Rolls back to the previous release or, if there was none, removes the new release. Returns how the deployment
-    /// ended, and why.
-    async fn back(&mut self, position: &mut Position, reason: String, after: AfterHalt) -> (Outcome, Option<String>) {
-        self.controls.stage = Stage::Back;
-        position.back = Some(reason.clone());
-        if let Err(error) = position.write(&self.tools.folder) {
-            return (Outcome::Failed, Some(format!("{reason}; {error}")));
-        }
-        let plan = position.plan.clone();
-        if let Some(stop) = interrupted_stop(position) {
-            // Its step records a failure. The way back begins with what is observed then.
-            let _ = self.back_steps(&[stop], position).await;
-        }
-        let begun = &plan.steps[..plan.steps.len().min(position.done + 1)];
-        let new = plan.new.slot;
-        let may_run = begun.iter().any(|step| matches!(step, PlanStep::Start { slot, .. } if *slot == new));
-        let steps = match self.way_back(position, may_run).await {
-            Ok(steps) => steps,
-            Err(error) => return (Outcome::Failed, Some(format!("{reason}; cannot roll back: {error}"))),
-        };
-        let same = plan.old.as_ref().is_some_and(|old| old.release.sha == plan.new.release.sha);
-        if same && steps.iter().any(|step| matches!(step, PlanStep::Start { .. })) {
-            let why = "the former release is the same commit, so it is not started again";
-            return (Outcome::Failed, Some(format!("{reason}; {why}")));
-        }
-        if let Err(failed) = self.back_steps(&steps, position).await {
-            return (Outcome::Failed, Some(format!("{reason}; {failed}")));
-        }
-        let now = match &plan.old {
-            Some(old) => format!("{} serves again", old.release.title()),
-            None => "the new release was removed".to_owned(),
-        };
-        let is_untouched = after == AfterHalt::Back && position.done == 0 && steps.is_empty();
-        let outcome = if is_untouched { Outcome::Cancelled } else { Outcome::RolledBack };
-        (outcome, Some(format!("{reason}; {now}")))
-    }
-
-    /// Carries out steps of a rollback. Returns which step failed, and why.
-    async fn back_steps(&mut self, steps: &[PlanStep], position: &Position) -> Result<(), BackFailed> {
-        let first = self.announced.len();
-        self.plan_steps(steps, &position.plan, StepKind::Post);
-        for (at, step) in steps.iter().enumerate() {
-            let number = StepNumber((first + at) as u32 + 1);
-            if let Err(trouble) = self.step(step, position, number, false).await {
-                self.finish_step(number, Conclusion::Failure, Some(trouble.to_string()));
-                return Err(BackFailed { step: position.plan.describe(step), trouble });
-            }
-        }
-        Ok(())
-    }
-
-    async fn way_back(&self, position: &Position, may_run: bool) -> Result<Vec<PlanStep>, Trouble> {
-        let number = StepNumber(self.announced.len() as u32);
-        let progress = Progress::new(&self.tools.outlet, &self.job, number);
-        let observed = self.tools.target.observe(&progress).await?;
-        self.check_slots(position, &observed)?;
-        Ok(plan::back(&self.subject.settings, &position.plan, &observed, may_run))
-    }
 }
 
-/// Returns the step at which a deployment halted, if it stops replicas of the former release. A rollback finishes it
-/// first: the stop may still be under way after its worker ended, so the replicas would look as if they ran, get the
-/// traffic, and end.
-fn interrupted_stop(position: &Position) -> Option<PlanStep> {
-    let step = position.plan.steps.get(position.done)?;
-    let is_of_former = |slot: Slot| slot != position.plan.new.slot;
-    let is_under_way = matches!(step, PlanStep::Stop { slot, after, .. } if is_of_former(*slot) && after.is_zero());
-    is_under_way.then(|| step.clone())
+/// Returns the event for the end of a step.
+fn finished(job: &JobId, step: StepNumber, conclusion: Conclusion, reason: Option<String>) -> Event {
+    let (job, outcome) = (job.clone(), conclusion);
+    Event::StepFinished { job, step, outcome, conclusion, exit_code: None, signal: None, reason }
 }
 
 /// Returns how and why a deployment ended that could not begin, or could not continue after it was interrupted at

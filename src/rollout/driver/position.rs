@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Timestamp;
-use crate::model::deployment::{Plan, PlanStep, Slot};
+use crate::model::deployment::{DeploymentPlan, HostStep, PlanStep};
 use crate::model::lane::Kept;
 use crate::store::folder::RunFolder;
 use crate::store::{StoreError, json};
@@ -17,8 +17,9 @@ const MAX_BYTES: u64 = 16 * 1024 * 1024;
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Position {
     /// The plan.
-    pub plan: Plan,
-    /// Number of steps that are done.
+    pub plan: DeploymentPlan,
+    /// Number of steps that are done, of all hosts. Steps that are carried out at the same time count together, once all
+    /// of them are done.
     pub done: usize,
     /// Why the deployment rolls back; `None` while it goes forward.
     pub back: Option<String>,
@@ -43,49 +44,71 @@ impl Position {
         json::write(&folder.deployment(), self)
     }
 
+    /// Returns the steps that are carried out now; empty at the end.
+    #[must_use]
+    pub fn wave(&self) -> Vec<HostStep> {
+        self.plan.wave(self.done)
+    }
+
+    /// Returns the number of steps that are done on a host.
+    #[must_use]
+    pub fn done_on(&self, host: usize) -> usize {
+        self.plan.steps().iter().take(self.done).filter(|step| step.host == host).count()
+    }
+
     /// Returns the number of the current step, from 1, and the number of all steps.
     #[must_use]
     pub fn step(&self) -> (usize, usize) {
-        let all = self.plan.steps.len();
+        let all = self.plan.steps().len();
         ((self.done + 1).min(all), all)
     }
 
-    /// Returns the current step in words; empty for a plan without steps.
+    /// Returns the current step, or the last one if all are done; `None` for a plan without steps.
+    fn current(&self) -> Option<HostStep> {
+        self.plan.steps().into_iter().nth(self.step().0.saturating_sub(1))
+    }
+
+    /// Returns the current step in words, after its host if there are several; empty for a plan without steps.
     #[must_use]
     pub fn step_name(&self) -> String {
-        let step = self.plan.steps.get(self.step().0.saturating_sub(1));
-        step.map(|step| self.plan.describe(step)).unwrap_or_default()
+        self.current().map(|step| self.plan.describe(&step)).unwrap_or_default()
     }
 
     /// Returns the former release that still runs, if the current step waits to stop it. `since` is the time of the
     /// success.
     #[must_use]
     pub fn kept(&self, since: Timestamp) -> Option<Kept> {
-        let (slot, after) = self.stop_after().filter(|(slot, _)| *slot != self.plan.new.slot)?;
-        let release = self.plan.release(slot)?.clone();
+        let (step, after) = self.stop_after()?;
+        let plan = self.plan.of(step.host);
+        let slot = plan.new.slot.other();
+        let release = plan.release(slot).filter(|_| !plan.stops_new(&step.step))?.clone();
         Some(Kept { release, slot, until: since.after(after) })
     }
 
     /// Returns how long after the deployment the environment is stopped, if that is the current step.
     #[must_use]
     pub fn auto_stop(&self) -> Option<Duration> {
-        self.stop_after().filter(|(slot, _)| *slot == self.plan.new.slot).map(|(_, after)| after)
+        self.stop_after().filter(|(step, _)| self.plan.of(step.host).stops_new(&step.step)).map(|(_, after)| after)
     }
 
-    /// Returns the slot that the current step stops, and how long after the success, if the step waits.
-    fn stop_after(&self) -> Option<(Slot, Duration)> {
-        match self.plan.steps.get(self.done)? {
-            PlanStep::Stop { slot, after, .. } if !after.is_zero() => Some((*slot, *after)),
+    /// Returns the current step, if it stops a slot some time after the success, and that time.
+    fn stop_after(&self) -> Option<(HostStep, Duration)> {
+        let step = self.wave().into_iter().next()?;
+        match step.step {
+            PlanStep::Stop { after, .. } if !after.is_zero() => Some((step, after)),
             _ => None,
         }
     }
 
-    /// Returns the position in words: `step 4/9, Wait until green is healthy`.
+    /// Returns the position in words: `step 4/9, Wait until green is healthy`, or `step 4/9 on web2, …` if there are
+    /// several hosts.
     #[must_use]
     pub fn text(&self) -> String {
         let (at, all) = self.step();
-        let step = self.step_name();
         let back = if self.back.is_some() { ", rolling back" } else { "" };
-        format!("step {at}/{all}{back}, {step}")
+        let hosts = self.plan.names(self.wave().iter().map(|step| step.host));
+        let on = hosts.map(|hosts| format!(" on {hosts}")).unwrap_or_default();
+        let words = self.current().map(|step| self.plan.words(&step)).unwrap_or_default();
+        format!("step {at}/{all}{on}{back}, {words}")
     }
 }

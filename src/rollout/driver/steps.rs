@@ -1,142 +1,143 @@
-//! Carries out single steps: observes the target, then changes it.
+//! Carries out steps: observes the target, then changes it. Steps on several hosts are carried out at the same time.
 
 use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, sleep_until};
 
-use crate::model::deployment::{Analysis, NotifyEvent, Observed, Pause, Plan, PlanStep, Slot};
-use crate::model::{Conclusion, Event, StepNumber};
+use crate::model::deployment::{Analysis, HostStep, NotifyEvent, Observed, Pause, Plan, PlanStep, Slot};
+use crate::model::{Conclusion, Event, JobId, StepNumber};
 use crate::rollout::check::{self, Answer, CheckError};
 use crate::rollout::outlet::Progress;
-use crate::rollout::target::Target;
+use crate::rollout::target::{HostTraffic, Target};
 
-use super::controls::{Interrupt, Stage};
-use super::{Driver, Position, Sampler, Trouble};
+use super::controls::Stage;
+use super::{Driver, Position, Sampler, Subject, Tools, Trouble, finished, slots};
 
 /// Minimum time between two log lines about answers of the same kind.
 const SAY_EVERY: Duration = Duration::from_secs(5);
 
+/// A step that did not succeed.
+pub(super) struct Failed {
+    pub(super) number: StepNumber,
+    pub(super) step: HostStep,
+    pub(super) trouble: Trouble,
+}
+
+/// A step in progress.
+pub(super) struct Running {
+    number: StepNumber,
+    pub(super) step: HostStep,
+    pub(super) progress: Progress,
+}
+
 impl Driver {
-    /// Carries out a step and records its start and, if it succeeded, its end. Only an immediate stop interrupts a step
-    /// of a rollback.
-    pub(super) async fn step(
+    /// Carries out steps at the same time, on different hosts, and records their start and, if they succeeded, their
+    /// end. Returns those that failed. On the way forward, the first failure ends the others. Only an immediate stop
+    /// interrupts steps of a rollback.
+    pub(super) async fn steps(
         &mut self,
-        step: &PlanStep,
+        wave: &[(StepNumber, HostStep)],
         position: &Position,
-        number: StepNumber,
         is_forward: bool,
-    ) -> Result<(), Trouble> {
-        let plan = &position.plan;
-        let progress = Progress::new(&self.tools.outlet, &self.job, number);
-        self.record(Event::StepStarted { job: self.job.clone(), step: number, name: plan.describe(step) });
-        if is_forward {
-            self.wait_while_paused(&progress).await?;
-            if position.done == 0 {
-                self.note_image(plan, &progress).await?;
-            }
+    ) -> Vec<Failed> {
+        let start = |(number, step): &(StepNumber, HostStep)| {
+            let (number, step) = (*number, step.clone());
+            let progress = Progress::new(&self.tools.outlet, &self.job, number);
+            self.record(Event::StepStarted {
+                job: self.job.clone(),
+                step: number,
+                name: position.plan.describe(&step),
+            });
+            Running { number, step, progress }
+        };
+        let mut running: Vec<Running> = wave.iter().map(start).collect();
+        let Some(first) = running.first() else { return Vec::new() };
+        if is_forward && let Err(trouble) = self.prepare(first, position).await {
+            return self.ended_early(running, trouble);
         }
-        let reason = match step {
-            PlanStep::Pause(pause) => self.pause(*pause, plan, &progress).await?,
-            PlanStep::Stop { slot, after, .. } if !after.is_zero() && is_forward => {
-                self.keep(step, *slot, *after, plan, &progress).await?
+        let waited = match &first.step.step {
+            PlanStep::Pause(pause) if is_forward => {
+                Some(self.pause(*pause, position.plan.of(first.step.host), first).await)
             }
-            PlanStep::Start { .. } | PlanStep::Weight { .. } | PlanStep::Drain { .. } | PlanStep::Stop { .. } => {
-                self.change(step, position, &progress, is_forward).await?
+            PlanStep::Stop { after, .. } if !after.is_zero() && is_forward => {
+                Some(self.keep(&running, *after, &position.plan).await)
             }
-            PlanStep::Healthy { slot } => {
-                let (target, timing) = (Arc::clone(&self.tools.target), self.subject.settings.health);
-                let work = async {
-                    let checked = check::until_good(&timing, || target.health(*slot, plan, &progress), &progress).await;
-                    explained(checked, &*target, *slot, &progress).await?;
-                    Ok(target.act(step, plan, &progress).await?)
-                };
-                self.worked(work, is_forward).await.map(|()| None)?
-            }
-            PlanStep::Check { slot } => {
-                self.smoke_test(*slot, plan, &progress, is_forward).await?;
-                None
-            }
+            _ => None,
         };
-        self.finish_step(number, Conclusion::Success, reason);
-        Ok(())
-    }
-
-    async fn smoke_test(
-        &mut self,
-        slot: Slot,
-        plan: &Plan,
-        progress: &Progress,
-        is_forward: bool,
-    ) -> Result<(), Trouble> {
-        let Some(smoke) = self.subject.settings.smoke.clone() else { return Ok(()) };
-        let target = Arc::clone(&self.tools.target);
-        let ask = || target.check(&smoke.probe, smoke.timing.timeout, slot, plan, progress);
-        let work = async {
-            let checked = check::until_good(&smoke.timing, ask, progress).await;
-            explained(checked, &*target, slot, progress).await
-        };
-        self.worked(work, is_forward).await
-    }
-
-    /// Carries out a step that changes the target, unless it is done already. Returns an error if something else has
-    /// changed the target.
-    async fn change(
-        &mut self,
-        step: &PlanStep,
-        position: &Position,
-        progress: &Progress,
-        is_forward: bool,
-    ) -> Result<Option<String>, Trouble> {
-        let target = Arc::clone(&self.tools.target);
-        let observed = self.worked(async { Ok(target.observe(progress).await?) }, is_forward).await;
-        match observed {
-            Ok(observed) => {
-                Sampler::new(&self.tools, &self.job, &position.plan).record(&observed, None);
-                self.check_slots(position, &observed)?;
-                // A rollback skips no step, because an interrupted command may have left more than the target reports.
-                if is_forward && is_so(step, &position.plan, &observed) {
-                    progress.say("nothing to do");
-                    return Ok(Some("nothing to do".to_owned()));
+        match waited {
+            Some(Ok(reason)) => {
+                for one in &running {
+                    self.finish_step(one.number, Conclusion::Success, reason.clone());
                 }
+                return Vec::new();
             }
-            // The target was observed when the rollback began. Restoring the service matters more than observing the
-            // target again.
-            Err(Trouble::Target(error)) if !is_forward => progress.say(&error.to_string()),
-            Err(error) => return Err(error),
+            Some(Err(trouble)) => return self.ended_early(running, trouble),
+            None => {}
         }
-        let work = async { Ok(target.act(step, &position.plan, progress).await?) };
-        self.worked(work, is_forward).await.map(|()| None)
-    }
-
-    /// Waits for the work of a step while answering commands.
-    pub(super) async fn worked<T>(
-        &mut self,
-        work: impl Future<Output = Result<T, Trouble>>,
-        is_forward: bool,
-    ) -> Result<T, Trouble> {
-        if is_forward {
-            self.controlled(work).await.map_err(Trouble::Interrupted)?
-        } else {
-            self.uninterrupted(work).await
-        }
-    }
-
-    /// Runs a step of a rollback: only an immediate stop interrupts it.
-    async fn uninterrupted<T>(&mut self, work: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
-        tokio::pin!(work);
-        loop {
-            tokio::select! {
-                done = &mut work => return done,
-                // The driver refuses other commands, with the reason.
-                interrupt = self.controls.next(&self.subject) => {
-                    if let Some(Interrupt::AtOnce) = interrupt {
-                        return Err(Trouble::Interrupted(Interrupt::AtOnce));
+        let Self { tools, subject, job, controls, .. } = self;
+        let work = Work { tools, subject, job, position, is_forward };
+        let (mut failed, mut done) = (Vec::new(), Vec::new());
+        let work = &work;
+        let mut going: FuturesUnordered<_> =
+            running.iter().map(|one| async move { (one.number, work.carry_out(one).await) }).collect();
+        let interrupted = loop {
+            match controls.during(subject, going.next(), is_forward).await {
+                Err(interrupt) => break Some(interrupt),
+                Ok(None) => break None,
+                Ok(Some((number, Ok(reason)))) => {
+                    tools.outlet.record(finished(job, number, Conclusion::Success, reason));
+                    done.push(number);
+                }
+                Ok(Some((number, Err(trouble)))) => {
+                    failed.push((number, trouble));
+                    if is_forward {
+                        break None;
                     }
                 }
             }
+        };
+        drop(going);
+        running.retain(|one| !done.contains(&one.number));
+        let mut all = Vec::new();
+        for (number, trouble) in failed {
+            if let Some(at) = running.iter().position(|one| one.number == number) {
+                let Running { number, step, .. } = running.remove(at);
+                all.push(Failed { number, step, trouble });
+            }
         }
+        match interrupted {
+            Some(interrupt) => all.extend(self.ended_early(running, Trouble::Interrupted(interrupt))),
+            None => self.cancel(running),
+        }
+        all
+    }
+
+    /// Returns the failure of steps that ended together: of the first one. The others are recorded as cancelled.
+    fn ended_early(&self, running: Vec<Running>, trouble: Trouble) -> Vec<Failed> {
+        let mut running = running.into_iter();
+        let first = running.next().map(|Running { number, step, .. }| Failed { number, step, trouble });
+        self.cancel(running);
+        first.into_iter().collect()
+    }
+
+    /// Records that steps ended because another one, on another host, did not succeed.
+    fn cancel(&self, running: impl IntoIterator<Item = Running>) {
+        for one in running {
+            self.finish_step(one.number, Conclusion::Cancelled, Some("ended with the step of another host".to_owned()));
+        }
+    }
+
+    /// Waits while the deployment is paused and, before the first step, fetches the image.
+    async fn prepare(&mut self, first: &Running, position: &Position) -> Result<(), Trouble> {
+        self.wait_while_paused(&first.progress).await?;
+        if position.done == 0 {
+            self.note_image(&position.plan, &first.progress).await?;
+        }
+        Ok(())
     }
 
     /// Waits while a person has paused the deployment.
@@ -165,7 +166,8 @@ impl Driver {
 
     /// Watches the new release for a time, or until the deployment is promoted. Returns an error once there are too
     /// many bad answers. If all answers of the analysis are unknown, waits until a person decides.
-    async fn pause(&mut self, pause: Pause, plan: &Plan, progress: &Progress) -> Result<Option<String>, Trouble> {
+    async fn pause(&mut self, pause: Pause, plan: &Plan, running: &Running) -> Result<Option<String>, Trouble> {
+        let Running { step: HostStep { host, .. }, progress, .. } = running;
         if self.controls.full {
             return Ok(Some("skipped: promoted fully".to_owned()));
         }
@@ -199,7 +201,7 @@ impl Driver {
             if Instant::now() < next || self.controls.promoted {
                 continue;
             }
-            let answer = self.watch(analysis.as_ref(), plan, progress).await?;
+            let answer = self.watch(*host, analysis.as_ref(), plan, progress).await?;
             let kind = discriminant(&answer);
             if said.is_none_or(|(last, at)| last != kind || at.elapsed() >= SAY_EVERY) {
                 progress.say(answer.text());
@@ -246,12 +248,14 @@ impl Driver {
     /// Probes the new release once.
     async fn watch(
         &mut self,
+        host: usize,
         analysis: Option<&Analysis>,
         plan: &Plan,
         progress: &Progress,
     ) -> Result<Answer, Trouble> {
         let slot = plan.new.slot;
-        let target = Arc::clone(&self.tools.target);
+        let targets = Arc::clone(&self.tools.targets);
+        let target = targets.of(host);
         let asked = async {
             match analysis {
                 None => target.health(slot, plan, progress).await,
@@ -259,6 +263,101 @@ impl Driver {
             }
         };
         self.controlled(asked).await.map_err(Trouble::Interrupted)
+    }
+}
+
+/// What the work of steps needs.
+struct Work<'w> {
+    tools: &'w Tools,
+    subject: &'w Subject,
+    job: &'w JobId,
+    position: &'w Position,
+    is_forward: bool,
+}
+
+impl Work<'_> {
+    /// Carries out a step on its host. Returns why nothing was to be done, if so.
+    async fn carry_out(&self, running: &Running) -> Result<Option<String>, Trouble> {
+        let Running { step: HostStep { host, step, is_barrier, .. }, progress, .. } = running;
+        let (target, plan) = (self.tools.targets.of(*host), self.position.plan.of(*host));
+        match step {
+            PlanStep::Start { .. } | PlanStep::Weight { .. } | PlanStep::Drain { .. } | PlanStep::Stop { .. } => {
+                return self.change(*host, step, plan, progress).await;
+            }
+            PlanStep::Healthy { slot } => {
+                let ask = || async {
+                    let answer = target.health(*slot, plan, progress).await;
+                    if *is_barrier && matches!(answer, Answer::Good(_)) {
+                        served(target, answer, plan, progress).await
+                    } else {
+                        answer
+                    }
+                };
+                let checked = check::until_good(&self.subject.settings.health, || ask().boxed(), progress).await;
+                explained(checked, target, *slot, progress).await?;
+                target.act(step, plan, progress).await?;
+            }
+            PlanStep::Check { slot } => {
+                let Some(smoke) = &self.subject.settings.smoke else { return Ok(None) };
+                let ask = || target.check(&smoke.probe, smoke.timing.timeout, *slot, plan, progress);
+                let checked = check::until_good(&smoke.timing, ask, progress).await;
+                explained(checked, target, *slot, progress).await?;
+            }
+            PlanStep::Pause(_) => {}
+        }
+        Ok(None)
+    }
+
+    /// Carries out a step that changes the target, unless it is done already. Returns an error if something else has
+    /// changed the target.
+    async fn change(
+        &self,
+        host: usize,
+        step: &PlanStep,
+        plan: &Plan,
+        progress: &Progress,
+    ) -> Result<Option<String>, Trouble> {
+        let target = self.tools.targets.of(host);
+        match target.observe(progress).await {
+            Ok(observed) => {
+                // A sample has the slots of all hosts, and this is only one of them.
+                if !self.tools.targets.has_hosts() {
+                    let sample = HostTraffic { host: None, observed: observed.clone(), counters: None };
+                    Sampler::new(self.tools, self.job, &self.position.plan).record(&[sample]);
+                }
+                slots::check(plan, self.position.done_on(host), &observed, &self.tools.known)?;
+                // A rollback skips no step, because an interrupted command may have left more than the target reports.
+                if self.is_forward && is_so(step, plan, &observed) {
+                    progress.say("nothing to do");
+                    return Ok(Some("nothing to do".to_owned()));
+                }
+            }
+            // The target was observed when the rollback began. Restoring the service matters more than observing the
+            // target again.
+            Err(error) if !self.is_forward => progress.say(&error.to_string()),
+            Err(error) => return Err(error.into()),
+        }
+        target.act(step, plan, progress).await?;
+        Ok(None)
+    }
+}
+
+/// Returns a good answer of a host only if the host serves the new release, to all of its requests and with all
+/// replicas.
+async fn served(target: &dyn Target, good: Answer, plan: &Plan, progress: &Progress) -> Answer {
+    let new = &plan.new;
+    match target.observe(progress).await {
+        Err(error) => Answer::Bad(error.to_string()),
+        Ok(observed) => match observed.slot(new.slot) {
+            state if state.weight == 100 && state.serving() >= new.replicas => good,
+            state => Answer::Bad(format!(
+                "{}: {} of {} replicas serve {} % of the traffic",
+                new.slot,
+                state.serving(),
+                new.replicas,
+                state.weight
+            )),
+        },
     }
 }
 

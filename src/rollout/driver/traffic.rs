@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::model::deployment::{Counters, Observed, Plan, Slot, SlotTraffic};
+use crate::model::deployment::{DeploymentPlan, Slot, SlotTraffic};
 use crate::model::environment::{Release, title_of};
 use crate::model::{Event, JobId};
 
-use super::{KnownRelease, Outlet, Target, Tools};
+use crate::rollout::target::{HostTraffic, Targets};
+
+use super::{KnownRelease, Outlet, Tools};
 
 /// Minimum time between two samples.
 const EVERY: Duration = Duration::from_secs(2);
@@ -21,7 +23,7 @@ const PART: u32 = 60;
 
 /// Records samples of the traffic.
 pub(super) struct Sampler {
-    target: Arc<dyn Target>,
+    targets: Arc<Targets>,
     outlet: Arc<dyn Outlet>,
     known: KnownRelease,
     job: JobId,
@@ -30,14 +32,14 @@ pub(super) struct Sampler {
 
 impl Sampler {
     /// Returns a sampler for the deployment of a plan.
-    pub(super) fn new(tools: &Tools, job: &JobId, plan: &Plan) -> Self {
-        let old = plan.old.iter().map(|old| old.release.clone());
+    pub(super) fn new(tools: &Tools, job: &JobId, plan: &DeploymentPlan) -> Self {
+        let old = plan.plans().flat_map(|plan| &plan.old).map(|old| old.release.clone());
         Self {
-            target: Arc::clone(&tools.target),
+            targets: Arc::clone(&tools.targets),
             outlet: Arc::clone(&tools.outlet),
             known: Arc::clone(&tools.known),
             job: job.clone(),
-            releases: old.chain([plan.new.release.clone()]).collect(),
+            releases: old.chain([plan.first().new.release.clone()]).collect(),
         }
     }
 
@@ -60,21 +62,25 @@ impl Sampler {
     }
 
     async fn sample(&self) {
-        if let Some((observed, counters)) = self.target.traffic().await {
-            self.record(&observed, Some(counters));
-        } else if let Some(observed) = self.target.slots().await {
-            self.record(&observed, None);
+        let hosts = self.targets.traffic().await;
+        if !hosts.is_empty() {
+            self.record(&hosts);
         }
     }
 
-    /// Records the slots with replicas, with the counters of blue and green.
-    pub(super) fn record(&self, observed: &Observed, counters: Option<[Counters; 2]>) {
-        let slots = Slot::ALL.into_iter().zip(counters.map_or([None; 2], |counters| counters.map(Some)));
-        let slots = slots.filter(|(slot, _)| observed.slot(*slot).replicas > 0).map(|(slot, counters)| {
-            let state = observed.slot(slot).clone();
-            SlotTraffic { slot, title: self.title(state.release.as_deref()), state, counters }
-        });
-        let (slots, note) = (slots.collect(), observed.note.clone());
+    /// Records the slots with replicas of all hosts.
+    pub(super) fn record(&self, hosts: &[HostTraffic]) {
+        let (mut slots, mut notes) = (Vec::new(), Vec::new());
+        for HostTraffic { host, observed, counters } in hosts {
+            for slot in Slot::ALL.into_iter().filter(|slot| observed.slot(*slot).replicas > 0) {
+                let state = observed.slot(slot).clone();
+                let counters = counters.map(|counters| counters[slot as usize]);
+                let title = self.title(state.release.as_deref());
+                slots.push(SlotTraffic { host: host.clone(), slot, title, state, counters });
+            }
+            notes.extend(observed.note.clone());
+        }
+        let note = (!notes.is_empty()).then(|| notes.join("; "));
         self.outlet.record(Event::TrafficObserved { job: self.job.clone(), slots, note });
     }
 

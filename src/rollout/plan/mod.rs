@@ -1,4 +1,4 @@
-//! Plans: the steps of each strategy, and of its rollback. The functions are pure.
+//! Plans: the steps of each strategy and of its rollback, on one host and over several. The functions are pure.
 //!
 //! Tests check every point of every plan and rollback, for all small environments: no slot gets more traffic than its
 //! replicas can carry, even if as many are missing as the strategy allows.
@@ -11,11 +11,13 @@ use crate::model::environment::Release;
 
 mod back;
 mod batches;
+mod hosts;
 mod strategies;
 #[cfg(test)]
 mod tests;
 
 pub use back::back;
+pub use hosts::over;
 
 /// Why no plan can be made.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -43,6 +45,14 @@ pub enum PlanError {
         environment: String,
         /// The commit, or the name that the target reports instead.
         sha: String,
+    },
+    /// One of several hosts is the cause.
+    #[error("{host}: {error}")]
+    Host {
+        /// Name of the host.
+        host: String,
+        /// The error.
+        error: Box<PlanError>,
     },
 }
 
@@ -85,7 +95,7 @@ impl Supports {
     }
 }
 
-/// Returns the plan that puts a release into an environment. `known` returns the release of a commit.
+/// Returns the plan that puts a release into an environment, on one host. `known` returns the release of a commit.
 ///
 /// If enough healthy replicas of the release still run in the slot that does not serve, the plan only moves the
 /// traffic, unless the strategy is `recreate` or the target cannot move traffic.
@@ -147,7 +157,7 @@ pub fn plan(
     }
     steps.retain(|step| supports.has(step));
     steps.extend(settings.auto_stop.map(|after| PlanStep::Stop { slot, keep: 0, after }));
-    Ok(Plan { new, old, steps, found: observed.clone(), images: BTreeMap::new() })
+    Ok(Plan { host: None, new, old, steps, found: observed.clone(), images: BTreeMap::new() })
 }
 
 /// Returns the slot that serves. Without weights, it is the one with the most replicas that can take traffic. `None` if

@@ -2,7 +2,8 @@
 //!
 //! # Adding a target
 //!
-//! Add a folder beside [`script`] that implements [`Target`], and a line in [`of`]. The settings of the target belong
+//! Add a folder beside [`script`] that implements [`Target`], and a line in [`of`]. A target that has several hosts is one
+//! [`Target`] for each; see [`Targets`]. The settings of the target belong
 //! in `model/deployment/target.rs`, `config/environments/target.rs` and the `match` over kinds in
 //! `config/environments/mod.rs`, which also checks what a kind can deliver. Its failures are a variant of
 //! [`TargetError`]. Stored settings do not name their kind, so a new kind needs a required field that no other kind has.
@@ -28,28 +29,53 @@ use super::shell::{CommandError, Shell};
 
 pub mod compose;
 pub mod docker;
+mod hosts;
 pub mod kubernetes;
 pub mod script;
+
+pub use hosts::{HostTraffic, Targets};
 
 use compose::ComposeTarget;
 use docker::DockerTarget;
 use kubernetes::KubernetesTarget;
 use script::Script;
 
-/// Returns the target of an environment, for one deployment. `kept` is the file with the saved state of a target of
-/// commands; a target of Compose has another one beside it.
+/// Returns the targets of an environment, one for each of its hosts, for one deployment. `kept` is the file with the saved
+/// state of a target of commands; a target of Compose has another one beside it.
 #[must_use]
-pub fn of(settings: &EnvironmentSettings, deployment: &RunId, shell: Shell, kept: PathBuf) -> Arc<dyn Target> {
+pub fn of(settings: &EnvironmentSettings, deployment: &RunId, shell: Shell, kept: PathBuf) -> Targets {
     let (settings, deployment) = (settings.clone(), deployment.clone());
     match settings.target.clone() {
-        TargetSettings::Script(target) => Arc::new(Script::new(settings, target, deployment, shell, kept)),
+        TargetSettings::Script(target) => Targets::from(Script::new(settings, target, deployment, shell, kept)),
         TargetSettings::Compose(target) => {
             let last_file = kept.with_extension(COMPOSE_STATE);
-            Arc::new(ComposeTarget::new(settings, target, deployment, shell, last_file))
+            Targets::from(ComposeTarget::new(settings, target, deployment, shell, last_file))
         }
-        TargetSettings::Docker(target) => Arc::new(DockerTarget::new(settings, target, deployment, shell)),
-        TargetSettings::Kubernetes(target) => Arc::new(KubernetesTarget::new(settings, target, deployment, shell)),
+        TargetSettings::Docker(target) => {
+            let on = |host: Option<&String>| {
+                let target = (target.clone(), host.cloned());
+                DockerTarget::new(settings.clone(), target, deployment.clone(), shell.clone())
+            };
+            match &*target.hosts {
+                [] => Targets::from(on(None)),
+                [host] => Targets::from(on(Some(host))),
+                hosts => Targets::on_hosts(hosts, |host| Arc::new(on(Some(host)))),
+            }
+        }
+        TargetSettings::Kubernetes(target) => Targets::from(KubernetesTarget::new(settings, target, deployment, shell)),
     }
+}
+
+/// Returns the target of an environment whose target is commands, for tests.
+#[cfg(test)]
+pub(crate) fn script_of(
+    settings: &EnvironmentSettings,
+    deployment: &RunId,
+    shell: Shell,
+    kept: PathBuf,
+) -> Arc<dyn Target> {
+    let TargetSettings::Script(target) = settings.target.clone() else { panic!("{:?}", settings.target) };
+    Arc::new(Script::new(settings.clone(), target, deployment.clone(), shell, kept))
 }
 
 /// Why a target failed.
@@ -78,10 +104,24 @@ pub enum TargetError {
     /// The saved state of the target cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The target failed on one of several hosts.
+    #[error("{host}: {error}")]
+    Host {
+        /// Name of the host.
+        host: String,
+        /// The error.
+        error: Box<TargetError>,
+    },
+    /// Two addresses lead to the same engine.
+    #[error("{host} is the engine of an earlier host, too: name each engine once in target.hosts")]
+    SameEngine {
+        /// Name of the host.
+        host: String,
+    },
 }
 
-/// Runs the replicas of an environment, and carries out steps on them. Every step names a target state and must be
-/// idempotent.
+/// Runs the replicas of an environment on one host, and carries out steps on them. Every step names a target state and
+/// must be idempotent.
 pub trait Target: Send + Sync {
     /// Returns the observed state of both slots.
     fn observe<'t>(&'t self, progress: &'t Progress) -> BoxFuture<'t, Result<Observed, TargetError>>;
@@ -156,6 +196,12 @@ pub trait Target: Send + Sync {
     /// requests. `None` for other targets, or if the target does not answer. Called as often as [`Self::traffic`].
     fn slots(&self) -> BoxFuture<'_, Option<Observed>> {
         ready(None).boxed()
+    }
+
+    /// Checks that the target answers, without changing it. Called for each of several hosts before the first one is
+    /// locked.
+    fn reach(&self) -> BoxFuture<'_, Result<(), TargetError>> {
+        ready(Ok(())).boxed()
     }
 
     /// Takes the lock of the environment, which also holds back deployments from other machines. The lock is held until

@@ -19,10 +19,10 @@ struct Load {
 
 impl Load {
     /// Sends requests until the load is stopped.
-    fn client(&self, port: u16, path: &str, is_kept: bool) {
+    fn client(&self, at: (&str, u16), path: &str, is_kept: bool) {
         let mut open = None;
         while !self.stop.load(Ordering::Relaxed) {
-            match request(&mut open, port, path, is_kept) {
+            match request(&mut open, at, path, is_kept) {
                 Ok(()) => drop(self.answered.fetch_add(1, Ordering::Relaxed)),
                 Err(error) => {
                     open = None;
@@ -34,10 +34,10 @@ impl Load {
 }
 
 /// Sends a request on the open connection, or on a new one.
-fn request(open: &mut Option<BufReader<TcpStream>>, port: u16, path: &str, is_kept: bool) -> Result<(), String> {
+fn request(open: &mut Option<BufReader<TcpStream>>, at: (&str, u16), path: &str, is_kept: bool) -> Result<(), String> {
     let text = |error: std::io::Error| error.to_string();
     if open.is_none() {
-        let stream = TcpStream::connect(("127.0.0.1", port)).map_err(text)?;
+        let stream = TcpStream::connect(at).map_err(text)?;
         stream.set_read_timeout(Some(Duration::from_secs(20))).map_err(text)?;
         *open = Some(BufReader::new(stream));
     }
@@ -67,16 +67,17 @@ fn request(open: &mut Option<BufReader<TcpStream>>, port: u16, path: &str, is_ke
     if status.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(status.trim().to_owned()) }
 }
 
-/// Runs the clients while `work` runs. Returns the number of answers and the failures.
-fn under_load(service: &Service, work: impl FnOnce()) -> (usize, Vec<String>) {
+/// Runs the clients, spread over routers, while `work` runs. Returns the number of answers and the failures.
+pub(super) fn under_load(routers: &[(&str, u16)], work: impl FnOnce()) -> (usize, Vec<String>) {
     let load = Load::default();
     std::thread::scope(|scope| {
         for client in 0..8 {
-            let (load, port) = (&load, service.port);
+            // Each router has clients of each kind.
+            let (load, at) = (&load, routers[(client / 2 + client) % routers.len()]);
             scope.spawn(move || match client {
-                0 => load.client(port, "/slow", true),
-                1 => load.client(port, "/slow", false),
-                _ => load.client(port, "/", client % 2 == 0),
+                0 => load.client(at, "/slow", true),
+                1 => load.client(at, "/slow", false),
+                _ => load.client(at, "/", client % 2 == 0),
             });
         }
         let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
@@ -101,7 +102,7 @@ fn every_strategy_and_a_rollback_lose_no_request() {
     ] {
         service.settle(strategy, "replicas = 2");
         let release = if service.page().as_deref() == Some("v1") { "v2" } else { "v1" };
-        let (requests, failures) = under_load(&service, || {
+        let (requests, failures) = under_load(&[("127.0.0.1", service.port)], || {
             service.call(&["deploy", "live", release]).expect(0, &["is live"]);
         });
         eprintln!("{name}: {requests} requests, {} failed", failures.len());
@@ -112,7 +113,7 @@ fn every_strategy_and_a_rollback_lose_no_request() {
     // The former release is kept for a minute.
     let former = if service.page().as_deref() == Some("v1") { "v2" } else { "v1" };
     let took = Mutex::new(None);
-    let (requests, failures) = under_load(&service, || {
+    let (requests, failures) = under_load(&[("127.0.0.1", service.port)], || {
         let began = Instant::now();
         std::thread::scope(|scope| {
             scope.spawn(|| service.call(&["rollback", "live", "--yes=live"]).expect(0, &["is live"]).code());
@@ -143,7 +144,7 @@ fn a_bad_canary_is_aborted_whatever_is_wrong_with_it() {
     for (release, reason) in
         [("v3", "% errors"), ("slow", "more than 1s500ms"), ("dies", "does not use it"), ("sick", "/health: 500")]
     {
-        let (requests, failures) = under_load(&service, || {
+        let (requests, failures) = under_load(&[("127.0.0.1", service.port)], || {
             let failed = service.call(&["deploy", "live", release]);
             failed.expect(1, &[reason, "v1", "serves again"]);
         });

@@ -1,5 +1,7 @@
 //! Deployments to Docker: containers behind the router.
 
+mod engine;
+mod hosts;
 mod load;
 mod service;
 mod steps;

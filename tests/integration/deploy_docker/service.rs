@@ -94,13 +94,7 @@ impl Service {
 
     /// Requests the page; `None` if the request fails.
     pub(super) fn page(&self) -> Option<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
-        stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        let (head, body) = answer.split_once("\r\n\r\n")?;
-        head.starts_with("HTTP/1.1 200").then(|| body.to_owned())
+        page_at("127.0.0.1", self.port)
     }
 
     /// Returns the names of the replicas that exist, sorted.
@@ -123,6 +117,17 @@ impl Service {
         let text = fs::read(self.project.state().join("runs").join(run).join("deployment.json")).ok()?;
         serde_json::from_slice(&text).ok()
     }
+}
+
+/// Requests the page of a router; `None` if the request fails.
+pub(super) fn page_at(address: &str, port: u16) -> Option<String> {
+    let mut stream = TcpStream::connect((address, port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    head.starts_with("HTTP/1.1 200").then(|| body.to_owned())
 }
 
 impl Drop for Service {

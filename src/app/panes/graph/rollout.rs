@@ -10,7 +10,7 @@ use ratatui::text::Span;
 
 use super::MARGIN;
 use crate::app::panes::Cx;
-use crate::model::deployment::{Slot, SlotTraffic, TrafficSample};
+use crate::model::deployment::{SlotTraffic, TrafficSample};
 use crate::model::environment::EnvironmentDeployment;
 use crate::model::{Job, Phase, Run, Step, StepKind};
 use crate::ui::text;
@@ -18,6 +18,10 @@ use crate::ui::theme::{Hue, Theme};
 
 /// Maximum width of a release's title in columns.
 const MAX_TITLE: u16 = 20;
+
+/// Width of the name of a slot in columns, and maximum width of the names of a host and its slot.
+const SLOT: u16 = 6;
+const MAX_NAME: u16 = 22;
 
 /// Minimum and maximum width of a bar in columns.
 const BAR: (u16, u16) = (10, 40);
@@ -70,8 +74,16 @@ pub(super) fn draw(cx: &Cx, run: &Run, job: &Job, area: Rect, buffer: &mut Buffe
         text::put(buffer, area.x, y, area.width, &seen, cx.theme.style(Hue::Dim));
     }
     let title = last.slots.iter().map(|slot| text::columns(&slot.title)).max().unwrap_or_default().min(MAX_TITLE);
+    let name = last.slots.iter().map(|slot| text::columns(&name_of(slot))).max().unwrap_or_default();
+    let name = name.clamp(SLOT - 1, MAX_NAME) + 1;
+    let hidden = last.slots.len().saturating_sub(rows.len());
+    if hidden > 0 && !rows.is_empty() {
+        rows.end -= 1;
+        let more = format!("and {}", text::counted(hidden as u64 + 1, "more slot"));
+        text::put(buffer, area.x, rows.end, area.width, &more, cx.theme.style(Hue::Dim));
+    }
     for (slot, y) in last.slots.iter().zip(rows) {
-        draw_slot(slot, &job.traffic, title, cx, Rect { y, height: 1, ..area }, buffer);
+        draw_slot(slot, &job.traffic, (name, title), cx, Rect { y, height: 1, ..area }, buffer);
     }
 }
 
@@ -158,12 +170,20 @@ fn sentence(run: &Run, job: &Job, cx: &Cx) -> String {
     format!("step {} of {}: {}  {time}", step.number, job.steps.len(), step.name)
 }
 
+/// Returns the name of a slot, after that of its host if there are several: `web1 blue`.
+fn name_of(slot: &SlotTraffic) -> String {
+    match &slot.host {
+        Some(host) => format!("{host} {}", slot.slot),
+        None => slot.slot.to_string(),
+    }
+}
+
 /// Draws a slot: its release, its replicas, its share of the traffic and, if there is room, its figures with a chart of
 /// the requests.
 fn draw_slot(
     slot: &SlotTraffic,
     samples: &VecDeque<TrafficSample>,
-    title: u16,
+    (name, title): (u16, u16),
     cx: &Cx,
     area: Rect,
     buffer: &mut Buffer,
@@ -175,11 +195,13 @@ fn draw_slot(
         text::put(buffer, x, area.y, columns, content, style);
         x += columns;
     };
-    put(6, slot.slot.name(), theme.heading());
+    // The end of the name is the slot.
+    let of_slot = name_of(slot);
+    put(name, &text::clip_start(&of_slot, usize::from(name - 1), theme.ellipsis()), theme.heading());
     put(title + 1, &text::clip(&slot.title, usize::from(title), theme.ellipsis()), Style::new());
-    let figures = Figures::of(slot.slot, samples);
+    let figures = Figures::of(slot, samples);
     let failed = figures.as_ref().map(Figures::failed).unwrap_or_default();
-    let mut left = area.width.saturating_sub(6 + title + 1 + READY + 6);
+    let mut left = area.width.saturating_sub(name + title + 1 + READY + 6);
     // With little room, the failed requests are more important than the ready replicas and the bar.
     let has_ready = left >= text::columns(&failed);
     if has_ready {
@@ -206,14 +228,17 @@ fn draw_slot(
     put(12, &format!("{:>10.1}/s", figures.rate), Style::new());
     put(18, &format!("{failed:>18}"), failed_style);
     put(12, &format!("{:>7} ms", text::count(figures.latency)), theme.style(Hue::Dim));
-    let chart = chart(slot.slot, samples, usize::from(left - bar - FIGURES), theme);
+    let chart = chart(slot, samples, usize::from(left - bar - FIGURES), theme);
     for (sign, style) in chart {
         put(1, sign, style);
     }
 }
 
 /// Returns the samples that count the requests of a slot.
-fn counted(slot: Slot, samples: &VecDeque<TrafficSample>) -> impl DoubleEndedIterator<Item = &TrafficSample> {
+fn counted<'s>(
+    slot: &SlotTraffic,
+    samples: &'s VecDeque<TrafficSample>,
+) -> impl DoubleEndedIterator<Item = &'s TrafficSample> {
     samples.iter().filter(move |sample| sample.slot(slot).is_some_and(|one| one.counters.is_some()))
 }
 
@@ -231,7 +256,7 @@ struct Figures {
 
 impl Figures {
     /// Returns the figures of a slot; `None` before two samples counted its requests.
-    fn of(slot: Slot, samples: &VecDeque<TrafficSample>) -> Option<Self> {
+    fn of(slot: &SlotTraffic, samples: &VecDeque<TrafficSample>) -> Option<Self> {
         let mut counted = counted(slot, samples).rev();
         let last = counted.next()?;
         let before = counted.next()?;
@@ -254,7 +279,12 @@ impl Figures {
 
 /// Returns a chart of the requests a second in the last samples, one column for each. Columns with failed requests have
 /// the style of failures.
-fn chart(slot: Slot, samples: &VecDeque<TrafficSample>, columns: usize, theme: Theme) -> Vec<(&'static str, Style)> {
+fn chart(
+    slot: &SlotTraffic,
+    samples: &VecDeque<TrafficSample>,
+    columns: usize,
+    theme: Theme,
+) -> Vec<(&'static str, Style)> {
     const LEVELS: [(&str, &str); 8] =
         [("▁", "_"), ("▂", "_"), ("▃", "."), ("▄", "."), ("▅", "-"), ("▆", "-"), ("▇", "="), ("█", "#")];
     let counted: Vec<&TrafficSample> = counted(slot, samples).collect();

@@ -55,7 +55,10 @@ fn steps_of(strategy: &Strategy) -> usize {
     *observed.slot_mut(crate::model::deployment::Slot::Blue) =
         SlotState { release: sha, replicas: 2, healthy: 2, open: 2, weight: 100 };
     let settings = settings(strategy.clone(), 2, COMMANDS);
-    plan::plan(&settings, &observed, &release("v2"), crate::rollout::testing::known).expect("a plan").steps.len()
+    crate::rollout::plan::plan(&settings, &observed, &release("v2"), crate::rollout::testing::known)
+        .expect("a plan")
+        .steps
+        .len()
 }
 
 /// What comes after an interruption.

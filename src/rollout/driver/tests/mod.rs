@@ -1,6 +1,7 @@
 //! Deployments with real processes: replicas are files in a folder, and every command leaves a line.
 
 mod faults;
+mod hosts;
 mod interrupted;
 mod people;
 mod strategies;
@@ -123,6 +124,10 @@ struct Rig {
     home: tempfile::TempDir,
     settings: EnvironmentSettings,
     turns: Arc<tokio::sync::Mutex<()>>,
+    /// Names of the hosts, each with a folder; empty for a target without hosts.
+    hosts: Vec<&'static str>,
+    /// The target for the plan, if it differs from the commands that carry it out.
+    planned: Option<TargetSettings>,
 }
 
 /// A deployment that was started.
@@ -142,7 +147,7 @@ impl Rig {
     fn new(settings: EnvironmentSettings) -> Self {
         let home = tempfile::tempdir().expect("a folder");
         fs::create_dir(home.path().join("repository")).expect("made");
-        Self { home, settings, turns: Arc::default() }
+        Self { home, settings, turns: Arc::default(), hosts: Vec::new(), planned: None }
     }
 
     fn root(&self) -> std::path::PathBuf {
@@ -196,7 +201,7 @@ impl Rig {
             folder: folder.clone(),
             attempt: 1,
             outlet: Arc::new(Recorder(Arc::clone(&memory))),
-            target: crate::rollout::target::of(&self.settings, folder.id(), shell.clone(), kept),
+            targets: Arc::new(self.targets(folder, &shell, &kept)),
             shell,
             ledger: self.file(),
             queue: Arc::new(OneAtATime(Arc::clone(&self.turns))),
@@ -204,8 +209,9 @@ impl Rig {
             changed: Arc::new(changed),
             minute_of_week: |_| 0,
         };
+        let target = self.planned.clone().unwrap_or_else(|| self.settings.target.clone());
         let subject = Subject {
-            settings: self.settings.clone(),
+            settings: EnvironmentSettings { target, ..self.settings.clone() },
             release: release(tag),
             cause,
             creator: person("ada"),
@@ -215,6 +221,19 @@ impl Rig {
         let (stop, stopped) = watch::channel(Stop::No);
         let end = tokio::spawn(carry_out(subject, tools, orders, stopped, begin));
         Going { folder: folder.clone(), memory, order, stop, end }
+    }
+
+    fn targets(&self, folder: &RunFolder, shell: &Shell, kept: &Path) -> Targets {
+        use crate::rollout::target;
+        if self.hosts.is_empty() {
+            return target::of(&self.settings, folder.id(), shell.clone(), kept.to_owned());
+        }
+        let hosts: Vec<String> = self.hosts.iter().map(|host| format!("ssh://{host}")).collect();
+        Targets::on_hosts(&hosts, |address| {
+            let host = address.trim_start_matches("ssh://");
+            let shell = Shell { folder: shell.folder.join(host), ..shell.clone() };
+            target::script_of(&self.settings, folder.id(), shell, kept.with_extension(host))
+        })
     }
 
     fn deploy(&self, tag: &str) -> Going {
@@ -235,15 +254,7 @@ impl Rig {
 
     /// Returns the releases of the replicas, by slot and number, and the traffic.
     fn running(&self) -> String {
-        let mut all = Vec::new();
-        for entry in fs::read_dir(self.root()).expect("a folder").flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with("blue.") || name.starts_with("green.") {
-                all.push(format!("{name}={}", read(&entry.path())));
-            }
-        }
-        all.sort();
-        format!("{} weight {}", all.join(" "), read(&self.root().join("weight")))
+        running_in(&self.root())
     }
 
     fn spoil(&self, tag: &str) {
@@ -268,6 +279,19 @@ impl Going {
             tokio::task::yield_now().await;
         }
     }
+}
+
+/// Returns the releases of the replicas in a folder, by slot and number, and the traffic.
+fn running_in(folder: &Path) -> String {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with("blue.") || name.starts_with("green.") {
+            all.push(format!("{name}={}", read(&entry.path())));
+        }
+    }
+    all.sort();
+    format!("{} weight {}", all.join(" "), read(&folder.join("weight")))
 }
 
 fn read(path: &Path) -> String {

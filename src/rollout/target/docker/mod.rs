@@ -61,6 +61,7 @@ const POLL: Duration = Duration::from_millis(50);
 pub struct DockerTarget {
     settings: EnvironmentSettings,
     docker: DockerSettings,
+    host: Option<String>,
     names: Names,
     deployment: RunId,
     shell: Shell,
@@ -72,15 +73,21 @@ pub struct DockerTarget {
 }
 
 impl DockerTarget {
-    /// Returns the target of an environment. `shell` has the variables of the containers, and runs the commands of
-    /// checks.
+    /// Returns the target of an environment on one host. `host` is the address of its engine; `None` for the one that
+    /// `docker` would use. `shell` has the variables of the containers, and runs the commands of checks.
     #[must_use]
-    pub(super) fn new(settings: EnvironmentSettings, docker: DockerSettings, deployment: RunId, shell: Shell) -> Self {
+    pub(super) fn new(
+        settings: EnvironmentSettings,
+        (docker, host): (DockerSettings, Option<String>),
+        deployment: RunId,
+        shell: Shell,
+    ) -> Self {
         let names = Names::new(&docker, &settings.name);
         Self {
             router: Router::new(names.clone()),
             settings,
             docker,
+            host,
             names,
             deployment,
             shell,
@@ -91,7 +98,7 @@ impl DockerTarget {
     }
 
     async fn client(&self) -> Result<&DockerClient, DockerFault> {
-        let connect = async || match &self.docker.host {
+        let connect = async || match &self.host {
             Some(address) => DockerClient::at(address).await,
             None => DockerClient::find().await,
         };
@@ -278,7 +285,7 @@ impl DockerTarget {
     }
 
     /// Checks whether the replicas of a slot are healthy: according to Docker, the router, and a probe by this process.
-    async fn healthy(&self, slot: Slot, progress: &Progress) -> Result<Answer, DockerFault> {
+    async fn healthy(&self, slot: Slot) -> Result<Answer, DockerFault> {
         let scene = self.scene().await?;
         let client = self.client().await?;
         let replicas: Vec<&Replica> = scene.of(slot).collect();
@@ -304,7 +311,6 @@ impl DockerTarget {
         let is_unknown = |answer: &&Answer| matches!(answer, Answer::Unknown(_));
         let worst = answers.iter().find(is_bad).or_else(|| answers.iter().find(is_unknown));
         if let Some(worst) = worst {
-            progress.say(worst.text());
             return Ok(worst.clone());
         }
         Ok(Answer::Good(format!("{slot}: {} of {} replicas are healthy", answers.len(), answers.len())))
@@ -384,8 +390,8 @@ impl Target for DockerTarget {
         async move { Ok(self.carry_out(step, plan, progress).await?) }.boxed()
     }
 
-    fn health<'t>(&'t self, slot: Slot, _: &'t Plan, progress: &'t Progress) -> BoxFuture<'t, Answer> {
-        self.healthy(slot, progress).map(answer).boxed()
+    fn health<'t>(&'t self, slot: Slot, _: &'t Plan, _: &'t Progress) -> BoxFuture<'t, Answer> {
+        self.healthy(slot).map(answer).boxed()
     }
 
     fn check<'t>(
@@ -413,6 +419,15 @@ impl Target for DockerTarget {
         async {
             let scene = self.scene().await.ok()?;
             Some((scene.observed(), Slot::ALL.map(|slot| state::counters(&scene.places, slot))))
+        }
+        .boxed()
+    }
+
+    fn reach(&self) -> BoxFuture<'_, Result<(), TargetError>> {
+        async {
+            let client = self.client().await?;
+            replicas::list(client, &self.names).await?;
+            Ok(())
         }
         .boxed()
     }

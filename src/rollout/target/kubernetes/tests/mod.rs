@@ -34,7 +34,14 @@ const ROLLING: Strategy = Strategy::Rolling { max_surge: 2, max_unavailable: 1 }
 fn plan() -> Plan {
     let old = Some(Versioned { slot: Slot::Blue, release: release("v1"), replicas: 3 });
     let new = Versioned { slot: Slot::Green, release: release("v2"), replicas: 3 };
-    Plan { new, old, steps: Vec::new(), found: Observed::default(), images: std::collections::BTreeMap::new() }
+    Plan {
+        host: None,
+        new,
+        old,
+        steps: Vec::new(),
+        found: Observed::default(),
+        images: std::collections::BTreeMap::new(),
+    }
 }
 
 fn slot(release: &str, replicas: u32, healthy: u32, weight: u8) -> SlotState {
