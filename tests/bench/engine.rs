@@ -71,35 +71,80 @@ fn one_more_step() {
     row("one more `run: true` step", &figure, "+1 ms, target +0.5 ms");
 }
 
+/// Output of a step: what it is, the command that prints it in a temporary folder, and the target.
+struct Text {
+    what: &'static str,
+    command: &'static str,
+    secrets: usize,
+    target: &'static str,
+}
+
 fn intake() {
-    const LINES: u64 = 5_000_000;
-    let workflow =
-        |command: &str| format!("on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps: [{{run: {command}}}]\n");
-    let place = Place::new(&workflow(&format!("seq 1 {LINES}")));
-    let file = place.folder.path().join("floor.txt");
-    let floor = times(5, || {
-        let mut shell = Command::new("sh");
-        shell.arg("-c").arg(format!("seq 1 {LINES} > {}", file.display()));
-        timed(shell)
-    });
+    const TEXTS: [Text; 5] = [
+        Text { what: "20 M numbers", command: "seq 20000000", secrets: 0, target: ">= 80 % of the floor" },
+        Text { what: "the same, 50 secrets", command: "seq 20000000", secrets: 50, target: ">= 40 % of the floor" },
+        Text { what: "base64, 170 MB", command: "cat ../base64", secrets: 0, target: "" },
+        Text { what: "source code, 170 MB", command: "cat ../prose", secrets: 0, target: "" },
+        Text { what: "random bytes, 17 MB", command: "cat ../binary", secrets: 0, target: "" },
+    ];
     let mut peak = 0;
-    // The run is detached, so that the printer is not part of the measurement.
-    let run = times(3, || {
-        let started = Instant::now();
-        let output = place.cuelight(&["run", "--trust", "--detach"]).stdout(Stdio::piped()).output().expect("starts");
-        let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        let folder = place.state().join("runs").join(&id);
-        let time = wait_for_end(&folder, &mut peak, started);
-        let log = fs::read(folder.join("logs/a/002.log")).expect("a log");
-        let lines = memchr::memchr_iter(b'\n', &log).count() as u64;
-        assert_eq!(lines, LINES, "no line is lost");
-        time
-    });
-    let share = floor.as_secs_f64() / run.as_secs_f64() * 100.0;
-    let speed = LINES as f64 / run.as_secs_f64() / 1e6;
-    let figure = format!("{:.0} ms = {speed:.1} M lines/s, {share:.0} % of the floor", ms(run));
-    row(&format!("seq 1 {LINES} (floor: > file, {:.0} ms)", ms(floor)), &figure, ">= 50 % of the floor");
+    for Text { what, command, secrets, target } in TEXTS {
+        let env: Vec<_> = (0..secrets).map(|n| format!("      S{n}: ${{{{ secrets.S{n} }}}}\n")).collect();
+        let env = if secrets > 0 { format!("    env:\n{}", env.concat()) } else { String::new() };
+        let job = format!("  a:\n    runs-on: ubuntu-latest\n{env}    steps: [{{run: cd $HERE && {command}}}]\n");
+        let place = Place::new(&format!("on: push\njobs:\n{job}"));
+        write_texts(place.folder.path(), command);
+        let shell = |script: String| {
+            let mut shell = Command::new("sh");
+            shell.arg("-c").arg(script).current_dir(place.root());
+            timed(shell)
+        };
+        let file = place.folder.path().join("floor.txt");
+        let floor = times(5, || shell(format!("{command} > {}", file.display())));
+        let size = file.metadata().expect("written").len();
+        // The run is detached, so that the printer is not part of the measurement.
+        let run = times(3, || {
+            let started = Instant::now();
+            let mut run = place.cuelight(&["run", "--trust", "--detach"]);
+            run.env("HERE", place.root());
+            for n in 0..secrets {
+                run.args(["--secret", &format!("S{n}=secret-{n}-{:032x}", (n as u128 + 1).pow(17))]);
+            }
+            let output = run.stdout(Stdio::piped()).output().expect("starts");
+            let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+            let folder = place.state().join("runs").join(&id);
+            let time = wait_for_end(&folder, &mut peak, started);
+            let log = folder.join("logs/a/002.log").metadata().expect("a log").len();
+            assert_eq!(log, size, "no byte is lost");
+            time
+        });
+        let share = floor.as_secs_f64() / run.as_secs_f64() * 100.0;
+        let speed = size as f64 / run.as_secs_f64() / 1e6;
+        let figure = format!("{:.0} ms = {speed:.0} MB/s, {share:.0} % of the floor", ms(run));
+        row(&format!("{what} (floor: > file, {:.0} ms)", ms(floor)), &figure, target);
+    }
     row("peak memory of the worker", &format!("{:.1} MB", peak as f64 / 1024.0), "30 MB");
+}
+
+/// Writes the file that a command reads.
+fn write_texts(folder: &Path, command: &str) {
+    const SIZE: usize = 170_000_000;
+    let mut state = 1_u64;
+    let mut random = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    let (name, text) = match command.rsplit('/').next() {
+        Some(name @ "base64") => {
+            const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+            let digit = |at: usize| if at % 77 == 76 { b'\n' } else { DIGITS[usize::from(random()) % 64] };
+            (name, (0..SIZE).map(digit).collect())
+        }
+        Some(name @ "prose") => (name, include_bytes!("engine.rs").repeat(SIZE / include_bytes!("engine.rs").len())),
+        Some(name @ "binary") => (name, (0..SIZE / 10).map(|_| random()).collect()),
+        _ => return,
+    };
+    fs::write(folder.join(name), text).expect("written");
 }
 
 /// Waits for the last record of the journal. Updates `peak` with the worker's peak memory in KiB.

@@ -47,7 +47,7 @@ impl RowMask {
         let mut covered = Vec::with_capacity(text.len());
         for line in text.split_inclusive(|byte| *byte == b'\n') {
             let body = line.strip_suffix(b"\n");
-            self.line(masker, body.unwrap_or(line), &mut covered);
+            self.line(masker, body.unwrap_or(line), body.is_some(), &mut covered);
             if body.is_some() {
                 covered.push(b'\n');
                 *self = Self::default();
@@ -72,8 +72,9 @@ impl RowMask {
         }
     }
 
-    /// Appends a line or a part of a line to `covered`, tracks it, and covers the line if it shows a secret.
-    fn line(&mut self, masker: &Masker, part: &[u8], covered: &mut Vec<u8>) {
+    /// Appends a line or a part of a line to `covered`, tracks it, and covers the line if it shows a secret. With `ends`,
+    /// the line ends after the part, so that it need not be tracked.
+    fn line(&mut self, masker: &Masker, part: &[u8], ends: bool, covered: &mut Vec<u8>) {
         let rows = match &mut self.last {
             Last::Text(_) if !moves(part) => {
                 covered.extend_from_slice(part);
@@ -81,6 +82,9 @@ impl RowMask {
             }
             Last::Text(begun) => {
                 let start = [begun.as_slice(), part].concat();
+                if ends && !masker.has_form_of(&start) {
+                    return covered.extend_from_slice(part);
+                }
                 let unmarked = mark(&start).map(|length| PlainRow::of(&start[length..]));
                 [PlainRow::of(&start)].into_iter().chain(unmarked).collect()
             }

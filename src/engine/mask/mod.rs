@@ -12,18 +12,20 @@
 
 mod assembled;
 mod forms;
+mod patterns;
 
 use std::collections::HashSet;
 use std::ops::Range;
 
-use aho_corasick::AhoCorasick;
 use serde_json::Value;
 
 use crate::model::{Command, DeploymentOrder, Event, Gate, Reply};
-use crate::visible::{Visible, has_unsafe};
+use crate::visible::Visible;
+use crate::visible::row::first_control;
 
 pub use assembled::RowMask;
 use forms::forms;
+use patterns::PatternSearch;
 
 /// Replacement for a secret.
 const MASK: &[u8] = b"***";
@@ -32,29 +34,15 @@ const MASK: &[u8] = b"***";
 /// length is reached and ends after it is only found if it contains no control sequence.
 const MAX_HELD: usize = 1024 * 1024;
 
-/// A set of secrets, and the automata that search for them. Adding a secret only affects text that is masked
+/// A set of secrets, and the indexes with which they are found. Adding a secret only affects text that is masked
 /// afterwards.
 #[derive(Clone, Debug, Default)]
 pub struct Masker {
     /// All forms of all secrets.
     patterns: HashSet<String>,
-    /// The same forms in automata, the largest first. Each is at least twice as large as the next, so that adding
+    /// The same forms, indexed, the most first. Each index has at least twice as many as the next, so that adding
     /// secrets one by one takes little more time than adding them all at once.
-    layers: Vec<Layer>,
-}
-
-/// Some of the forms, with their automaton.
-#[derive(Clone, Debug)]
-struct Layer {
-    patterns: Vec<String>,
-    automaton: AhoCorasick,
-}
-
-impl Layer {
-    fn new(patterns: Vec<String>) -> Self {
-        let automaton = AhoCorasick::new(&patterns).expect("secrets are far from the automaton's limit of 2^31 states");
-        Self { patterns, automaton }
-    }
+    layers: Vec<PatternSearch>,
 }
 
 impl Masker {
@@ -86,10 +74,10 @@ impl Masker {
         if new.is_empty() {
             return;
         }
-        while let Some(smaller) = self.layers.pop_if(|last| last.patterns.len() < 2 * new.len()) {
-            new.extend(smaller.patterns);
+        while let Some(smaller) = self.layers.pop_if(|last| last.len() < 2 * new.len()) {
+            new.extend(smaller.into_patterns());
         }
-        self.layers.push(Layer::new(new));
+        self.layers.push(PatternSearch::new(new));
     }
 
     /// Whether the text contains a secret.
@@ -253,8 +241,15 @@ impl Masker {
         if self.layers.is_empty() {
             return false;
         }
-        let is_in = |text: &[u8]| self.layers.iter().any(|layer| layer.automaton.is_match(text));
-        is_in(text) || readings(text).any(|(_, reading)| is_in(reading.text()))
+        let is_in = |text: &[u8]| self.layers.iter().any(|layer| layer.is_in(text));
+        if is_in(text) {
+            return true;
+        }
+        let mut texts = Vec::new();
+        for line in lines_with_controls(text).map(|(_, line)| line) {
+            Visible::append_texts(line, &mut texts);
+        }
+        is_in(&texts)
     }
 
     /// Returns the ranges to mask, in order. Ranges that overlap or touch are merged.
@@ -276,8 +271,17 @@ impl Masker {
     }
 
     fn matches(&self, text: &[u8]) -> Vec<Range<usize>> {
-        let layers = self.layers.iter();
-        layers.flat_map(|layer| layer.automaton.find_overlapping_iter(text)).map(|found| found.range()).collect()
+        self.layers.iter().flat_map(|layer| layer.matches(text)).collect()
+    }
+
+    /// Whether a form of a secret could appear if the characters of a line are moved: whether a form has no other bytes
+    /// than the line, blanks and replacement characters. This takes a fraction of the time of moving them.
+    fn has_form_of(&self, line: &[u8]) -> bool {
+        let mut known = [false; 256];
+        for byte in line.iter().chain(" \u{fffd}".as_bytes()) {
+            known[usize::from(*byte)] = true;
+        }
+        self.patterns.iter().any(|form| form.bytes().all(|byte| known[usize::from(byte)]))
     }
 
     /// Returns the index of the first suffix of a text that is a proper prefix of a form of a secret; `None` if no
@@ -292,7 +296,7 @@ impl Masker {
 
     /// Returns the length in bytes of the longest form of a secret; 0 without secrets.
     fn longest(&self) -> usize {
-        self.layers.iter().map(|layer| layer.automaton.max_pattern_len()).max().unwrap_or_default()
+        self.layers.iter().map(PatternSearch::longest).max().unwrap_or_default()
     }
 }
 
@@ -420,13 +424,20 @@ fn complete(text: &[u8]) -> &[u8] {
 /// Returns the [`Visible`] forms of each line that differ from the line itself, with the index at which the line
 /// begins.
 fn readings(text: &[u8]) -> impl Iterator<Item = (usize, Visible)> {
-    let lines = has_unsafe(text).then(|| text.split_inclusive(|byte| *byte == b'\n')).into_iter().flatten();
+    lines_with_controls(text)
+        .flat_map(|(start, line)| Visible::readings(line).into_iter().map(move |reading| (start, reading)))
+}
+
+/// Returns the lines of which some characters are not shown, with the index at which each begins. A carriage return at
+/// the end of a line does not count: it makes no difference to a search.
+fn lines_with_controls(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let lines = first_control(text).map(|_| text.split_inclusive(|byte| *byte == b'\n')).into_iter().flatten();
     let with_start = lines.scan(0, |next, line| {
         let start = *next;
         *next += line.len();
         Some((start, line.strip_suffix(b"\n").unwrap_or(line)))
     });
-    with_start.flat_map(|(start, line)| Visible::readings(line).into_iter().map(move |reading| (start, reading)))
+    with_start.filter(|(_, line)| first_control(line).is_some())
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Processes the output of a step on its way to the log: splits it into lines, executes workflow commands, and applies
 //! problem matchers.
 //!
-//! Most output is plain: while no matcher is registered, a portion that cannot contain a command goes to the log
-//! unchanged. Only lines of up to [`MAX_LINE`] bytes are examined. A longer line is streamed as text, so that a line of
+//! Most output is plain: lines that are neither commands nor matched go to the log unchanged, as many at once as there
+//! are. Only lines of up to [`MAX_LINE`] bytes are examined. A longer line is streamed as text, so that a line of
 //! 100 MB needs no more memory than a short one.
 //!
 //! Matchers may be slow, so output is examined in short turns, between which the caller can check whether the step must
@@ -22,7 +22,7 @@ use super::context::StepContext;
 use super::matcher;
 use super::matcher::{MatcherError, Matchers};
 use super::workflow_command;
-use super::workflow_command::{WorkflowCommand, may_hold_command};
+use super::workflow_command::{WorkflowCommand, candidates};
 
 /// Maximum length in bytes of a line that is examined for commands and matches.
 const MAX_LINE: usize = 1024 * 1024;
@@ -192,35 +192,49 @@ impl<'a> Output<'a> {
 
     /// Handles complete lines for one turn, and returns the number of bytes that were processed.
     fn lines(&mut self, bytes: &[u8]) -> usize {
-        if !self.is_matching() && !may_hold_command(bytes) {
-            if !bytes.is_empty() {
-                self.write_rest(bytes);
-            }
+        let mut commands = candidates(bytes).peekable();
+        if !self.is_matching() && commands.peek().is_none() {
+            self.write_rest(bytes);
             return bytes.len();
         }
         in_place(|| {
             let began = Instant::now();
-            let mut done = 0;
-            for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-                self.one(line);
-                done += line.len();
-                if began.elapsed() > TURN {
-                    break;
+            let (mut written, mut done) = (0, 0);
+            while done < bytes.len() && (done == 0 || began.elapsed() <= TURN) {
+                if let Some(line) = commands.next_if(|line| line.start == done) {
+                    self.write_rest(&bytes[written..done]);
+                    (written, done) = (line.end, line.end);
+                    self.one(&bytes[line]);
+                } else if self.is_matching() {
+                    let line = memchr::memchr(b'\n', &bytes[done..]).map_or(bytes.len(), |newline| done + newline + 1);
+                    let annotation = self.matched(&bytes[done..line]);
+                    done = line;
+                    if let Some(annotation) = annotation {
+                        self.write_rest(&bytes[written..done]);
+                        written = done;
+                        self.annotate(annotation);
+                    }
+                } else {
+                    done = commands.peek().map_or(bytes.len(), |line| line.start);
                 }
             }
+            self.write_rest(&bytes[written..done]);
             done
         })
     }
 
     fn is_matching(&self) -> bool {
-        self.matching && !self.matchers.is_empty()
+        self.matching && self.stopped.is_none() && !self.matchers.is_empty()
     }
 
     /// Writes complete lines, except for the bytes that are already in the log.
     fn write_rest(&mut self, bytes: &[u8]) {
-        self.log.write(&bytes[std::mem::take(&mut self.shown)..]);
+        if !bytes.is_empty() {
+            self.log.write(&bytes[std::mem::take(&mut self.shown)..]);
+        }
     }
 
+    /// Handles a line that may be a command.
     fn one(&mut self, bytes: &[u8]) {
         let text = String::from_utf8_lossy(bytes);
         let line = text.trim_end_matches(['\n', '\r']);
@@ -230,27 +244,31 @@ impl<'a> Output<'a> {
             }
             return self.write_rest(bytes);
         }
-        if may_hold_command(bytes) {
-            match workflow_command::parse(line) {
-                Some(Ok(command)) => return self.obey(command, bytes),
-                Some(Err(error)) => {
-                    self.write_rest(bytes);
-                    return self.fail(&error.to_string());
-                }
-                None => {}
+        match workflow_command::parse(line) {
+            Some(Ok(command)) => return self.obey(command, bytes),
+            Some(Err(error)) => {
+                self.write_rest(bytes);
+                return self.fail(&error.to_string());
             }
+            None => {}
         }
         self.write_rest(bytes);
-        if self.is_matching() {
-            let context = self.context;
-            let exists = |file: &str| {
-                let here = context.outside(file);
-                checkout::inside(context.workspace, &here.to_string_lossy()).is_some_and(|file| file.is_file())
-            };
-            if let Some(annotation) = self.matchers.scan(line, &exists) {
-                self.annotate(annotation);
-            }
+        if self.is_matching()
+            && let Some(annotation) = self.matched(bytes)
+        {
+            self.annotate(annotation);
         }
+    }
+
+    /// Returns the annotation that a line completes, by the matchers.
+    fn matched(&mut self, bytes: &[u8]) -> Option<Annotation> {
+        let text = String::from_utf8_lossy(bytes);
+        let context = self.context;
+        let exists = |file: &str| {
+            let here = context.outside(file);
+            checkout::inside(context.workspace, &here.to_string_lossy()).is_some_and(|file| file.is_file())
+        };
+        self.matchers.scan(text.trim_end_matches(['\n', '\r']), &exists)
     }
 
     fn obey(&mut self, command: WorkflowCommand, bytes: &[u8]) {
@@ -410,6 +428,9 @@ mod tests {
         fn finish(&mut self) {}
     }
 
+    /// A file of matchers that finds messages such as `a.c:1: text`.
+    const MATCHER: &str = r#"{"problemMatcher": [{"owner": "cc", "pattern": [{"regexp": "^(\\S+):(\\d+): (.*)$", "file": 1, "line": 2, "message": 3}]}]}"#;
+
     /// Results of processing some output.
     struct Seen {
         log: String,
@@ -542,8 +563,7 @@ mod tests {
     #[test]
     fn matchers_of_a_file_make_annotations_of_lines_until_they_are_removed() {
         let home = tempfile::tempdir().expect("a folder");
-        let matcher = r#"{"problemMatcher": [{"owner": "cc", "pattern": [{"regexp": "^(\\S+):(\\d+): (.*)$", "file": 1, "line": 2, "message": 3}]}]}"#;
-        std::fs::write(home.path().join("m.json"), matcher).expect("written");
+        std::fs::write(home.path().join("m.json"), MATCHER).expect("written");
         std::fs::write(home.path().join("a.c"), "").expect("written");
         for remove in ["::remove-matcher owner=cc::", "::remove-matcher::m.json"] {
             let text =
@@ -622,19 +642,29 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn however_output_is_cut_the_result_is_the_same(
-            lines in proptest::collection::vec("(::(warning|group|set-output name=a|stop-commands|tok)::)?[a-z:#]{0,8}", 0..8),
+            lines in proptest::collection::vec(
+                "[ \t]{0,2}(::(warning|group|set-output name=a|stop-commands|tok)::|::(add-matcher::m.json|remove-matcher owner=cc::)|##\\[(group|set-output name=b)\\]|a.c:[0-9]: )?[a-z:# ]{0,8}\r?",
+                0..12,
+            ),
             cuts in proptest::collection::vec(0.0..1.0f64, 0..6),
+            matched in proptest::bool::ANY,
         ) {
-            let text = lines.join("\n");
-            let whole = read(&text);
+            let home = tempfile::tempdir().expect("a folder");
+            std::fs::write(home.path().join("m.json"), MATCHER).expect("written");
+            let text = format!("{}{}", if matched { "::add-matcher::m.json\n" } else { "" }, lines.join("\n"));
+            let whole = read_in(home.path(), &[text.as_bytes()], (false, false));
             let mut cuts: Vec<_> = cuts.iter().map(|cut| (cut * text.len() as f64) as usize).collect();
             cuts.extend([0, text.len()]);
             cuts.sort_unstable();
             let portions: Vec<_> = cuts.windows(2).map(|pair| &text.as_bytes()[pair[0]..pair[1]]).collect();
-            let cut = read_in(Path::new("/w"), &portions, (false, false));
-            proptest::prop_assert_eq!(&whole.log, &cut.log);
-            proptest::prop_assert_eq!(&whole.left.outputs, &cut.left.outputs);
-            proptest::prop_assert_eq!(whole.annotations(), cut.annotations());
+            let one_by_one: Vec<_> = text.as_bytes().split_inclusive(|byte| *byte == b'\n').collect();
+            for portions in [portions, one_by_one] {
+                let cut = read_in(home.path(), &portions, (false, false));
+                proptest::prop_assert_eq!(&whole.log, &cut.log);
+                proptest::prop_assert_eq!(&whole.left.outputs, &cut.left.outputs);
+                proptest::prop_assert_eq!(&whole.left.error, &cut.left.error);
+                proptest::prop_assert_eq!(whole.annotations(), cut.annotations());
+            }
         }
     }
 }

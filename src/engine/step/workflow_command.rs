@@ -3,6 +3,8 @@
 //! There are two forms, as in GitHub's runner: `::name key=value,key=value::data` after leading blanks, and the older
 //! `##[name key=value;key=value]data` anywhere in a line. A line with an unknown name is plain text.
 
+use std::ops::Range;
+
 use crate::model::{Annotation, Level};
 
 /// A parsed command.
@@ -70,10 +72,27 @@ const NAMES: &[&str] = &[
     "stop-commands",
 ];
 
-/// Whether bytes may contain a command at all. If not, they are not searched line by line.
-#[must_use]
-pub(super) fn may_hold_command(bytes: &[u8]) -> bool {
-    memchr::memmem::find(bytes, b"::").is_some() || memchr::memmem::find(bytes, b"##[").is_some()
+/// Returns the lines that may be commands: those that begin with `::` after blanks, or contain `##[`. Every other line is
+/// text, so that most output is never looked at line by line.
+pub(super) fn candidates(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let mut searched = 0;
+    let begins_line = move |at: &usize| {
+        let since = &bytes[searched..*at];
+        // Without a newline in between, the line has an earlier `::`.
+        let begin = memchr::memrchr(b'\n', since).map(|newline| newline + 1).or((searched == 0).then_some(0));
+        searched = at + 2;
+        begin.is_some_and(|begin| str::from_utf8(&since[begin..]).is_ok_and(|before| before.trim().is_empty()))
+    };
+    let mut modern = memchr::memmem::find_iter(bytes, b"::").filter(begins_line).peekable();
+    let mut legacy = memchr::memmem::find_iter(bytes, b"##[").peekable();
+    let mut next = 0;
+    std::iter::from_fn(move || {
+        while modern.next_if(|at| *at < next).is_some() || legacy.next_if(|at| *at < next).is_some() {}
+        let at = modern.peek().into_iter().chain(legacy.peek()).copied().min()?;
+        let start = memchr::memrchr(b'\n', &bytes[next..at]).map_or(next, |newline| next + newline + 1);
+        next = memchr::memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |newline| at + newline + 1);
+        Some(start..next)
+    })
 }
 
 /// Name, properties and data of a command, decoded.
@@ -335,7 +354,23 @@ mod tests {
         #[test]
         fn no_line_panics(line in "(::|##\\[)?(error|echo|group)?[ -~\u{1b}é]{0,80}") {
             let found = parse(&line);
-            proptest::prop_assert!(found.is_none() || may_hold_command(line.as_bytes()));
+            proptest::prop_assert!(found.is_none() || candidates(line.as_bytes()).next().is_some());
+        }
+
+        #[test]
+        fn the_lines_that_may_be_commands_are_those_found_one_by_one(
+            pieces in proptest::collection::vec(proptest::sample::select(vec![
+                &b"::"[..], b":", b"##[", b"#", b"a", b" ", b"\t", b"\r", b"\n", b"\n\n", b"\xff", b"\xc2\xa0", "\u{3000}".as_bytes(),
+            ]), 0..40),
+        ) {
+            let text = pieces.concat();
+            let is_candidate = |line: &&[u8]| {
+                let line = String::from_utf8_lossy(line);
+                line.trim_start().starts_with("::") || line.contains("##[")
+            };
+            let expected: Vec<_> = text.split_inclusive(|byte| *byte == b'\n').filter(is_candidate).collect();
+            let found: Vec<_> = candidates(&text).map(|line| &text[line]).collect();
+            proptest::prop_assert_eq!(found, expected);
         }
 
         #[test]

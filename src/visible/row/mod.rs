@@ -11,7 +11,7 @@ use super::{char_width, is_unsafe};
 pub use long::LongRow;
 pub use scan::{first_control, moves};
 
-pub(in crate::visible) use scan::first_c1;
+pub(in crate::visible) use scan::{first_c1, is_plain, without_colours};
 
 /// Columns between tab stops.
 pub const TAB: usize = 8;
@@ -321,7 +321,7 @@ fn feed(parser: &mut Parser, part: &[u8], performer: &mut impl Perform) {
 /// Returns the text in which a search looks for matches: the text that a terminal shows for the line.
 #[must_use]
 pub fn shown(line: &[u8]) -> Vec<u8> {
-    scan::without_colours(line).unwrap_or_else(|| plain(line).into_bytes())
+    without_colours(line).unwrap_or_else(|| plain(line).into_bytes())
 }
 
 /// A row without styles, for a line that arrives in parts.

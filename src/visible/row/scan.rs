@@ -7,8 +7,16 @@ pub(in crate::visible) fn first_c1(line: &[u8]) -> Option<usize> {
     memchr::memchr_iter(0xc2, line).find(|at| matches!(line.get(at + 1), Some(0x80..=0x9f)))
 }
 
-/// Number of bytes that [`first_control`] checks at once.
-const BLOCK: usize = 16;
+/// Numbers of bytes that [`first_control`] checks at once: first whether all are printable ASCII, as in most logs, and
+/// then whether one could begin a control character.
+const BLOCKS: [usize; 2] = [128, 16];
+
+/// Whether a text has only printable ASCII, tabs and newlines.
+pub(in crate::visible) fn is_plain(text: &[u8]) -> bool {
+    // The loop over a block has no branches, so that the compiler compares sixteen or more bytes at once.
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~' | b'\n' | b'\t');
+    text.chunks(BLOCKS[0]).all(|block| block.iter().fold(true, |all, byte| all & is_plain(*byte)))
+}
 
 /// Returns the index of the first character that makes a line look different from its bytes: a control character, such
 /// as an escape character or a carriage return that does not end a line, or another character that is dropped. Tabs and
@@ -28,14 +36,11 @@ pub fn first_control(lines: &[u8]) -> Option<usize> {
             character.utf8_chunks().next().and_then(|chunk| chunk.valid().chars().next()).is_some_and(is_unsafe)
         }
     };
-    lines.chunks(BLOCK).enumerate().find_map(|(number, block)| {
-        // Most blocks have no such byte. The loop has no branches, so that the compiler compares sixteen or more bytes
-        // at once.
-        if !block.iter().fold(false, |any, byte| any | is_suspect(*byte)) {
-            return None;
-        }
-        (number * BLOCK..).zip(block).find(|(at, byte)| is_suspect(**byte) && is_changed(*at)).map(|(at, _)| at)
-    })
+    let has_suspect = |block: &[u8]| block.iter().fold(false, |any, byte| any | is_suspect(*byte));
+    let large = (0..).step_by(BLOCKS[0]).zip(lines.chunks(BLOCKS[0])).filter(|(_, block)| !is_plain(block));
+    let small = large.flat_map(|(at, block)| (at..).step_by(BLOCKS[1]).zip(block.chunks(BLOCKS[1])));
+    let suspects = small.filter(|(_, block)| has_suspect(block)).flat_map(|(at, block)| (at..).zip(block));
+    suspects.filter(|(_, byte)| is_suspect(**byte)).map(|(at, _)| at).find(|at| is_changed(*at))
 }
 
 /// Whether the cursor may move away from the end of the text in one of the lines. Complete colour sequences, and
@@ -60,7 +65,7 @@ fn colour(text: &[u8]) -> Option<usize> {
 
 /// Returns a line without its end and its colours; `None` if it has other controls. Most logs with control sequences
 /// have only colours, and dropping them takes a tenth of the time of parsing them.
-pub(super) fn without_colours(line: &[u8]) -> Option<Vec<u8>> {
+pub(in crate::visible) fn without_colours(line: &[u8]) -> Option<Vec<u8>> {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     if memchr::memchr(b'\r', line).is_some() {
