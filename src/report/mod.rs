@@ -54,6 +54,9 @@ pub use reviews::{quoted, since, waiting};
 pub use shell::failed_script;
 pub use watched::{RunLines, RunTable, Watched};
 
+/// Size in bytes of the buffer before standard output, for runs that print millions of lines.
+const BUFFER: usize = 128 * 1024;
+
 /// Prints one run while its records arrive.
 pub trait Printer {
     /// Prints a record. `run` is the run after the record.
@@ -245,7 +248,7 @@ impl<'p> Printing<'p> {
     /// # Errors
     /// The output cannot be written, or a log cannot be read.
     pub fn records(&mut self, records: &[Record]) -> io::Result<()> {
-        let mut stdout = io::BufWriter::new(io::stdout().lock());
+        let mut stdout = io::BufWriter::with_capacity(BUFFER, io::stdout().lock());
         let mut out = Out::new(&mut stdout);
         self.last_row.erase(&mut out)?;
         let merges = self.printer.merges_output();

@@ -12,9 +12,6 @@ use crate::files::{self, FileError};
 use crate::model::{LineRange, Timestamp};
 use crate::store::StoreError;
 
-/// Number of lines that [`LogReader::for_each_line`] holds in memory at once.
-const PORTION: usize = 10_000;
-
 /// Maximum number of bytes that are read of one line. The rest of a longer line is not read, because no screen shows it
 /// and a line may have 100 MB. If the line is a progress bar, the part after its last carriage return is read.
 pub const LONGEST_SHOWN: usize = 64 * 1024;
@@ -146,17 +143,17 @@ impl LogReader {
     /// # Errors
     /// The log cannot be read, or `act` fails.
     pub fn for_each_line(&mut self, range: LineRange, act: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-        let (mut first, end) = (range.first, range.first.saturating_add(range.count));
-        while first < end {
-            let count = PORTION.min(usize::try_from(end - first).unwrap_or(PORTION));
-            let page = self.page(first, count).map_err(io::Error::other)?;
-            if page.lines.is_empty() {
-                break;
-            }
-            first += page.lines.len() as u64;
-            page.lines.iter().try_for_each(|line| act(line))?;
+        self.refresh().map_err(io::Error::other)?;
+        let (mut left, mut acted) = (range.count, Ok(()));
+        if left > 0 {
+            let visited = self.visit(range.first, |line| {
+                left -= 1;
+                acted = act(line.bytes);
+                if left == 0 || acted.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            visited.map_err(io::Error::other)?;
         }
-        Ok(())
+        acted
     }
 
     /// Returns `count` lines from `first` on, or fewer at the end of the log.
