@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::docker::{has, skip};
-use crate::project::{Project, until, write_program};
+use crate::project::{Project, git, until, write_program};
 
 /// Creates a repository with a workflow of one job that has these steps. They can use the probe actions.
 fn steps(steps: &str) -> Project {
@@ -319,4 +319,52 @@ fn what_is_known_about_an_action_changes_its_inputs_and_explains_its_failure() {
     } else {
         said.expect(1, &["skips false", "trivy is not on PATH: the action could not install it"]);
     }
+}
+
+#[test]
+fn the_real_checkout_fetches_the_repository_from_this_machine() {
+    if !has(&["ci-base:local"]) || !has_node() {
+        return;
+    }
+    let action = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/actions/actions/checkout");
+    let job = |name: &str, container: &str, with: &str, look: &str| {
+        format!(
+            "  {name}:
+    runs-on: ubuntu-latest
+    {container}
+    steps:
+      - uses: actions/checkout@v4
+        with: {{{with}}}
+      - run: test \"$(git rev-parse HEAD)\" = \"$GITHUB_SHA\" && test -f last.txt && {look}
+"
+        )
+    };
+    let shallow = "test \"$(git rev-list --count HEAD)\" = 1";
+    // The list of so many branches is sent compressed.
+    let deep =
+        "test \"$(git branch -r | wc -l)\" -ge 60 && test \"$(git rev-list --count HEAD)\" = 3 && git show first";
+    let image = "container: ci-base:local";
+    let jobs = [
+        job("here", "", "fetch-depth: 1", shallow),
+        job("here-deep", "", "fetch-depth: 0", deep),
+        job("inside", image, "fetch-depth: 1", shallow),
+        job("inside-deep", image, "fetch-depth: 0, filter: 'blob:none'", deep),
+    ];
+    let project = Project::new(&format!("on: push\njobs:\n{}", jobs.concat()));
+    project.configure(&format!("[actions]\n'actions/checkout' = '{}'\n", action.display()));
+    for file in ["first.txt", "last.txt"] {
+        project.write(file, "text\n");
+        project.git(&["add", "-A"]);
+        project.git(&["commit", "-qm", file]);
+    }
+    project.git(&["tag", "first", "HEAD~1"]);
+    for number in 0..60 {
+        // Each branch has a commit of its own, so that the client asks for each.
+        let commit = git(&project.root(), &["commit-tree", "-m", &number.to_string(), "HEAD^{tree}"]);
+        project.git(&["branch", &format!("branch-{number}"), commit.trim()]);
+    }
+    let said = project.run(&[]);
+    said.expect(0, &[]);
+    assert_eq!(said.out().matches("without a token: 401").count(), 4, "{}", said.text());
+    assert!(!said.out().contains("Bearer"), "{}", said.out());
 }

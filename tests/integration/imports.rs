@@ -57,6 +57,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("tui_logger::init_logger", &[]),
     ("tracing_log", &[]),
     ("hyper", &["engine/results"]),
+    ("miniz_oxide", &["engine/results/git.rs"]),
     ("ring", &["engine/results/oidc.rs", "rollout/notify/post.rs"]),
     (
         "hyper_util",

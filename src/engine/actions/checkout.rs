@@ -205,25 +205,6 @@ pub(in crate::engine) async fn run(
     Ok(Some(Done { filled: Filled { begun, folder, source, files: done.files }, outputs: outputs.into() }))
 }
 
-/// Returns the variables that make the real `actions/checkout` fetch the run's repository from this machine instead of
-/// its server, because the commit of a run may not have been pushed.
-pub(super) fn fetch_locally(run: &RunContext) -> IndexMap<String, String> {
-    let pairs = [
-        (
-            format!("url.file://{}.insteadOf", run.repository.display()),
-            format!("https://github.com/{}", run.facts.repository),
-        ),
-        ("safe.directory".to_owned(), "*".to_owned()),
-        ("uploadpack.allowAnySHA1InWant".to_owned(), "true".to_owned()),
-    ];
-    let mut variables = IndexMap::from([("GIT_CONFIG_COUNT".to_owned(), pairs.len().to_string())]);
-    for (number, (key, value)) in pairs.into_iter().enumerate() {
-        variables.insert(format!("GIT_CONFIG_KEY_{number}"), key);
-        variables.insert(format!("GIT_CONFIG_VALUE_{number}"), value);
-    }
-    variables
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

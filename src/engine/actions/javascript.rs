@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use indexmap::IndexMap;
 
-use crate::engine::RunContext;
 use crate::engine::results::Client;
 use crate::engine::step::context::StepContext;
 use crate::engine::step::invocation::Invocation;
@@ -12,7 +11,7 @@ use crate::workflow::syntax::ActionRuns;
 
 use super::reference::Remote;
 use super::resolve::ResolvedAction;
-use super::{Phase, checkout, inputs};
+use super::{Phase, inputs};
 
 /// Why a JavaScript action cannot run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -66,7 +65,6 @@ pub(crate) fn invocation(
     inputs: &IndexMap<String, String>,
     (node, version): &(PathBuf, String),
     context: &StepContext<'_>,
-    run: &RunContext,
 ) -> Result<Invocation, JavaScriptError> {
     let reference = || action.reference.clone();
     let ActionRuns::JavaScript { using, main, pre, post, .. } = &action.action.runs else {
@@ -83,17 +81,14 @@ pub(crate) fn invocation(
         let folder = action.folder.clone();
         return Err(JavaScriptError::NoScript { reference: reference(), script: script.to_owned(), folder });
     }
-    let mut variables = inputs::variables(inputs);
-    if action.remote.as_ref().is_some_and(Remote::is_checkout) {
-        variables.extend(checkout::fetch_locally(run));
-    }
+    let is_checkout = action.remote.as_ref().is_some_and(Remote::is_checkout);
     let remark = || format!("{} ({}, {}) on node {version}", action.reference, action.origin, using.value);
     Ok(Invocation {
         program: node.clone(),
         args: vec![context.sandbox.inside(&file).into()],
         cwd: context.sandbox.inside(context.workspace),
-        variables,
-        client: Client::JavaScript,
+        variables: inputs::variables(inputs),
+        client: if is_checkout { Client::Checkout } else { Client::JavaScript },
         remark: (phase == Phase::Main).then(remark),
         ..Invocation::default()
     })

@@ -9,7 +9,8 @@
 //! - [`server`]: the listeners; [`router`]: routes requests; [`service`]: the shared state
 //! - [`token`] and [`links`]: what a job may request
 //! - [`artifacts`], and [`containers`] for older clients; [`caches`], and [`access`] with the rules for caches
-//! - [`oidc`]: identity tokens; [`rest`]: what GitHub's API answers about the repository and the run
+//! - [`oidc`]: identity tokens; [`rest`]: what GitHub's API answers about the repository and the run; [`git`]: the
+//!   repository itself
 //! - [`uploads`] and [`block_list`]: incoming data; [`answer`]: outgoing data; [`archive`]: ZIP archives
 
 use std::collections::HashMap;
@@ -39,6 +40,7 @@ mod block_list;
 mod caches;
 mod containers;
 mod error;
+mod git;
 mod links;
 mod numbers;
 pub(in crate::engine) mod oidc;
@@ -112,6 +114,8 @@ pub(in crate::engine) enum Client {
     /// A JavaScript action that passes its variables on to a container in the default network of containers, such as
     /// the builder of Docker's buildx.
     Builder,
+    /// The real `actions/checkout`, which fetches the run's repository from this machine.
+    Checkout,
     /// A Docker action or a `docker://` step.
     Container,
 }
@@ -148,7 +152,7 @@ impl Results {
                 ("ACTIONS_RUNTIME_URL", base.clone()),
                 ("ACTIONS_RUNTIME_TOKEN", session.token.clone()),
                 ("ACTIONS_RESULTS_URL", base.clone()),
-                ("ACTIONS_CACHE_URL", base),
+                ("ACTIONS_CACHE_URL", base.clone()),
                 ("ACTIONS_CACHE_MODE", session.cache_mode.word().to_owned()),
             ]);
             if facts.local_api {
@@ -158,7 +162,11 @@ impl Results {
                 ]);
             }
         }
-        if matches!(client, Client::JavaScript | Client::Builder) {
+        if client == Client::Checkout {
+            let folder = (network == Network::LOOPBACK).then_some(self.repository.as_path());
+            variables.extend(git::client_variables(facts, &base, &session.token, folder));
+        }
+        if matches!(client, Client::JavaScript | Client::Checkout | Client::Builder) {
             variables.push(("ACTIONS_CACHE_SERVICE_V2", "True".to_owned()));
         }
         let identity = session.identity.as_ref().map(|identity| &identity.token);

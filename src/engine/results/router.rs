@@ -22,7 +22,7 @@ use super::links::{Links, Target};
 use super::oidc::Issuer;
 use super::service::Service;
 use super::token::{Scope, TokenIds};
-use super::{answer, artifacts as artifact_service, block_list, caches, containers, oidc, rest};
+use super::{answer, artifacts as artifact_service, block_list, caches, containers, git, oidc, rest};
 
 /// Maximum size in bytes of the body of a request, unless the body is data to store.
 const MAX_REQUEST: usize = 8 * 1024 * 1024;
@@ -69,6 +69,10 @@ async fn route(service: &Service, address: &str, request: Request<Incoming>) -> 
     if path.starts_with(containers::ARTIFACTS) || path.starts_with(containers::CONTAINERS) {
         let session = service.session(&authenticated(service, &request, Scope::Results)?)?;
         return containers::answer(service, session.job.as_str(), address, request).await;
+    }
+    if let Some(called) = path.strip_prefix(git::PATH) {
+        service.session(&authenticated(service, &request, Scope::Results)?)?;
+        return git::answer(service, called, request).await;
     }
     if let Some(called) = path.strip_prefix(rest::PATH) {
         return rest::answer(service, &links, address, called, request).await;
@@ -277,7 +281,8 @@ fn content_range(header: &str) -> Option<u64> {
     header.trim().strip_prefix("bytes ")?.split_once('-')?.0.parse().ok()
 }
 
-async fn read(request: Request<Incoming>) -> Result<Vec<u8>, ServiceError> {
+/// Reads the body of a request.
+pub(super) async fn read(request: Request<Incoming>) -> Result<Vec<u8>, ServiceError> {
     let body = Limited::new(request.into_body(), MAX_REQUEST).collect().await;
     body.map(|body| body.to_bytes().to_vec()).map_err(|_| ServiceError::TooLarge(MAX_REQUEST as u64))
 }

@@ -118,7 +118,7 @@ impl Steps<'_> {
             ActionRuns::JavaScript { using, .. } => match self.job.node_for(javascript::written_for(action)).await {
                 Ok(node) => {
                     hint = javascript::needs_newer(action, &node.1);
-                    javascript::invocation(action, phase, &inputs, &node, &self.context(step.number), &self.job.shared)
+                    javascript::invocation(action, phase, &inputs, &node, &self.context(step.number))
                         .map_err(|error| StepEnd::failed(error.to_string()))
                 }
                 Err(error) => Err(StepEnd::failed(format!("`{}` needs {}: {error}", action.reference, using.value))),
