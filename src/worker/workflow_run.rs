@@ -28,7 +28,8 @@ use crate::engine::sandbox::providers::Providers;
 use crate::engine::workspace::warm;
 use crate::engine::{Options, Resumed, RunContext};
 use crate::model::capabilities::Unavailable;
-use crate::model::{Command, Conclusion, EndReason, Event, JobId, Reply, RepositoryId, Run, RunInfo};
+use crate::model::{Command, Conclusion, EndReason, Event, JobId, Phase, Reply, RepositoryId, Run, RunInfo};
+use crate::repo::git::GitError;
 use crate::store::concurrency::Ticket;
 use crate::store::folder::RunFolder;
 use crate::store::history::{Filter, StatusFilter};
@@ -165,6 +166,16 @@ fn remove_except(folder: &Path, kept: &[PathBuf]) {
 }
 
 impl Request {
+    /// Records changes of the working tree since the attempt started.
+    ///
+    /// # Errors
+    /// Git cannot read the repository.
+    async fn record_changes(self: &Arc<Self>, outlet: &Arc<RunOutlet>) -> Result<(), GitError> {
+        let (request, outlet) = (Arc::clone(self), Arc::clone(outlet));
+        let record = move || working_tree::record_changes(&request.folder, &request.spec, &outlet);
+        spawn_blocking(record).await.expect("reading changes does not panic")
+    }
+
     fn context(
         &self,
         facts: RunFacts,
@@ -255,14 +266,10 @@ async fn answer(
                 holds.turn(on);
                 Reply::Accepted
             }
-            Command::Synced { .. } => {
-                let (request, outlet) = (Arc::clone(request), Arc::clone(outlet));
-                let record = move || working_tree::record_sync(&request.folder, &request.spec, &outlet);
-                match spawn_blocking(record).await.expect("reading changes does not panic") {
-                    Ok(()) => Reply::Accepted,
-                    Err(error) => Reply::Rejected { reason: error.to_string() },
-                }
-            }
+            Command::Synced { .. } => match request.record_changes(outlet).await {
+                Ok(()) => Reply::Accepted,
+                Err(error) => Reply::Rejected { reason: error.to_string() },
+            },
             _ => Reply::Rejected { reason: Unavailable::NotHeld.to_string() },
         };
         // The client may be gone; the command is carried out all the same.
@@ -347,7 +354,11 @@ impl WorkflowAttempt {
             Ok(group) => group,
             Err(end) => return end,
         };
+        let waited = matches!(host.outlet.run().phase, Phase::Waiting(_));
         host.outlet.record(Event::RunStarted { attempt: host.attempt, name: prepared.name.clone() });
+        if waited && let Err(error) = request.record_changes(&host.outlet).await {
+            tracing::warn!(%error, "files that changed while the run waited are not recorded");
+        }
         if holds.is_on() {
             let command = Command::Hold { on: true };
             host.outlet.record(Event::Ordered { command, reply: Reply::Accepted, by: None });

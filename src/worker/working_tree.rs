@@ -63,11 +63,12 @@ impl AttemptTree {
     }
 }
 
-/// Records that the user's changes were brought into a workspace of the attempt in progress.
+/// Records the files that have changed since the attempt in progress started, and that it uses because they were brought
+/// into a workspace, or because it waited before its first job.
 ///
 /// # Errors
 /// Git cannot read the repository, or does not have the commit of the attempt.
-pub(super) fn record_sync(folder: &RunFolder, spec: &WorkflowSpec, outlet: &RunOutlet) -> Result<(), GitError> {
+pub(super) fn record_changes(folder: &RunFolder, spec: &WorkflowSpec, outlet: &RunOutlet) -> Result<(), GitError> {
     let run = outlet.run();
     let (root, info) = (&spec.repository, &run.info);
     let is_of_request = run.attempt == 1 && run.uncommitted().is_empty();
@@ -79,7 +80,13 @@ pub(super) fn record_sync(folder: &RunFolder, spec: &WorkflowSpec, outlet: &RunO
     });
     let diff = Uncommitted::read(root, Access::Trusted, &info.sha, &spec.secret_files)?.diff;
     write_diff(folder, run.attempt, &diff, &outlet.masker());
-    let tree = WorkingTree::new(&info.ref_name, &info.sha, files);
+    let mut tree = WorkingTree::new(&info.ref_name, &info.sha, files);
+    // Only some of very many names are kept.
+    tree.changed = tree.changed.max(info.changed);
+    // Most runs that waited find the files as they were.
+    if tree.changed == info.changed {
+        return Ok(());
+    }
     outlet.record(Event::WorkingTreeRead { attempt: run.attempt, tree });
     Ok(())
 }

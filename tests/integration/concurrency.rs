@@ -94,6 +94,20 @@ fn one_run_of_a_group_runs_and_a_newer_one_replaces_the_waiting_one() {
 }
 
 #[test]
+fn files_that_change_while_a_run_waits_count_for_it() {
+    let door = Door::new(&workflow("x"));
+    let first = door.start(&[]);
+    door.until_inside(&first);
+    let second = door.start(&[]);
+    door.until(&second, "pending");
+    door.project.write("new", "");
+    door.open();
+    door.until(&first, "success");
+    let waited = door.until(&second, "success");
+    assert_eq!((&door.show(&first)["changed"], &waited["dirty"]), (&Value::from(0), &serde_json::json!(["new"])));
+}
+
+#[test]
 fn cancel_in_progress_cancels_the_running_one() {
     let door = Door::new(&workflow("{group: x, cancel-in-progress: \"${{ github.ref == 'refs/heads/main' }}\"}"));
     let first = door.start(&[]);
