@@ -11,6 +11,12 @@ use crate::ui::layout::Panel;
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
+/// Keys of every prompt.
+const KEYS: &str = "Enter: keep  Esc: back";
+
+/// Minimum width of the screen to show what the prompt does, in columns.
+const MIN_NAMED: u16 = 40;
+
 /// A prompt and its text.
 #[derive(Clone, Debug)]
 pub(in crate::app) struct Prompt {
@@ -38,8 +44,13 @@ impl Prompt {
         Self { kind, text: TextInput::default(), log_position, selection }
     }
 
-    fn sign(&self) -> &'static str {
-        if self.kind == Kind::Keep { "&" } else { "/" }
+    /// Returns what the prompt does, and the key that opened it.
+    fn label(&self) -> String {
+        match self.kind {
+            Kind::Search => "Search log /".to_owned(),
+            Kind::Keep => "Keep lines &".to_owned(),
+            Kind::Filter(panel) => format!("Filter {} /", panel.name().to_lowercase()),
+        }
     }
 
     fn hint(&self) -> &'static str {
@@ -47,6 +58,7 @@ impl Prompt {
             Kind::Search => "text, or /expression/",
             Kind::Keep => "text, or /expression/; with ! before it: lines that do not match",
             Kind::Filter(Panel::Runs) => "words, or status:failure branch:main since:2d",
+            Kind::Filter(Panel::Jobs) => "words, or status:failure",
             Kind::Filter(_) => "words that a row must have",
         }
     }
@@ -55,13 +67,18 @@ impl Prompt {
         for x in area.left()..area.right().min(buffer.area.right()) {
             buffer[(x, area.y)].reset();
         }
-        let x = text::put(buffer, area.x + 1, area.y, 1, self.sign(), cx.theme.style(Hue::Accent));
+        let label = self.label();
+        let (name, sign) = label.split_at(label.len() - 1);
+        let room = if area.width < MIN_NAMED { 0 } else { area.width };
+        let x = text::put(buffer, area.x + 1, area.y, room, name, cx.theme.style(Hue::Dim));
+        let x = text::put(buffer, x, area.y, 1, sign, cx.theme.style(Hue::Accent));
         let row = Rect { x, width: area.right().saturating_sub(x + 1), ..area };
         let x = self.text.draw(true, cx.theme, row, buffer);
-        let hint = format!("{}  Enter: keep  Esc: back", self.hint());
-        let width = text::columns(&hint) + 1;
-        if x + width + 2 < area.right() {
-            text::put(buffer, area.right() - width, area.y, width, &hint, cx.theme.style(Hue::Dim));
+        let hints = [format!("{}  {KEYS}", self.hint()), self.hint().to_owned(), KEYS.to_owned()];
+        let fits = |hint: &String| x + text::columns(hint) + 3 < area.right();
+        if let Some(hint) = hints.iter().find(|hint| fits(hint)) {
+            let width = text::columns(hint) + 1;
+            text::put(buffer, area.right() - width, area.y, width, hint, cx.theme.style(Hue::Dim));
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::ui::frame::Scroll;
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
+use super::job_filter::JobFilter;
 use super::list::{ListRow, filter_chip};
 use super::runs::no_runs;
 use super::{Cx, Pane, empty, motion, waits};
@@ -81,7 +82,7 @@ impl Pane for Jobs {
         if selection.follows() || gone {
             selection.move_to(current(run, selection.job_id()));
         }
-        let rows = self.rows(run, selection);
+        let rows = self.rows(run, selection, cx.state);
         let at = at(&rows, selection);
         let heading = at.saturating_sub(usize::from(at > 0 && rows[at - 1].is_heading()));
         for row in [heading, at] {
@@ -96,7 +97,7 @@ impl Pane for Jobs {
 
     fn act(&mut self, action: Action, cx: &Cx, selection: &mut Selection) {
         let Some(run) = selection.run(cx.state) else { return };
-        let rows = self.rows(run, selection);
+        let rows = self.rows(run, selection, cx.state);
         let at = at(&rows, selection);
         let to = match action {
             Action::Left => selection.job_id().cloned().map(JobSelection::whole),
@@ -119,7 +120,7 @@ impl Pane for Jobs {
 
     fn click(&mut self, _: usize, row: usize, cx: &Cx, selection: &mut Selection) {
         let Some(run) = selection.run(cx.state) else { return };
-        let rows = self.rows(run, selection);
+        let rows = self.rows(run, selection, cx.state);
         if let Some(clicked) = self.visible(&rows, cx.rows()).nth(row).map(|at| rows[at].selection()) {
             selection.select(clicked);
         }
@@ -143,7 +144,7 @@ impl Pane for Jobs {
     }
 
     fn scroll(&self, cx: &Cx, selection: &Selection) -> Option<Scroll> {
-        let all = self.rows(selection.run(cx.state)?, selection).len();
+        let all = self.rows(selection.run(cx.state)?, selection, cx.state).len();
         Some(Scroll { first: self.offset, shown: cx.rows(), all })
     }
 
@@ -153,7 +154,7 @@ impl Pane for Jobs {
             empty(if has_runs { "loading the run" } else { no_runs(cx.state) }, cx, area, buffer);
             return;
         };
-        let rows = self.rows(run, selection);
+        let rows = self.rows(run, selection, cx.state);
         if rows.is_empty() {
             let reason = run.reason.as_ref().map(EndReason::text);
             let text = match &reason {
@@ -172,15 +173,16 @@ impl Pane for Jobs {
             let line = Rect { y, height: 1, ..area };
             match row {
                 Row::Job(job) => {
-                    let (remark, style) = remark(job, run, cx);
+                    let (remark, hue) = remark(job, run, cx.state);
+                    let style = cx.theme.style(hue);
                     draw_job((job, &job.name, expected), (&remark, style), (0, tab), selected, cx, line, buffer);
                 }
                 Row::Legs(jobs) | Row::Heading(jobs) => {
-                    let (why, style) = remark(jobs[0], run, cx);
+                    let (why, hue) = remark(jobs[0], run, cx.state);
                     let why = legs::reason(jobs).filter(|_| !jobs[0].allowed_failure).unwrap_or(why);
                     let (title, values) = titled(jobs).unwrap_or_default();
                     let title = title.replace('×', cx.theme.pick("×", "x"));
-                    let remark = format!("{why}{}{values}", cx.theme.dot());
+                    let (remark, style) = (format!("{why}{}{values}", cx.theme.dot()), cx.theme.style(hue));
                     let took = |job: &&&Job| job.started.zip(job.finished).map(|(start, end)| end.since(start));
                     let longest = jobs.iter().max_by_key(took).unwrap_or(&jobs[0]);
                     draw_job((longest, &title, expected), (&remark, style), (0, tab), selected, cx, line, buffer);
@@ -219,7 +221,7 @@ impl Jobs {
     /// Selects the next or previous step of the selected job, if there is one.
     pub(in crate::app) fn select_neighbour(&self, forward: bool, state: &AppState, selection: &mut Selection) {
         let Some(run) = selection.run(state) else { return };
-        let rows = self.rows(run, selection);
+        let rows = self.rows(run, selection, state);
         let at = at(&rows, selection);
         let to = if forward { at.checked_add(1) } else { at.checked_sub(1) };
         if let Some(step) = to.and_then(|to| rows.get(to)).map(Row::selection).filter(|row| row.step.is_some()) {
@@ -229,11 +231,14 @@ impl Jobs {
 
     /// Returns the jobs that match the filter, and the steps of the selected job below it. Legs of a matrix with the
     /// same result share a row.
-    fn rows<'r>(&self, run: &'r Run, selection: &Selection) -> Vec<Row<'r>> {
+    fn rows<'r>(&self, run: &'r Run, selection: &Selection, state: &AppState) -> Vec<Row<'r>> {
         let mut rows = Vec::new();
+        let filter = JobFilter::parse(&self.filter);
         let matches = |job: &&Job| {
-            let environment = job.environment.as_deref().unwrap_or_default();
-            text::holds(&self.filter, &[&job.name, job.key.as_str(), job.phase.word(), environment])
+            filter.matches(job, || {
+                let steps = job.steps.iter().map(|step| step_remark(step, state));
+                steps.chain([remark(job, run, state).0]).collect()
+            })
         };
         for jobs in alike(run.jobs.values().filter(matches)) {
             let is_selected = |job: &Job| selection.job_id() == Some(&job.id);
@@ -299,18 +304,7 @@ fn draw_job(
 
 fn draw_step(step: &Step, indent: u16, selected: bool, cx: &Cx, area: Rect, buffer: &mut Buffer) {
     let style = cx.theme.style(if step.phase.is_held() { Hue::Review } else { Hue::Dim });
-    let allowed = step.outcome.is_some() && step.outcome != step.phase.conclusion();
-    let remark = match (&step.phase, &step.reason) {
-        (Phase::Waiting(gate @ Gate::Held { .. }), _) => waits(gate, cx.state),
-        (Phase::Done(Conclusion::Success), _) if allowed => "failed (allowed to fail)".to_owned(),
-        (_, Some(reason)) => reason.clone(),
-        (Phase::Done(Conclusion::Failure), None) => match (step.exit_code, step.signal) {
-            (Some(code), _) => format!("exit code {code}"),
-            (None, Some(signal)) => format!("ended by {}", signal.name()),
-            (None, None) => String::new(),
-        },
-        _ => String::new(),
-    };
+    let remark = step_remark(step, cx.state);
     let row = ListRow {
         indent,
         glyph: cx.theme.lamp(&step.phase, cx.state.now.0),
@@ -325,14 +319,30 @@ fn draw_step(step: &Step, indent: u16, selected: bool, cx: &Cx, area: Rect, buff
     row.draw(cx, area, buffer);
 }
 
+/// Returns the remark of a step's row: why it waits, or why it ended as it did.
+fn step_remark(step: &Step, state: &AppState) -> String {
+    let allowed = step.outcome.is_some() && step.outcome != step.phase.conclusion();
+    match (&step.phase, &step.reason) {
+        (Phase::Waiting(gate @ Gate::Held { .. }), _) => waits(gate, state),
+        (Phase::Done(Conclusion::Success), _) if allowed => "failed (allowed to fail)".to_owned(),
+        (_, Some(reason)) => reason.clone(),
+        (Phase::Done(Conclusion::Failure), None) => match (step.exit_code, step.signal) {
+            (Some(code), _) => format!("exit code {code}"),
+            (None, Some(signal)) => format!("ended by {}", signal.name()),
+            (None, None) => String::new(),
+        },
+        _ => String::new(),
+    }
+}
+
 /// Returns the time from start to end, or from start to now if there is no end yet. Empty if there is no start.
 fn took(started: Option<Timestamp>, finished: Option<Timestamp>, state: &AppState) -> String {
     started.map(|started| text::spent(started, finished, state.now)).unwrap_or_default()
 }
 
 /// Returns the remark of a job's row: why it waits, which steps run, or why it ended.
-fn remark(job: &Job, run: &Run, cx: &Cx) -> (String, Style) {
-    let dim = cx.theme.style(Hue::Dim);
+fn remark(job: &Job, run: &Run, state: &AppState) -> (String, Hue) {
+    let dim = Hue::Dim;
     let name = |id: &JobId| run.jobs.get(id).map_or_else(|| id.to_string(), |job| job.name.clone());
     let errors = job.steps.iter().flat_map(|step| &step.annotations).filter(|note| note.level == Level::Error);
     match job.progress() {
@@ -345,9 +355,9 @@ fn remark(job: &Job, run: &Run, cx: &Cx) -> (String, Style) {
         }
         Phase::Waiting(gate @ Gate::Review(_)) => {
             let reason = run.review_of(job).map_or_else(|| gate.reason(), PendingReview::reason);
-            (reason, cx.theme.style(Hue::Review))
+            (reason, Hue::Review)
         }
-        Phase::Waiting(gate @ Gate::Held { .. }) => (waits(gate, cx.state), cx.theme.style(Hue::Review)),
+        Phase::Waiting(gate @ Gate::Held { .. }) => (waits(gate, state), Hue::Review),
         Phase::Waiting(gate) => (gate.reason(), dim),
         Phase::Running | Phase::Stopping => {
             let steps = job.steps.iter().filter(|step| step.phase.is_active());

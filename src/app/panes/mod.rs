@@ -19,12 +19,14 @@
 mod deploys;
 mod events;
 pub mod graph;
+mod job_filter;
 mod jobs;
 mod list;
 pub(super) mod log;
 mod run_filter;
 mod runs;
 mod services;
+mod status_filter;
 mod workflows;
 
 use ratatui::buffer::Buffer;

@@ -1,9 +1,11 @@
 //! The filter of the list of runs: words, and conditions such as `branch:main` or `since:2d`.
 
 use crate::model::{Summary, Timestamp};
-use crate::store::history::{self, StatusFilter};
+use crate::store::history;
 use crate::ui::run_columns::file_name;
 use crate::ui::text;
+
+use super::status_filter::has_status;
 
 /// Subject of a condition. Its name is GitHub's word for it, if GitHub has one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,13 +75,7 @@ impl RunFilter {
             Key::Workflow => holds(&run.name, value) || holds(file_name(&run.info.workflow), value),
             Key::Branch => holds(&run.info.ref_name, value),
             Key::Event => run.info.event.starts_with(value),
-            // The value may be the beginning of the word that the list shows, or of a word that `cuelight runs
-            // --status` accepts.
-            Key::Status => {
-                let is = |word: &str| StatusFilter::parse(word).is_some_and(|status| status.matches(&run.phase));
-                run.phase.word().starts_with(value)
-                    || StatusFilter::words().any(|word| word.starts_with(value) && is(word))
-            }
+            Key::Status => has_status(&run.phase, value),
             Key::Actor => actor.to_lowercase().starts_with(value),
             Key::Commit => run.info.sha.starts_with(value),
             Key::Since => self.since.is_none_or(|since| run.info.created >= since),
@@ -92,6 +88,7 @@ impl RunFilter {
             return true;
         }
         let numbered = run.info.numbered().unwrap_or_default();
+        let why = run.why().unwrap_or_default();
         let texts = [
             &run.name,
             &numbered,
@@ -103,6 +100,7 @@ impl RunFilter {
             run.phase.word(),
             run.info.id.as_str(),
             &run.info.sha,
+            &why,
         ];
         text::holds(&self.words, &texts)
     }
@@ -176,6 +174,9 @@ mod tests {
             (Phase::Done(Conclusion::Success), "status:completed", true),
             (Phase::Done(Conclusion::Success), "status:success", true),
             (Phase::Done(Conclusion::Success), "status:unknown", false),
+            (Phase::Done(Conclusion::Failure), "status:failed", true),
+            (Phase::Done(Conclusion::Success), "status:failed", false),
+            (Phase::Running, "status:running", true),
         ] {
             let run = Summary { phase: phase.clone(), ..run() };
             assert_eq!(RunFilter::parse(text, NOW).matches(&run), expected, "{text} {phase:?}");

@@ -128,7 +128,11 @@ impl Pane for Runs {
         let rows: Vec<&Summary> = self.listed(cx.state).skip(self.offset).take(usize::from(area.height)).collect();
         if rows.is_empty() {
             let has_runs = cx.state.listed().next().is_some();
-            let why = if has_runs { "no run matches the filter" } else { no_runs(cx.state) };
+            let why = match (has_runs, cx.state.listed_repositories().is_some() && !cx.state.is_everywhere) {
+                (false, _) => no_runs(cx.state),
+                (true, true) => "no run of this repository matches the filter; R searches the runs of all repositories",
+                (true, false) => "no run matches the filter",
+            };
             empty(why, cx, area, buffer);
         }
         let texts: Vec<Row> = rows.iter().map(|run| self.row(run, cx)).collect();
