@@ -50,6 +50,7 @@ impl App {
                 self.view.zoom = if self.view.zoom == Zoom::Full { Zoom::Half } else { Zoom::Normal };
             }
             Action::Open if self.view.focus == Panel::Services => return self.open_service_log(),
+            Action::Open if self.view.focus == Panel::Workflows => return self.open_workflow(),
             Action::Open => self.open(),
             Action::Back => self.back(),
             Action::Follow => {
@@ -67,6 +68,11 @@ impl App {
                 }
             }
             Action::Repositories => self.switch_repositories(),
+            Action::Start
+                if self.view.focus == Panel::Workflows && self.panes.workflows.selected(&self.state).is_some() =>
+            {
+                return self.open_workflow();
+            }
             Action::Start => return self.start_picker(),
             Action::WatchFiles if self.state.watching.is_some() => {
                 return vec![Effect::Request(Request::StopWatching)];
@@ -130,9 +136,8 @@ impl App {
                 }
             }
             Action::NextGroup | Action::PreviousGroup => self.go_to_group(action == Action::NextGroup),
-            Action::Play | Action::StepBack | Action::StepForward | Action::Slower | Action::Faster => {
-                self.act_in_replay(action);
-            }
+            Action::Replay | Action::Explain | Action::Lint => return self.program(action),
+            Action::Detach => return vec![Effect::Quit],
             Action::Mouse => {
                 self.mouse = !self.mouse;
                 let text = if self.mouse { "mouse captured" } else { "mouse released: select text as you like" };
@@ -144,9 +149,22 @@ impl App {
             Action::Diagnostics => self.overlay = Some(Overlay::Diagnostics),
             Action::Help => self.overlay = Some(Overlay::help(Context::Panel(self.view.focus))),
             Action::Quit => return self.quit(),
+            action if action.is_of_replay() => self.act_in_replay(action),
             _ => self.act_in_pane(self.view.focus, action),
         }
         Vec::new()
+    }
+
+    /// Returns the effect that runs a command of this program for the selected run, or the selected job of it.
+    fn program(&self, action: Action) -> Vec<Effect> {
+        let run = self.selection.run_id().map(ToString::to_string);
+        let job = self.selection.job_id().map(ToString::to_string);
+        let arguments: Vec<String> = match action {
+            Action::Replay => ["replay".to_owned()].into_iter().chain(run).collect(),
+            Action::Explain => ["explain".to_owned()].into_iter().chain(run).chain(job).collect(),
+            _ => vec!["lint".to_owned()],
+        };
+        vec![Effect::Program { arguments, has_screen: action == Action::Replay }]
     }
 
     /// Opens the question about an action on those marked runs that allow it. If none of them does, shows the reason.
@@ -194,10 +212,6 @@ impl App {
     /// selected environment, or shows the deployment to it that is on its way.
     fn open(&mut self) {
         let panel = self.view.focus;
-        if panel == Panel::Workflows {
-            self.open_workflow();
-            return;
-        }
         let is_on_its_way = self.lane().is_some_and(|lane| lane.open.is_some());
         let is_list = panel == Panel::Deploys && !is_on_its_way;
         let deployments = is_list.then(|| self.lane_deployments().or_else(|| self.deployments_picker())).flatten();
@@ -240,8 +254,8 @@ impl App {
 
     /// Opens the form that starts the selected workflow. Lists the events first unless there is exactly one, and opens
     /// the errors of an invalid workflow.
-    fn open_workflow(&mut self) {
-        self.overlay = self.panes.workflows.selected(&self.state).map(|row| match row {
+    fn open_workflow(&mut self) -> Vec<Effect> {
+        let overlay = self.panes.workflows.selected(&self.state).map(|row| match row {
             WorkflowRow::Broken(workflow) => Overlay::Faults(Faults::new(workflow)),
             WorkflowRow::Startable(workflow) => match workflow.events.as_slice() {
                 [event] => Overlay::Form(Form::new(workflow, event)),
@@ -252,6 +266,21 @@ impl App {
                 }
             },
         });
+        match overlay {
+            Some(Overlay::Form(form)) => self.fill(form),
+            overlay => {
+                self.overlay = overlay;
+                Vec::new()
+            }
+        }
+    }
+
+    /// Opens a form, and reads what is checked out if the form shows it.
+    pub(super) fn fill(&mut self, form: Form) -> Vec<Effect> {
+        let reads = form.shows_head();
+        self.overlay = Some(Overlay::Form(form));
+        self.state.head = None;
+        reads.then_some(Effect::Request(Request::ReadHead)).into_iter().collect()
     }
 
     /// Restores the size of the pane, clears its filter, closes what is open in it, or goes to its parent: the first

@@ -36,8 +36,12 @@ pub(super) fn unavailable(action: Action, state: &AppState, subject: Subject<'_>
         action if action.is_of_replay() => return state.replay.is_none().then_some(Unavailable::NotReplay),
         Action::Repositories if state.replay.is_some() => return Some(Unavailable::Replay),
         Action::Repositories => return state.home.is_none().then_some(Unavailable::NoHome),
-        Action::Artifacts | Action::Summary if state.replay.is_some() => return Some(Unavailable::Replay),
+        Action::Artifacts | Action::Summary | Action::Replay | Action::Explain if state.replay.is_some() => {
+            return Some(Unavailable::Replay);
+        }
         Action::Yank
+        | Action::Replay
+        | Action::Explain
         | Action::Artifacts
         | Action::Summary
         | Action::NextError

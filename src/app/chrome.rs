@@ -1,5 +1,7 @@
 //! The lines around the panes: the header, the latest notice, the key hints.
 
+use std::ops::Range;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
@@ -113,7 +115,8 @@ fn status(
     let steps = run.into_iter().flat_map(|run| run.jobs.values()).flat_map(|job| &job.steps);
     let errors = steps.flat_map(|step| &step.annotations).filter(|note| note.level == Level::Error).count();
     if errors > 0 {
-        parts.push((format!("!{errors}"), theme.style(Hue::Bad)));
+        let shown = if columns < 100 { format!("!{errors}") } else { text::counted(errors as u64, "error") };
+        parts.push((shown, theme.style(Hue::Bad)));
     }
     parts
 }
@@ -228,23 +231,54 @@ const BEFORE_HELD: usize = 2;
 /// Key with which the sequences for a held step begin.
 const HELD: &str = "c";
 
+/// A hint of the footer: an action, and what it does here.
+pub(super) type ActionHint = (Action, &'static str);
+
+/// What the hints of the footer depend on.
+pub(super) struct Hints<'s> {
+    pub(super) context: Context,
+    pub(super) subject: Subject<'s>,
+    /// Hints that come before those of the table, for what the selected row is opened for.
+    pub(super) first: Vec<ActionHint>,
+    /// Hints that come after the most important ones of the table, for a selected failure.
+    pub(super) of_failure: Vec<ActionHint>,
+}
+
+/// Columns of the footer in which a hint is drawn, and its action; `None` for the first key of a sequence.
+pub(super) type HintPlace = (Range<u16>, Option<Action>);
+
 /// Draws as many hints of available actions as fit. That for a rollback of the selected environment comes first,
 /// because it is needed in a hurry, then those for help, the palette and a held step; that for quitting comes last.
+/// Returns the places of the hints.
 pub(super) fn footer(
     state: &AppState,
     theme: Theme,
     keymap: &Keymap,
-    context: Context,
-    subject: Subject<'_>,
+    hints: Hints<'_>,
     area: Rect,
     buffer: &mut Buffer,
-) {
+) -> Vec<HintPlace> {
+    let Hints { context, subject, first, of_failure } = hints;
     let between = if area.width < 100 { ":" } else { " " };
+    let special: Vec<Action> = first.iter().chain(&of_failure).map(|(action, _)| *action).collect();
+    // Enter starts the selected workflow, and the key that starts one does the same there.
+    let replaced = first.iter().any(|(_, hint)| *hint == Action::Start.entry().hint).then_some(Action::Start);
     let is_shown = |entry: &&Entry| {
         let here = entry.contexts.contains(&context) || entry.contexts.contains(&Context::Everywhere);
-        here && !entry.hint.is_empty() && unavailable(entry.action, state, subject).is_none()
+        let is_special = special.contains(&entry.action) || replaced == Some(entry.action);
+        here && !is_special && !entry.hint.is_empty() && unavailable(entry.action, state, subject).is_none()
     };
-    let with_key = |entry: &'static Entry| Some((keymap.keys(entry.action).first()?.to_string(), entry.hint));
+    let hint_of = |entry: &Entry| match entry.action {
+        Action::Play if !state.is_playing => "play",
+        _ => entry.hint,
+    };
+    let key_of = |action: Action| keymap.keys(action).first().map(ToString::to_string);
+    let with_key = |entry: &'static Entry| Some((key_of(entry.action)?, hint_of(entry), Some(entry.action)));
+    let special = |hints: Vec<ActionHint>| {
+        let hints = hints.into_iter().filter_map(|(action, hint)| Some((key_of(action)?, hint, Some(action))));
+        hints.collect::<Vec<_>>()
+    };
+    let (first, of_failure) = (special(first), special(of_failure));
     let of_list = matches!(context, Context::Panel(Panel::Runs | Panel::Workflows)).then_some(Action::Repositories);
     let is_first = |action: &Action| FIRST.contains(action) || of_list == Some(*action);
     let urgent = (subject.lane.is_some() || subject.in_deploys).then_some(Action::RollBack);
@@ -268,48 +302,62 @@ pub(super) fn footer(
         };
         rest.iter().any(|one| is_shown(one.action))
     };
-    let prefixes = PREFIXES.iter().filter(leads_on).map(|prefix| (prefix.key.to_owned(), prefix.name));
-    let (held, prefixes): (Vec<_>, Vec<_>) = prefixes.partition(|(key, _)| key == HELD);
+    let prefixes = PREFIXES.iter().filter(leads_on).map(|prefix| (prefix.key.to_owned(), prefix.name, None));
+    let (held, prefixes): (Vec<_>, Vec<_>) = prefixes.partition(|(key, ..)| key == HELD);
     let columns = |key: &str, hint: &str| text::width(key) + between.len() + text::width(hint) + 2;
     let quit = with_key(Action::Quit.entry());
-    let reserved = quit.as_ref().map_or(0, |(key, hint)| columns(key, hint));
-    let mut x = area.x + 1;
-    let mut put = |key: &str, hint: &str, reserved: usize| {
+    let reserved = quit.as_ref().map_or(0, |(key, hint, _)| columns(key, hint));
+    let (mut x, mut places) = (area.x + 1, Vec::new());
+    let mut put = |key: &str, hint: &str, action: Option<Action>, reserved: usize| {
+        let begin = x;
         if usize::from(x) + columns(key, hint) + reserved > usize::from(area.right()) + 1 {
             return false;
         }
         x = text::put(buffer, x, area.y, area.width, key, theme.style(Hue::Accent));
         x = text::put(buffer, x, area.y, area.width, between, Style::new());
         x = text::put(buffer, x, area.y, area.width, hint, theme.style(Hue::Dim)) + 2;
+        places.push((begin..x - 2, action));
         true
     };
-    for (key, hint) in begin.chain(held).chain(rest).chain(prefixes).chain(others) {
-        if !put(&key, hint, reserved) {
+    let begin = begin.chain(held).chain(first).chain(rest).chain(of_failure);
+    for (key, hint, action) in begin.chain(prefixes).chain(others) {
+        if !put(&key, hint, action, reserved) {
             break;
         }
     }
-    if let Some((key, hint)) = quit {
-        put(&key, hint, 0);
+    if let Some((key, hint, action)) = quit {
+        put(&key, hint, action, 0);
     }
+    places
 }
 
-/// Draws the hints of an open overlay, as many as fit.
-pub(super) fn overlay_footer(hints: &[Hint], theme: Theme, keymap: &Keymap, area: Rect, buffer: &mut Buffer) {
+/// Draws the hints of an open overlay, as many as fit. Returns the places of those that are actions.
+pub(super) fn overlay_footer(
+    hints: &[Hint],
+    theme: Theme,
+    keymap: &Keymap,
+    area: Rect,
+    buffer: &mut Buffer,
+) -> Vec<HintPlace> {
+    let mut places = Vec::new();
     let between = if area.width < 100 { ":" } else { " " };
     let mut x = area.x + 1;
     for hint in hints {
-        let (key, hint) = match hint {
+        let (key, hint, action) = match hint {
             Hint::Key(action, hint) => match keymap.keys(*action).first() {
-                Some(key) => (key.to_string(), *hint),
+                Some(key) => (key.to_string(), *hint, Some(*action)),
                 None => continue,
             },
-            Hint::Note(key, hint) => ((*key).to_owned(), *hint),
+            Hint::Note(key, hint) => ((*key).to_owned(), *hint, None),
         };
         if usize::from(x) + text::width(&key) + between.len() + text::width(hint) > usize::from(area.right()) {
-            return;
+            break;
         }
+        let begin = x;
         x = text::put(buffer, x, area.y, area.width, &key, theme.style(Hue::Accent));
         x = text::put(buffer, x, area.y, area.width, between, Style::new());
         x = text::put(buffer, x, area.y, area.width, hint, theme.style(Hue::Dim)) + 2;
+        places.push((begin..x - 2, action));
     }
+    places
 }

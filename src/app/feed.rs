@@ -1,6 +1,6 @@
 //! Handles the reports of a backend.
 
-use crate::model::feed::{Connection, Feed, Notice};
+use crate::model::feed::{Connection, Feed, Notice, Watching};
 use crate::model::lane::Lane;
 use crate::model::{Reply, RunId};
 use crate::ui::layout::Panel;
@@ -172,7 +172,23 @@ impl App {
                 self.pressed.clear();
                 self.overlay = Some(Overlay::Rollback(RollbackBox::new(repository, rollback)));
             }
-            Feed::Watching(watching) => self.state.watching = watching,
+            Feed::Head(head) => self.state.head = Some(head),
+            Feed::Watching(watching) => {
+                let text = match (&self.state.watching, &watching) {
+                    (None, Some(Watching { workflow: Some(one), .. })) => {
+                        Some(format!("watch mode is on: {one} runs when files of its paths change"))
+                    }
+                    (None, Some(_)) => {
+                        Some("watch mode is on: when files change, what a push of them triggers runs".to_owned())
+                    }
+                    (Some(_), None) => Some("watch mode is off".to_owned()),
+                    _ => None,
+                };
+                self.state.watching = watching;
+                if let Some(text) = text {
+                    self.notify(Notice::news(text));
+                }
+            }
             // With an open overlay the user is busy, and the offer can also be taken from the command line.
             Feed::DemoSucceeded if self.overlay.is_some() => {
                 self.notify(Notice::news("the demo is green; `cuelight demo --break` breaks a test of it"));

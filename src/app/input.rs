@@ -66,6 +66,13 @@ impl App {
             self.undo_prompt();
             return Some(Vec::new());
         }
+        let edits = self.keymap.action(Context::Panel(self.view.focus), Key::from(event)) == Some(Action::Edit);
+        if let Overlay::Faults(faults) = overlay
+            && edits
+        {
+            let (file, line) = faults.place();
+            return Some(vec![Effect::Edit { run: None, file, line }]);
+        }
         let outcome = overlay.key(event)?;
         self.typed();
         Some(self.finish(outcome))
@@ -76,6 +83,10 @@ impl App {
         match (&mut self.overlay, action) {
             (Some(Overlay::Prompt(_)), Action::Open) => self.confirm_prompt(),
             (Some(Overlay::Prompt(_)), Action::Back) => self.undo_prompt(),
+            (Some(Overlay::Faults(faults)), Action::Edit) => {
+                let (file, line) = faults.place();
+                return vec![Effect::Edit { run: None, file, line }];
+            }
             (Some(overlay), _) => {
                 let height = usize::from(overlay.area(screen).height.saturating_sub(2));
                 let outcome = overlay.act(action, height);
@@ -123,8 +134,14 @@ impl App {
     }
 
     pub(super) fn mouse(&mut self, event: MouseEvent) -> Vec<Effect> {
-        let Some(screen) = self.screen().filter(|_| self.overlay.is_none()) else { return Vec::new() };
         let at = Position::new(event.column, event.row);
+        if event.kind == MouseEventKind::Down(MouseButton::Left)
+            && let Some(action) = self.hint_at(at)
+        {
+            self.pressed.clear();
+            return if self.overlay.is_some() { self.act_in_overlay(action) } else { self.act(action) };
+        }
+        let Some(screen) = self.screen().filter(|_| self.overlay.is_none()) else { return Vec::new() };
         let Some((panel, area)) = screen.at(at) else { return Vec::new() };
         let cx = cx(&self.state, self.theme, self.view, Some(&screen), panel);
         let pane = self.panes.get_mut(panel);

@@ -56,10 +56,10 @@ pub enum Effect {
     Copy(String),
     /// Read lines of a log for the clipboard; answered by [`Msg::Copied`].
     CopyLines(PageRequest),
-    /// Open a file of the run's repository in an editor, which takes over the terminal.
+    /// Open a file of a repository in an editor, which takes over the terminal.
     Edit {
-        /// The run.
-        run: RunId,
+        /// The run whose repository has the file; `None` for the repository of the working directory.
+        run: Option<RunId>,
         /// The file, relative to the repository or to the job's workspace.
         file: String,
         /// Number of a line, from 1; `None` for the start of the file.
@@ -80,6 +80,13 @@ pub enum Effect {
         of: Option<(RunId, JobId)>,
         /// Name of the service.
         service: String,
+    },
+    /// Run a command of this program. It takes over the terminal, and what it prints stays until Enter is pressed.
+    Program {
+        /// The command with its arguments.
+        arguments: Vec<String>,
+        /// Whether the command shows a screen of its own, which ends when the user quits it.
+        has_screen: bool,
     },
     /// Alert a user who is looking at something else.
     Alert {

@@ -115,7 +115,7 @@ impl App {
     /// Carries out the picked row.
     pub(super) fn pick(&mut self, pick: Pick) -> Vec<Effect> {
         match pick {
-            Pick::Fill(form) => self.overlay = Some(Overlay::Form(form)),
+            Pick::Fill(form) => return self.fill(form),
             Pick::Faults(faults) => self.overlay = Some(Overlay::Faults(faults)),
             Pick::Act(action) => return self.act(action),
             Pick::Run(run) => {

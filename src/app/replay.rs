@@ -16,6 +16,9 @@ const SPEEDS: [u64; 9] = [250, 500, 1000, 2000, 4000, 8000, 16_000, 64_000, 256_
 /// Index of real time in [`SPEEDS`].
 const NORMAL_SPEED: usize = 2;
 
+/// Time of the run by which the replay jumps.
+const SEEK: Duration = Duration::from_secs(10);
+
 /// Maximum time to wait for the next record. The rest of a longer gap between two records is skipped.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
@@ -78,7 +81,7 @@ impl Replay {
         }
     }
 
-    /// Returns the state of the replay for the header.
+    /// Returns the state of the replay, for the header.
     fn status(&self) -> String {
         let speed = SPEEDS[self.speed] as f64 / 1000.0;
         let (at, all) = (text::duration(self.at.since(self.start())), text::duration(self.end().since(self.start())));
@@ -93,7 +96,9 @@ impl App {
         self.selection.select_run(Some(info.id.clone()));
         self.replay = Some(Replay::new(info));
         self.rewind();
-        self.toast = Some(Notice::news("space: pause  [ ]: one event back or on  < >: slower or faster"));
+        self.toast = Some(Notice::news(
+            "space: pause  [ ]: one event back or on  ( ): 10 seconds back or on  < >: slower or faster",
+        ));
     }
 
     /// Adds records of the replayed run.
@@ -135,6 +140,11 @@ impl App {
             Action::Play => replay.playing = !replay.playing,
             Action::Slower => replay.speed = replay.speed.saturating_sub(1),
             Action::Faster => replay.speed = (replay.speed + 1).min(SPEEDS.len() - 1),
+            Action::SeekBack | Action::SeekForward => {
+                let (at, length) = (replay.at, SEEK.as_millis() as u64);
+                let to = if action == Action::SeekBack { at.0.saturating_sub(length) } else { at.0 + length };
+                self.seek(Timestamp(to));
+            }
             _ => {
                 replay.playing = false;
                 let to = replay.step(action == Action::StepForward);
@@ -178,5 +188,6 @@ impl App {
 
     fn show_replay_status(&mut self) {
         self.state.replay = self.replay.as_ref().map(Replay::status);
+        self.state.is_playing = self.replay.as_ref().is_some_and(|replay| replay.playing);
     }
 }

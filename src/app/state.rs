@@ -66,6 +66,8 @@ pub(super) struct AppState {
     pub(super) lanes: Vec<Lane>,
     /// Why the environments of this machine cannot be read; `None` if they can.
     pub(super) lanes_unreadable: Option<String>,
+    /// What is checked out here; `None` while it is being read.
+    pub(super) head: Option<String>,
     /// The workflows here that have errors.
     pub(super) broken: Vec<BrokenWorkflow>,
     /// The workflows that can be started here.
@@ -82,6 +84,8 @@ pub(super) struct AppState {
     pub(super) watching: Option<Watching>,
     /// State of the replay, for the header; `None` on a live screen.
     pub(super) replay: Option<String>,
+    /// Whether the replay goes on by itself.
+    pub(super) is_playing: bool,
     /// Why all operations are refused; `None` if the screen accepts operations.
     pub(super) refusal: Option<Unavailable>,
     /// Time of the last tick; in a replay, the displayed moment.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 
 use crate::ui::frame;
 use crate::ui::frame::Framed;
@@ -12,9 +12,12 @@ use crate::ui::layout::{PANELS, Panel, PanelInfo, Screen};
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
-use super::action::Context;
+use super::action::{Action, Context};
+use super::chrome::{ActionHint, HintPlace, Hints};
 use super::keymap::Lookup;
 use super::overlay::Overlay;
+use super::panes::WorkflowRow;
+use super::state::has_failed;
 use super::{App, chrome, cx, hints};
 
 impl App {
@@ -35,19 +38,13 @@ impl App {
             self.panes.get(*panel).draw(&cx, &self.selection, frame::inside(*area), buffer);
         }
         let subject = self.subject();
-        // Without a separate row, the notice replaces the hints.
+        // Without a separate row, the notice replaces the hints, unless they are those of a popup, whose keys must be seen.
         let toast_area = if screen.toast.height > 0 { screen.toast } else { screen.footer };
-        if let Some(notice) = &self.toast {
+        if let Some(notice) = self.toast.as_ref().filter(|_| toast_area != screen.footer || self.overlay.is_none()) {
             chrome::toast(notice, self.theme, toast_area, buffer);
         }
-        if self.toast.is_none() || toast_area != screen.footer {
-            let context = Context::Panel(self.view.focus);
-            match &self.overlay {
-                Some(overlay) => {
-                    chrome::overlay_footer(overlay.hints(), self.theme, &self.keymap, screen.footer, buffer);
-                }
-                None => chrome::footer(&self.state, self.theme, &self.keymap, context, subject, screen.footer, buffer),
-            }
+        if !self.is_footer_covered(&screen) {
+            self.draw_footer(screen.footer, buffer);
         }
         if let Some(overlay) = &self.overlay {
             let cx = cx(&self.state, self.theme, self.view, Some(&screen), self.view.focus);
@@ -58,6 +55,56 @@ impl App {
         {
             hints::draw(&self.pressed, &rest, &self.state, self.theme, subject, toast_area, buffer);
         }
+    }
+
+    /// Whether a notice is shown in place of the hints.
+    fn is_footer_covered(&self, screen: &Screen) -> bool {
+        self.toast.is_some() && self.overlay.is_none() && screen.toast.height == 0
+    }
+
+    /// Draws the hints. Returns their places.
+    fn draw_footer(&self, area: Rect, buffer: &mut Buffer) -> Vec<HintPlace> {
+        if let Some(overlay) = &self.overlay {
+            return chrome::overlay_footer(overlay.hints(), self.theme, &self.keymap, area, buffer);
+        }
+        let context = Context::Panel(self.view.focus);
+        let (first, of_failure) = (self.hints_of_row(), self.hints_of_failure());
+        let hints = Hints { context, subject: self.subject(), first, of_failure };
+        chrome::footer(&self.state, self.theme, &self.keymap, hints, area, buffer)
+    }
+
+    /// Returns the action of the hint at a position; `None` if no hint of an action is there.
+    pub(super) fn hint_at(&self, at: Position) -> Option<Action> {
+        let screen = self.screen()?;
+        let footer = screen.footer;
+        let places = self.draw_footer(footer, &mut Buffer::empty(self.area));
+        let here = places.into_iter().find(|(columns, _)| columns.contains(&at.x));
+        here.filter(|_| footer.contains(at) && !self.is_footer_covered(&screen)).and_then(|(_, action)| action)
+    }
+
+    /// Returns what Enter does to the selected row, in a panel where this is not to go on to the next panel.
+    fn hints_of_row(&self) -> Vec<ActionHint> {
+        if self.view.focus != Panel::Workflows {
+            return Vec::new();
+        }
+        let hint = self.panes.workflows.selected(&self.state).map(|row| match row {
+            WorkflowRow::Startable(_) => Action::Start.entry().hint,
+            WorkflowRow::Broken(_) => "errors",
+        });
+        hint.map(|hint| (Action::Open, hint)).into_iter().collect()
+    }
+
+    /// Returns what can be done about the selected job or step, if it failed.
+    fn hints_of_failure(&self) -> Vec<ActionHint> {
+        let failed = match self.selection.step(&self.state) {
+            Some((_, step)) => has_failed(&step.phase),
+            None => self.selection.job(&self.state).is_some_and(|job| has_failed(&job.phase)),
+        };
+        if !failed || !matches!(self.view.focus, Panel::Jobs | Panel::Log | Panel::Graph) {
+            return Vec::new();
+        }
+        let edit = (self.names_file()).then_some((Action::Edit, "open file"));
+        edit.into_iter().chain([(Action::Yank, Action::Yank.entry().hint), (Action::SearchRun, "search run")]).collect()
     }
 
     fn framed(&self, screen: &Screen, panel: Panel, area: Rect) -> Framed {

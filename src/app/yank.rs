@@ -90,7 +90,7 @@ impl App {
             self.toast = Some(Notice::bad("edit: no line or annotation here names a file"));
             return Vec::new();
         };
-        vec![Effect::Edit { run, file, line }]
+        vec![Effect::Edit { run: Some(run), file, line }]
     }
 
     /// Opens a shell in the environment of the selected job, or in the selected service. Shows the reason if that is
@@ -109,6 +109,11 @@ impl App {
         }
         let (run, job) = (self.selection.run_id().cloned(), job.map(|job| job.id.clone()));
         run.zip(job).map(|(run, job)| Effect::Shell { run, job, service }).into_iter().collect()
+    }
+
+    /// Whether there is a file to [edit](Self::edit).
+    pub(super) fn names_file(&self) -> bool {
+        self.named_place().is_some()
     }
 
     /// Returns the file, and the line if known, named by the line at the cursor or one of those below it; else the file

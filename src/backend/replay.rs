@@ -72,7 +72,7 @@ async fn serve(replay: Replay, mut requests: mpsc::Receiver<Request>, feed: mpsc
 fn answer(request: Request) -> Option<Feed> {
     match request {
         // There is only one run, and it is followed from the start.
-        Request::Follow(_) | Request::LoadLog { .. } | Request::Attend(_) => None,
+        Request::Follow(_) | Request::LoadLog { .. } | Request::Attend(_) | Request::ReadHead => None,
         Request::ListMore { .. } => Some(Feed::Listed { runs: Vec::new(), more: false, of: None }),
         Request::Submit { run, command } => {
             Some(Feed::Replied { run, command, reply: Reply::Rejected { reason: Unavailable::Replay.to_string() } })

@@ -33,13 +33,13 @@ use indexmap::IndexMap;
 
 use crate::config::{ApiChoice, Config, ConfigError};
 use crate::engine::mask::Masker;
-use crate::model::{RepositoryId, RunInfo};
+use crate::model::{RepositoryId, RunInfo, WorkingTree};
 use crate::repo::git::{Access, GitError, Repository};
 use crate::repo::uncommitted::Uncommitted;
 use crate::repo::workflows;
 use crate::repo::workflows::WorkflowFileError;
 use crate::store::folder::{RunFolder, RunsDir, locate};
-use crate::store::spec::{RunSpec, WorkSpec, WorkflowSpec};
+use crate::store::spec::{RunSpec, WorkSpec, WorkflowSpec, ref_name};
 use crate::store::{StoreError, atomic, numbers};
 use crate::worker::launch::spawn;
 use crate::worker::{Mode, prepare, recovery};
@@ -356,6 +356,17 @@ pub fn find(runs: &RunsDir, wanted: &str, folder: Option<&Path>) -> Result<RunFo
 #[must_use]
 pub fn home(folder: &Path) -> Option<RepositoryId> {
     Repository::discover(folder).ok().map(|repository| repository.id())
+}
+
+/// Returns what is checked out in the repository around a folder: what a run that starts now uses.
+///
+/// # Errors
+/// The folder is not in a repository, or git cannot read it.
+pub fn checked_out(runs: &RunsDir, folder: &Path) -> Result<WorkingTree, GitError> {
+    let repository = Repository::discover(folder)?;
+    let access = trust::access(runs, &repository);
+    let files = Uncommitted::read(&repository.root, access, &repository.sha, &[])?.files;
+    Ok(WorkingTree::new(ref_name(&repository.git_ref), &repository.sha, files))
 }
 
 /// Returns the state folder of the user after closing every run that lost its worker. Commands that read runs must use

@@ -104,6 +104,9 @@ pub enum Feed {
         /// Why there are none; `None` if the steps wrote none, or if there are some.
         missing: Option<String>,
     },
+    /// Branch and commit that are checked out, with the number of changed files: `main@b835125+3`. Answer to
+    /// [`Request::ReadHead`].
+    Head(String),
     /// State of watch mode; `None` when it is off.
     Watching(Option<Watching>),
     /// The environments of a repository on a server: answer to [`Request::ListEnvironments`].
@@ -385,6 +388,8 @@ pub enum Request {
         /// Where jobs without a container run; `None` for the configured sandbox.
         sandbox: Option<String>,
     },
+    /// Read what is checked out. Answered by [`Feed::Head`].
+    ReadHead,
     /// List the workflows of servers that can be started by a dispatch: those of the current checkout, and of the
     /// repository of a run. Answered by [`Feed::Dispatchable`].
     ListDispatchable {

@@ -1,7 +1,7 @@
 //! Programs that take over the terminal for a while, and commands that run in the background.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use tokio::signal::unix::Signal;
 
 use crate::model::feed::Notice;
 use crate::model::{JobId, RunId};
+use crate::store::logs::source_file;
 
 /// A program that takes over the terminal.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(super) struct Child {
     /// Whether the program prints its own errors. The screen then does not report them. If the program fails at once,
     /// the screen waits for Enter before it covers them.
     prints_errors: bool,
+    /// Whether the screen waits for Enter before it covers what the program printed.
+    waits: bool,
 }
 
 /// Why a foreground program failed.
@@ -45,7 +48,14 @@ pub(super) fn shell(run: &RunId, job: &JobId, service: Option<&str>) -> io::Resu
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["shell", run.as_str(), job.as_str()]);
     command.args(service.map(|service| format!("--service={service}")));
-    Ok(Child { command, prints_errors: true })
+    Ok(Child { command, prints_errors: true, waits: false })
+}
+
+/// Returns a command of this program. Unless it shows a screen of its own, the screen waits for Enter after it.
+pub(super) fn program(arguments: &[String], has_screen: bool) -> io::Result<Child> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(arguments);
+    Ok(Child { command, prints_errors: true, waits: !has_screen })
 }
 
 /// Returns this program's `logs` command, which follows the log of a running service: of a job, or of the Compose file.
@@ -56,7 +66,7 @@ pub(super) fn service_log(of: Option<&(RunId, JobId)>, service: &str) -> io::Res
         Some((run, job)) => command.args([run.as_str(), "--job", job.as_str()]).arg(format!("--service={service}")),
         None => command.arg(format!("--compose={service}")),
     };
-    Ok(Child { command, prints_errors: true })
+    Ok(Child { command, prints_errors: true, waits: false })
 }
 
 /// Returns the user's editor (`VISUAL`, `EDITOR` or `vi`), which opens a file, at a line if given.
@@ -67,7 +77,12 @@ pub(super) fn editor(path: &Path, line: Option<u32>) -> Child {
     let program = words.next().unwrap_or("vi");
     let mut command = Command::new(program);
     command.args(words).args(file_arguments(program, &path.to_string_lossy(), line));
-    Child { command, prints_errors: false }
+    Child { command, prints_errors: false, waits: false }
+}
+
+/// Returns a file of the repository around the working directory; `None` if there is none.
+pub(super) fn file_here(name: &str) -> Option<PathBuf> {
+    std::env::current_dir().ok()?.ancestors().find_map(|root| source_file(root, name))
 }
 
 /// Starts a command of the settings in the background, with the id of the run and a message in its environment.
@@ -88,7 +103,8 @@ fn file_arguments(program: &str, path: &str, line: Option<u32>) -> Vec<String> {
 }
 
 /// Runs a program in the terminal and waits for its end. If the program stops itself, this program stops too, as job
-/// control of the shell requires. If a program that prints its errors fails at once, waits for Enter.
+/// control of the shell requires. If a program that prints its errors fails at once, or the screen would cover what it
+/// printed, waits for Enter.
 ///
 /// # Errors
 /// The program cannot be started or waited for, or it failed without printing why.
@@ -108,16 +124,13 @@ pub(super) async fn run(mut child: Child, stop: &mut Signal) -> Result<(), Foreg
             _ = stop.recv() => drop(kill_current_process_group(Kind::STOP)),
         }
     };
-    if status.success() {
-        return Ok(());
-    }
-    if !child.prints_errors {
+    if !status.success() && !child.prints_errors {
         return Err(ForegroundError::Failed { program, status });
     }
-    if started.elapsed() < EARLY_FAILURE {
+    if child.waits || (!status.success() && started.elapsed() < EARLY_FAILURE) {
         // If this fails, the terminal is gone and the screen ends anyway.
         let _ = tokio::task::spawn_blocking(|| {
-            io::stderr().write_all(b"Press Enter to return to the screen. ")?;
+            io::stderr().write_all(b"\nPress Enter to return to the screen. ")?;
             io::stdin().read_line(&mut String::new())
         })
         .await;

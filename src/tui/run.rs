@@ -361,9 +361,17 @@ impl Loop {
                 Ok(log) => self.child = Some(log),
                 Err(error) => self.notify(Notice::bad(format!("cannot follow the log of {service}: {error}"))),
             },
-            Effect::Edit { run, file, line } => match self.logs.file(&run, &file) {
+            Effect::Program { arguments, has_screen } => match foreground::program(&arguments, has_screen) {
+                Ok(program) => self.child = Some(program),
+                Err(error) => self.notify(Notice::bad(format!("cannot start {}: {error}", arguments.join(" ")))),
+            },
+            Effect::Edit { run: Some(run), file, line } => match self.logs.file(&run, &file) {
                 Some(path) => self.child = Some(foreground::editor(&path, line)),
                 None => self.notify(Notice::bad(format!("{file} is not in the repository of this run"))),
+            },
+            Effect::Edit { run: None, file, line } => match foreground::file_here(&file) {
+                Some(path) => self.child = Some(foreground::editor(&path, line)),
+                None => self.notify(Notice::bad(format!("{file} is not in the repository of this folder"))),
             },
             // Unless tmux is set up for it, tmux drops text that programs send to the clipboard. Its own buffer always
             // works.

@@ -295,11 +295,12 @@ pub fn between(area: Rect) -> Rect {
 }
 
 /// Returns the area of a popup of this size, borders included: in the middle of the screen, between the header and the
-/// notice, or over the whole height if it needs more rows. If only a strip of the screen remained visible beside it, it
+/// notice, or over all rows but that of the hints if it needs more. If only a strip of the screen remained visible beside it, it
 /// takes that too.
 #[must_use]
 pub fn popup(area: Rect, width: u16, height: u16) -> Rect {
-    let body = if height > between(area).height { area } else { between(area) };
+    let above_hints = Rect { height: area.height.saturating_sub(1), ..area };
+    let body = if height > between(area).height { above_hints } else { between(area) };
     let spread = |wanted: u16, room: u16, least: u16| if wanted + 2 * least > room { room } else { wanted };
     let (width, height) =
         (spread(width.min(body.width), body.width, BESIDE), spread(height.min(body.height), body.height, BENEATH));

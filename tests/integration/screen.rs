@@ -587,8 +587,8 @@ fn a_hostile_log_changes_nothing_outside_its_pane() {
 fn an_untrusted_repository_must_be_confirmed_before_anything_starts() {
     let project = Project::of_jobs("  a: {runs-on: ubuntu-latest, steps: [{run: echo it ran}]}\n");
     let mut screen = Terminal::start(project.in_terminal(&[]), 30, 120);
-    screen.wait_for("S start");
-    screen.press("S\r");
+    screen.wait_for("enter start");
+    screen.press("S");
     screen.wait_for("Start ci.yml on push");
     screen.press("\r");
     screen.wait_for("Not trusted to run on this machine yet");

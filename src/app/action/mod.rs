@@ -163,6 +163,10 @@ pub enum Action {
     Yank,
     /// Pause the replay, or continue it.
     Play,
+    /// Go back ten seconds in the replay.
+    SeekBack,
+    /// Go on ten seconds in the replay.
+    SeekForward,
     /// Step back in the replay.
     StepBack,
     /// Step forward in the replay.
@@ -171,6 +175,14 @@ pub enum Action {
     Slower,
     /// Double the speed of the replay.
     Faster,
+    /// Replay the selected run.
+    Replay,
+    /// Explain the conditions of the selected run.
+    Explain,
+    /// Check the workflows of this repository.
+    Lint,
+    /// Leave the screen while runs continue.
+    Detach,
     /// Release the mouse, or capture it.
     Mouse,
     /// Redraw the screen.
@@ -217,7 +229,16 @@ impl Action {
     /// Whether the action is available only in a replay.
     #[must_use]
     pub fn is_of_replay(self) -> bool {
-        matches!(self, Self::Play | Self::StepBack | Self::StepForward | Self::Slower | Self::Faster)
+        matches!(
+            self,
+            Self::Play
+                | Self::StepBack
+                | Self::StepForward
+                | Self::SeekBack
+                | Self::SeekForward
+                | Self::Slower
+                | Self::Faster
+        )
     }
 
     /// Returns the action's row of the table.

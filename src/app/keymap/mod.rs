@@ -294,7 +294,9 @@ mod tests {
             panic!("g starts sequences")
         };
         let rest: Vec<_> = rest.iter().map(|one| (one.rest.as_str(), one.action.entry().name)).collect();
-        assert_eq!(rest, [("f", "first-error"), ("n", "newest-run"), ("g", "top"), ("e", "bottom")]);
+        let programs = [("r", "replay"), ("x", "explain"), ("l", "lint"), ("q", "detach")];
+        let moves = [("f", "first-error"), ("n", "newest-run"), ("g", "top"), ("e", "bottom")];
+        assert_eq!(rest, [moves, programs].concat());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use ratatui::style::Style;
 use crate::app::action::Action;
 use crate::app::panes::{Cx, motion};
 use crate::model::feed::BrokenWorkflow;
+use crate::store::first_error::place_in;
 use crate::ui::frame::Scroll;
 use crate::ui::text;
 use crate::ui::theme::Hue;
@@ -34,6 +35,13 @@ impl Faults {
         let now = broken.iter().find(|one| one.workflow == self.workflow);
         self.lines = now.map_or_else(|| vec![MENDED.to_owned()], |one| one.text.lines().map(str::to_owned).collect());
         self.offset = self.offset.min(self.lines.len().saturating_sub(1));
+    }
+
+    /// Returns the workflow file, and the line of the first error that is visible or below.
+    pub(in crate::app) fn place(&self) -> (String, Option<u32>) {
+        let lines = self.lines.iter().skip(self.offset).chain(&self.lines);
+        let line = lines.filter_map(|line| place_in(line)).find(|(file, _)| self.workflow.ends_with(file));
+        (self.workflow.clone(), line.and_then(|(_, line)| line))
     }
 
     pub(super) fn act(&mut self, action: Action, height: usize) {

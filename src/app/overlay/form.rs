@@ -7,10 +7,11 @@ use ratatui::style::Style;
 
 use crate::app::action::Action;
 use crate::app::msg::Effect;
-use crate::app::panes::{Cx, motion};
+use crate::app::panes::{Cx, file_name, keep_visible, motion};
 use crate::app::text_input::{MODIFIERS, TextInput};
 use crate::config::SANDBOXES;
 use crate::model::feed::{InputKind, Request, StartableWorkflow};
+use crate::ui::frame::Scroll;
 use crate::ui::text;
 use crate::ui::theme::{Hue, Theme};
 
@@ -26,6 +27,8 @@ const NAMES: usize = 24;
 #[derive(Clone, Debug)]
 pub(in crate::app) struct Form {
     workflow: String,
+    /// Name of the workflow.
+    name: String,
     event: String,
     /// The repository on a server in which the workflow is dispatched; `None` if it runs on this machine.
     repository: Option<String>,
@@ -142,6 +145,7 @@ impl Form {
         };
         Self {
             workflow: workflow.workflow.clone(),
+            name: workflow.name.clone(),
             event: event.to_owned(),
             repository: workflow.server.as_ref().map(|server| server.repository.clone()),
             fields: inputs.chain([last]).collect(),
@@ -152,7 +156,7 @@ impl Form {
     }
 
     pub(super) fn title(&self) -> String {
-        let file = self.workflow.rsplit('/').next().unwrap_or_default();
+        let file = file_name(&self.workflow);
         match &self.repository {
             Some(repository) => format!("Dispatch {file} on {repository}"),
             None => format!("Start {file} on {}", self.event),
@@ -161,7 +165,23 @@ impl Form {
 
     /// Returns the number of rows, including those below the fields.
     pub(super) fn rows(&self) -> usize {
-        self.fields.len() + usize::from(!self.secrets.is_empty()) + 3
+        self.facts(None).len() + self.fields.len() + usize::from(!self.secrets.is_empty()) + 3
+    }
+
+    /// Whether the form shows what is checked out.
+    pub(in crate::app) fn shows_head(&self) -> bool {
+        self.repository.is_none() && self.fields.len() == 1
+    }
+
+    /// Returns what starts, for a workflow without inputs. `head` is what is checked out, once it is known.
+    fn facts(&self, head: Option<&str>) -> Vec<(&'static str, String)> {
+        if self.fields.len() > 1 {
+            return Vec::new();
+        }
+        let file = file_name(&self.workflow);
+        let workflow = if self.name == self.workflow { file.to_owned() } else { format!("{} ({file})", self.name) };
+        let head = self.shows_head().then(|| ("ref", head.unwrap_or("reading the repository").to_owned()));
+        [("workflow", workflow), ("event", self.event.clone())].into_iter().chain(head).collect()
     }
 
     /// Edits a text, or changes a choice on space, left and right. Returns `false` for a key that is left to the key
@@ -185,16 +205,16 @@ impl Form {
         }
     }
 
-    /// Returns the hints for the footer: first, how the selected field is changed.
+    /// Returns the hints for the footer, the most important first.
     pub(super) fn hints(&self) -> &'static [Hint] {
         const START: Hint = Hint::Key(Action::Open, "start");
         const FIELD: Hint = Hint::Note("up, down", "field");
         const CLOSE: Hint = Hint::Key(Action::Back, "close");
         match self.fields.get(self.selected).map(|field| &field.kind) {
-            Some(InputKind::Boolean) => &[Hint::Note("space", "on, off"), FIELD, START, CLOSE],
-            Some(InputKind::Choice(_)) => &[Hint::Note("left, right", "change"), FIELD, START, CLOSE],
-            Some(InputKind::Number) => &[Hint::Note("type", "a number"), FIELD, START, CLOSE],
-            Some(InputKind::Text) | None => &[Hint::Note("type", "a text"), FIELD, START, CLOSE],
+            Some(InputKind::Boolean) => &[START, CLOSE, Hint::Note("space", "on, off"), FIELD],
+            Some(InputKind::Choice(_)) => &[START, CLOSE, Hint::Note("left, right", "change"), FIELD],
+            Some(InputKind::Number) => &[START, CLOSE, Hint::Note("type", "a number"), FIELD],
+            Some(InputKind::Text) | None => &[START, CLOSE, Hint::Note("type", "a text"), FIELD],
         }
     }
 
@@ -241,13 +261,27 @@ impl Form {
         }))
     }
 
-    pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
-        let names =
-            self.fields.iter().map(|field| text::width(&field.name)).max().unwrap_or_default().min(NAMES) as u16;
-        for ((at, field), y) in self.fields.iter().enumerate().zip(area.y..area.bottom()) {
+    /// Draws the form. Returns the visible part of its fields.
+    pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) -> Scroll {
+        let facts = self.facts(cx.state.head.as_deref());
+        let names = self.fields.iter().map(|field| text::width(&field.name));
+        let names = names.chain(facts.iter().map(|(name, _)| name.len())).max().unwrap_or_default().min(NAMES) as u16;
+        for ((name, fact), y) in facts.iter().zip(area.y..area.bottom()) {
+            text::put(buffer, area.x + 1, y, names, name, cx.theme.style(Hue::Dim));
+            let x = area.x + names + 3;
+            let room = area.right().saturating_sub(x + 1);
+            let shown = text::clip(fact, usize::from(room), cx.theme.ellipsis());
+            text::put(buffer, x, y, room, &shown, Style::new());
+        }
+        // The fields scroll; the lines below them stay.
+        let below = 2 + usize::from(!self.secrets.is_empty());
+        let room = usize::from(area.height).saturating_sub(facts.len() + below).max(1).min(self.fields.len());
+        let offset = keep_visible(0, self.selected, self.fields.len(), room);
+        let top = area.y + facts.len() as u16;
+        for ((at, field), y) in self.fields.iter().enumerate().skip(offset).take(room).zip(top..area.bottom()) {
             self.draw_field(field, at == self.selected, names, cx, Rect { y, height: 1, ..area }, buffer);
         }
-        let mut y = area.y + self.fields.len() as u16 + 1;
+        let mut y = top + room as u16 + 1;
         let mut line = |line: &str, hue: Hue| {
             let room = area.width.saturating_sub(2);
             if y < area.bottom() {
@@ -264,6 +298,7 @@ impl Form {
         }
         let about = self.fields.get(self.selected).map(|field| field.about.as_str()).unwrap_or_default();
         line(about, Hue::Dim);
+        Scroll { first: offset, shown: room, all: self.fields.len() }
     }
 
     fn draw_field(&self, field: &Field, selected: bool, names: u16, cx: &Cx, row: Rect, buffer: &mut Buffer) {

@@ -28,6 +28,14 @@ const ALL_KEYS: u16 = 70;
 /// Minimum width of the column of descriptions. With less, a description is below its key and name.
 const MIN_DOC: u16 = 24;
 
+/// What the signs in the header mean.
+const SIGNS: [&str; 4] = [
+    "main@3f2c1ab+2: branch and commit, and the number of files that differ from the commit in what ran",
+    "!2: 2 errors were reported by steps of the run; `next-error` goes to them",
+    "1 to review: a run or a deployment waits for a review; `review` answers it",
+    "~2m left: the rest of the time that the last successful runs took",
+];
+
 /// A line of the help: texts with their columns and styles.
 type Line = Vec<(u16, String, Style)>;
 
@@ -181,7 +189,8 @@ impl Help {
         let others = others.map(|other| (format!("In {}", other.name()), other, false));
         let others = others.filter(|_| !self.filter.text().is_empty());
         let sections = [here].into_iter().chain(replay).chain([everywhere]).chain(others);
-        let mut rows = Vec::new();
+        let filter = self.filter.text();
+        let mut rows: Vec<Row> = Vec::new();
         for (heading, context, is_of_replay) in sections {
             let entries =
                 ACTIONS.iter().filter(of(context)).filter(|entry| entry.action.is_of_replay() == is_of_replay);
@@ -196,6 +205,12 @@ impl Help {
                 rows.push(Row::Heading(heading));
                 rows.extend(found);
             }
+        }
+        let mut signs = SIGNS.iter().copied().filter(|sign| text::holds(filter, &[sign])).peekable();
+        if signs.peek().is_some() {
+            rows.extend((!rows.is_empty()).then_some(Row::Blank));
+            rows.push(Row::Heading("In the header".to_owned()));
+            rows.extend(signs.map(Row::Note));
         }
         rows
     }

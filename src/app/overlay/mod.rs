@@ -181,8 +181,9 @@ impl Overlay {
         match self {
             Self::Help(_) => popup(screen, 120, layout::between(screen).height),
             Self::Question(question) => {
-                let (columns, rows) = question.size();
-                popup(screen, columns + 10, rows + 2)
+                let columns = question.columns().saturating_add(10);
+                let inside = popup(screen, columns, 3).width.saturating_sub(2);
+                popup(screen, columns, question.rows(inside).saturating_add(2))
             }
             Self::Rollback(rollback) => popup(screen, 90, rollback.height().saturating_add(2)),
             Self::Order(order) => popup(screen, 90, order.height().saturating_add(2)),
@@ -220,7 +221,7 @@ impl Overlay {
             }
             Self::Picker(picker) => (picker.title.clone(), String::new()),
             Self::Form(form) => (form.title(), String::new()),
-            Self::Faults(faults) => (faults.title(), "Esc: close".to_owned()),
+            Self::Faults(faults) => (faults.title(), String::new()),
             Self::Summaries(_) => ("Job summaries".to_owned(), String::new()),
             Self::RunSearch(search) => ("Lines of all steps".to_owned(), search.status()),
             Self::Prompt(_) => (String::new(), String::new()),
@@ -243,13 +244,18 @@ impl Overlay {
             }
             Self::Form(form) => form.hints(),
             Self::Question(_) => &[Hint::Key(Action::Open, "choose"), Hint::Key(Action::Back, "close")],
-            Self::Review(_)
-            | Self::Rollback(_)
-            | Self::Order(_)
-            | Self::Trust(_)
-            | Self::Faults(_)
-            | Self::Summaries(_)
-            | Self::Diagnostics => &[Hint::Key(Action::Back, "close")],
+            Self::Trust(_) => &[
+                Hint::Note("y", "trust"),
+                Hint::Note("n", "not now"),
+                Hint::Note("v", "show all"),
+                Hint::Note("up, down", "scroll"),
+                Hint::Key(Action::Back, "close"),
+            ],
+            Self::Faults(_) => &[Hint::Key(Action::Edit, "open file"), Hint::Key(Action::Back, "close")],
+            Self::Review(review) => review.hints(),
+            Self::Rollback(_) | Self::Order(_) | Self::Summaries(_) | Self::Diagnostics => {
+                &[Hint::Key(Action::Back, "close")]
+            }
             Self::Prompt(_) => &[],
         }
     }
@@ -269,11 +275,11 @@ impl Overlay {
                 Self::Faults(faults) => return Some(faults.draw(cx, inside, buffer)),
                 Self::Summaries(summaries) => return Some(summaries.draw(cx, inside, buffer)),
                 Self::RunSearch(search) => return Some(search.draw(cx, inside, buffer)),
+                Self::Form(form) => return Some(form.draw(cx, inside, buffer)),
                 Self::Question(question) => question.draw(cx, inside, buffer),
                 Self::Rollback(rollback) => rollback.draw(cx, inside, buffer),
                 Self::Order(order) => order.draw(cx, inside, buffer),
                 Self::Review(review) => review.draw(cx, inside, buffer),
-                Self::Form(form) => form.draw(cx, inside, buffer),
                 Self::Prompt(_) | Self::Diagnostics => {}
             }
             None

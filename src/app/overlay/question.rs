@@ -7,7 +7,7 @@ use ratatui::style::Style;
 
 use crate::app::action::Action;
 use crate::app::msg::Effect;
-use crate::app::panes::{Cx, motion};
+use crate::app::panes::{Cx, keep_visible, motion};
 use crate::app::text_input::MODIFIERS;
 use crate::model::feed::Request;
 use crate::model::lane::LaneRequest;
@@ -47,12 +47,23 @@ impl Question {
         Self { title: title.to_owned(), text, choices, selected: 0 }
     }
 
-    /// Returns the width of the widest line in columns, and the number of rows.
-    pub(super) fn size(&self) -> (u16, u16) {
+    /// Returns the width of the widest line in columns.
+    pub(super) fn columns(&self) -> u16 {
         let lines = self.text.iter().map(String::as_str).chain(self.choices.iter().map(|choice| choice.label.as_str()));
-        let columns = lines.chain([self.title.as_str()]).map(text::width).max().unwrap_or_default();
-        let rows = self.text.len() + self.choices.len() + usize::from(!self.text.is_empty());
-        (text::limited(columns), text::limited(rows))
+        text::limited(lines.chain([self.title.as_str()]).map(text::width).max().unwrap_or_default())
+    }
+
+    /// Returns the number of rows in a box of this width, without the border.
+    pub(super) fn rows(&self, width: u16) -> u16 {
+        let text = self.wrapped(width).len();
+        text::limited(text + self.choices.len() + usize::from(text > 0))
+    }
+
+    /// Returns the rows of the text in a box of this width.
+    fn wrapped(&self, width: u16) -> Vec<String> {
+        let room = usize::from(width.saturating_sub(2).max(1));
+        let fits = |line: &String| text::width(line) <= room;
+        self.text.iter().flat_map(|line| if fits(line) { vec![line.clone()] } else { text::wrap(line, room) }).collect()
     }
 
     pub(super) fn key(&mut self, key: KeyEvent) -> Option<Outcome> {
@@ -84,14 +95,21 @@ impl Question {
     }
 
     pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
-        let mut rows = area.y..area.bottom();
-        for (line, y) in self.text.iter().zip(&mut rows) {
-            let shown = text::clip(line, usize::from(area.width.saturating_sub(2)), cx.theme.ellipsis());
-            text::put(buffer, area.x + 1, y, area.width.saturating_sub(2), &shown, Style::new());
+        // The answers are always visible; the text gets the other rows.
+        let (room, height) = (area.width.saturating_sub(2), usize::from(area.height));
+        let mut lines = self.wrapped(area.width);
+        let shown = lines.len().min(height.saturating_sub(self.choices.len() + 1));
+        if shown < lines.len() {
+            let rest = lines.split_off(shown.saturating_sub(1)).join(" ");
+            lines.extend((shown > 0).then(|| text::clip(&rest, usize::from(room), cx.theme.ellipsis()).into_owned()));
         }
-        let mut rows = rows.skip(usize::from(!self.text.is_empty()));
-        for (at, choice) in self.choices.iter().enumerate() {
-            let Some(y) = rows.next() else { break };
+        let mut rows = area.y..area.bottom();
+        for (line, y) in lines.iter().zip(&mut rows) {
+            text::put(buffer, area.x + 1, y, room, line, Style::new());
+        }
+        let rows = rows.skip(usize::from(!lines.is_empty()));
+        let offset = keep_visible(0, self.selected, self.choices.len(), rows.len().max(1));
+        for ((at, choice), y) in self.choices.iter().enumerate().skip(offset).zip(rows) {
             let x = text::put(buffer, area.x + 2, y, 1, &choice.key.to_string(), cx.theme.style(Hue::Accent));
             let room = usize::from(area.width.saturating_sub(6));
             let shown = text::clip_middle(&choice.label, room, cx.theme.ellipsis());

@@ -15,7 +15,7 @@ use crate::model::{Command, PendingReview, ReviewRefusal, RunId, Timestamp};
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
-use super::{Outcome, input_row, mark_selected};
+use super::{Hint, Outcome, input_row, mark_selected};
 
 /// Key that approves. Enter approves only on the line of that answer, because Enter is pressed too easily.
 const APPROVE: char = 'A';
@@ -26,6 +26,9 @@ const REJECT: char = 'X';
 /// Rows below the environments: an empty row, the versions of the focused environment, another empty row, the comment,
 /// two answers, and the hint.
 const ROWS_BELOW: u16 = 7;
+
+/// The same in a box without room for them: comment and answers, or the name to type.
+const FEW_ROWS_BELOW: u16 = 3;
 
 /// Maximum width of the names of environments in columns.
 const NAMES: usize = 30;
@@ -185,6 +188,21 @@ impl ReviewBox {
         }
     }
 
+    /// Returns the hints for the footer: the keys of the focused line.
+    pub(super) fn hints(&self) -> &'static [Hint] {
+        const CLOSE: Hint = Hint::Key(Action::Back, "close");
+        match (&self.confirmation, self.line()) {
+            (Some(_), _) => &[Hint::Key(Action::Open, "confirm"), Hint::Key(Action::Back, "back")],
+            (None, Line::Environment(_)) => {
+                &[Hint::Note("space", "choose"), Hint::Note("A", "approve"), Hint::Note("X", "reject"), CLOSE]
+            }
+            (None, Line::Comment) => &[Hint::Note("type", "a comment"), Hint::Key(Action::Open, "answer"), CLOSE],
+            (None, Line::Answer { .. }) => {
+                &[Hint::Key(Action::Open, "this answer"), Hint::Note("A", "approve"), Hint::Note("X", "reject"), CLOSE]
+            }
+        }
+    }
+
     /// Leaves the confirmation. Returns `false` if none is shown.
     pub(super) fn back(&mut self) -> bool {
         self.confirmation.take().is_some()
@@ -250,7 +268,9 @@ impl ReviewBox {
     }
 
     pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
-        let shown = area.height.saturating_sub(ROWS_BELOW).min(self.rows.len().max(1) as u16);
+        let is_full = area.height > ROWS_BELOW;
+        let below = if is_full { ROWS_BELOW } else { FEW_ROWS_BELOW };
+        let shown = area.height.saturating_sub(below).min(self.rows.len().max(1) as u16);
         let list = Rect { height: shown, ..area };
         if self.rows.is_empty() {
             empty("nothing waits for a review any more", cx, list, buffer);
@@ -263,15 +283,17 @@ impl ReviewBox {
             self.draw_row(row, names as u16, cx, line, buffer);
             mark_selected(self.is_on(Line::Environment(index)), cx, line, buffer);
         }
-        let mut y = list.bottom() + 1;
+        let mut y = list.bottom() + u16::from(is_full);
         let mut line = || {
             let row = Rect { y, height: u16::from(y < area.bottom()), ..area };
             y += 1;
             row
         };
         let versions = self.rows.get(focused).map_or("", |row| row.versions.as_str());
-        put(versions, cx.theme.style(Hue::Dim), cx, line(), buffer);
-        line();
+        if is_full {
+            put(versions, cx.theme.style(Hue::Dim), cx, line(), buffer);
+            line();
+        }
         if let Some(asked) = &self.confirmation {
             let verb = if asked.approve { "approve" } else { "reject" };
             put(&format!("Type {} to {verb} it:", asked.name), Style::new(), cx, line(), buffer);

@@ -14,8 +14,8 @@ fn a_prefix_shows_what_can_follow() {
     assert!(driver.app.moving_rows().is_empty(), "the box covers the log");
     driver.press("<esc>");
     assert!(!driver.shows("Esc: cancel") && !driver.shows("not bound"), "{}", driver.screen());
-    driver.press("gx");
-    assert!(!driver.shows("Esc: cancel") && driver.shows("`g x` is not bound"), "{}", driver.screen());
+    driver.press("gz");
+    assert!(!driver.shows("Esc: cancel") && driver.shows("`g z` is not bound"), "{}", driver.screen());
 }
 
 #[test]

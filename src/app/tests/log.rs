@@ -107,7 +107,7 @@ fn lines_are_copied_and_places_opened() {
     driver.press("yc");
     assert_eq!(driver.asked(), [Effect::Copy(format!("cuelight logs {} --job test-2 --step 4", run()))]);
     driver.press("<esc>o");
-    let edit = Effect::Edit { run: run(), file: "tests/test_api.py".to_owned(), line: Some(318) };
+    let edit = Effect::Edit { run: Some(run()), file: "tests/test_api.py".to_owned(), line: Some(318) };
     assert_eq!(driver.asked(), [edit], "the file of the annotation");
 }
 

@@ -15,6 +15,7 @@ mod demo;
 mod environments;
 mod graph;
 mod held;
+mod hints;
 mod jobs;
 mod keys;
 mod lanes;
@@ -288,7 +289,7 @@ fn the_palette_finds_actions_jobs_workflows_and_runs() {
         secrets: vec!["TOKEN".to_owned()],
         sandbox: Some("docker".to_owned()),
     };
-    assert_eq!(driver.asked(), [Effect::Request(start)]);
+    assert_eq!(driver.asked().last(), Some(&Effect::Request(start)));
     driver.press(":run release<enter>");
     assert_eq!(driver.app.selection.run_id(), Some(&RunId::new("20261123-101010-aaaa")));
     driver.press(":xyzzy<enter><esc>");

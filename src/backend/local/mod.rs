@@ -297,6 +297,7 @@ impl Serving {
                 let request = self.request(workflow, event);
                 self.start_requested(LaunchRequest { inputs, secrets, sandbox, ..request }).await;
             }
+            Request::ReadHead => self.read_head(),
             Request::ListDispatchable { run } => self.list_dispatchable(run),
             Request::Dispatch { repository, workflow, git_ref, inputs } => {
                 let (git_ref, inputs) = (Some(git_ref), inputs.into_iter().collect());

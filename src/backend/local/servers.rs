@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use crate::backend::github::address::Repository;
 use crate::backend::github::poller::{Links, PollError, Poller, WatchFault};
 use crate::backend::github::workflows::dispatch::Dispatch;
 use crate::backend::github::workflows::{BY_HAND, Dispatchable, file_name};
+use crate::launch;
 use crate::model::feed::{Connection, Feed, Notice, Polling, StartableWorkflow, WorkflowServer};
 use crate::model::rights::KnownRights;
 use crate::model::{Command, JobId, Reply, RepositoryId, RunId, Summary};
@@ -104,6 +106,20 @@ impl Serving {
 }
 
 impl Serving {
+    /// Reads branch, commit and number of changed files of this checkout.
+    pub(super) fn read_head(&self) {
+        let (folder, runs, feed) = (self.folder.clone(), self.runs.clone(), self.feed.clone());
+        tokio::spawn(async move {
+            let read = spawn_blocking(move || launch::checked_out(&runs, &folder));
+            let head = match read.await.expect("reading does not panic") {
+                Ok(tree) => tree.version(),
+                Err(error) => error.to_string(),
+            };
+            // The screen may be closed.
+            let _ = feed.send(Feed::Head(head)).await;
+        });
+    }
+
     /// Lists the workflows that can be dispatched in the repository of this checkout and in the repository of a run.
     pub(super) fn list_dispatchable(&self, run: Option<RunId>) {
         let Some(poller) = self.poller.clone() else { return };
