@@ -13,7 +13,7 @@ use crate::model::environment::Release;
 use crate::rollout::outlet::Progress;
 
 /// How long a host may take to report its traffic.
-const TRAFFIC_TIMEOUT: Duration = Duration::from_secs(10);
+const TRAFFIC_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The target of each host of an environment. Environments without hosts have one target.
 pub struct Targets(Vec<HostTarget>);

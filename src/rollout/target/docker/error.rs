@@ -11,6 +11,12 @@ pub enum DockerFault {
     /// The engine refused a request or did not answer.
     #[error(transparent)]
     Engine(#[from] DockerError),
+    /// No engine answers at the address of a host.
+    #[error("no Docker engine answers at {0}: start it, or remove the host from target.hosts")]
+    NoEngine(
+        /// The address, and why.
+        String,
+    ),
     /// The engine does not have the image of the router, and cannot fetch it.
     #[error(
         "the image {image} of the router is not here ({reason}): build it with `docker build -t {image} assets/deploy/router` \

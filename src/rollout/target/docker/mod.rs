@@ -14,7 +14,7 @@ use futures_util::future::{BoxFuture, join, join_all, try_join_all};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep};
 
-use crate::engine::sandbox::docker::client::DockerClient;
+use crate::engine::sandbox::docker::client::{DockerClient, DockerError};
 use crate::model::RunId;
 use crate::model::deployment::{
     Counters, DockerSettings, EnvironmentSettings, Observed, Plan, PlanStep, Probe, ReleaseImage, Slot, image_of,
@@ -99,10 +99,13 @@ impl DockerTarget {
 
     async fn client(&self) -> Result<&DockerClient, DockerFault> {
         let connect = async || match &self.host {
-            Some(address) => DockerClient::at(address).await,
-            None => DockerClient::find().await,
+            Some(address) => DockerClient::at(address).await.map_err(|error| match error {
+                DockerError::Unreachable(reason) => DockerFault::NoEngine(reason),
+                error => error.into(),
+            }),
+            None => Ok(DockerClient::find().await?),
         };
-        Ok(self.client.get_or_try_init(connect).await?)
+        self.client.get_or_try_init(connect).await
     }
 
     /// Reads the replicas from the engine, and their places from the router. There are no places if the router does not
