@@ -84,6 +84,26 @@ fn a_release_that_never_is_healthy_is_explained_and_gets_no_traffic() {
 }
 
 #[test]
+fn replicas_that_are_being_stopped_are_not_taken_for_a_release_that_is_kept() {
+    let Some(service) = Service::new("strategy = 'blue-green'", "") else { return };
+    service.call(&["deploy", "live", "stays"]).expect(0, &["is live"]);
+    // The release ends only when it is killed, some seconds after it was told to.
+    let run = service.call(&["deploy", "live", "v1", "--detach"]).out().trim().to_owned();
+    until("the stop of blue begins", || {
+        let router = service.container("router");
+        let state = docker(&["exec", &router, "sh", "-c", "echo show servers state | nc 127.0.0.1 9999"])?;
+        // The administrative state is the seventh column.
+        let blue =
+            state.lines().map(|line| line.split(' ').collect::<Vec<_>>()).find(|row| row.get(3) == Some(&"blue1"))?;
+        (blue[6].parse::<u32>().ok()? & 1 == 1).then_some(())
+    });
+    kill_workers_of(&run);
+    assert_eq!(service.running(), service.replicas(&["blue-1", "green-1"]));
+    service.call(&["deploy", "live", "stays"]).expect(0, &["Stop blue", "Start 1 replica of stays in blue", "is live"]);
+    assert_eq!((service.page().as_deref(), service.running()), (Some("stays"), service.replicas(&["blue-1"])));
+}
+
+#[test]
 fn replicas_whose_health_check_is_slow_serve() {
     let Some(service) = Service::new("strategy = 'rolling'", "replicas = 2") else { return };
     service.call(&["deploy", "live", "late"]).expect(0, &["is live"]);

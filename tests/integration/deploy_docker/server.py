@@ -45,6 +45,9 @@ if FAULT == "dies":
     threading.Timer(3, lambda: os._exit(3)).start()
 
 server = Server(("", 8080), Service)
-signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+if FAULT == "stays":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+else:
+    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
 print(f"{RELEASE} listens", flush=True)
 server.serve_forever()

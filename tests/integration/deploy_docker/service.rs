@@ -13,7 +13,7 @@ use crate::project::{Project, Said};
 use crate::survival::{try_kill, workers_of};
 
 /// Releases, each with its fault.
-const RELEASES: [(&str, &str); 9] = [
+const RELEASES: [(&str, &str); 10] = [
     ("v1", ""),
     ("v2", ""),
     ("v3", "errors"),
@@ -22,6 +22,7 @@ const RELEASES: [(&str, &str); 9] = [
     ("ends", "ends"),
     ("slow", "slow"),
     ("dies", "dies"),
+    ("stays", "stays"),
     ("none", "no image"),
 ];
 

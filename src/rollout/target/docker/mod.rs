@@ -264,8 +264,10 @@ impl DockerTarget {
         let with_place = stopped.iter().filter(|replica| scene.place(replica).is_some());
         let commands: Vec<String> = with_place
             .flat_map(|replica| {
+                // In maintenance, the router no longer calls it healthy. If this process ends now, the replica may run for
+                // a while, and no later deployment must take it for one that keeps running.
                 let server = config::server(&replica.place());
-                [format!("set server {server} state drain"), format!("set weight {server} 0")]
+                [format!("set server {server} state maint"), format!("set weight {server} 0")]
             })
             .collect();
         self.router.set(client, &commands).await?;
