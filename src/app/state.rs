@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::model::capabilities::Unavailable;
-use crate::model::deployment::notified;
+use crate::model::deployment::{notified, recorded};
 use crate::model::environment::{EnvironmentDeployment, Release};
 use crate::model::feed::{BrokenWorkflow, Connection, Notice, Polling, Request, StartableWorkflow, Watching};
 use crate::model::lane::{Kept, Lane};
@@ -477,6 +477,10 @@ fn notice_of(run: &Run, record: &Record) -> Option<(Phase, Notice)> {
         Event::Ordered { command: Command::Synced { job }, reply: Reply::Accepted, .. } => {
             let text = format!("changed files were brought into {}: {}", name(job), run.info.version());
             (run.progress(), Notice::news(text))
+        }
+        Event::DeploymentRecorded { page, failure, .. } => {
+            let text = recorded(page.as_deref(), failure.as_deref());
+            (run.phase.clone(), Notice { bad: failure.is_some(), text })
         }
         Event::Ordered { command, reply, .. } => {
             let accepted = || Notice::news(format!("{} accepted", command_name(command)));

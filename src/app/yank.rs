@@ -49,6 +49,9 @@ impl App {
         if let Some(url) = job.and_then(|job| job.environment_url.clone()) {
             offer('u', "the URL of the deployment", Effect::Copy(url));
         }
+        if let Some(page) = job.and_then(|job| job.deployment_page.clone()) {
+            offer('p', "the page of the deployment on its server", Effect::Copy(page));
+        }
         let command = match (self.view.focus, self.panes.log.key()) {
             (Panel::Jobs | Panel::Graph | Panel::Log, Some(key)) => {
                 format!("cuelight logs {run} --job {} --step {}", key.job, key.step)

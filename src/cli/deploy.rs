@@ -5,11 +5,12 @@ use std::cell::RefCell;
 
 use serde_json::json;
 
+use crate::backend::github::recording;
 use crate::launch;
 use crate::launch::commands;
 use crate::launch::commands::TrustedBy;
 use crate::launch::deploy::{DeployError, DeployRequest, Deployments, OpenDeployment, PreparedDeployment, WayBack};
-use crate::model::deployment::{Actor, Cause, Outcome as DeploymentOutcome};
+use crate::model::deployment::{Actor, Cause, EnvironmentSettings, Outcome as DeploymentOutcome};
 use crate::model::environment::title_of;
 use crate::model::rollback::RollbackRequest;
 use crate::model::{RunId, is_production};
@@ -81,17 +82,18 @@ pub(super) fn run(args: &Args) -> Outcome {
         prepared.require_open()?;
     }
     trust::ask(deployments.runs(), prepared.consent_mut())?;
+    let notes = unrecorded(&deployments, prepared.settings(), true)?;
     if args.plan {
         let plan = block_on(deployments.plan(&prepared))??;
         let style = Style::of_output();
         if args.json {
-            style::json(&preview(&prepared).document(&plan))?;
+            style::json(&preview(&prepared, notes).document(&plan))?;
         } else {
-            style::print(&preview(&prepared).plan(&plan, style))?;
+            style::print(&preview(&prepared, notes).plan(&plan, style))?;
         }
         return Ok(Exit::Success);
     }
-    show(&prepared);
+    show(&prepared, notes);
     if is_production(&args.environment) {
         confirm(&args.environment, "a production environment by its name", "deploy to it", &args.yes)?;
     }
@@ -113,7 +115,7 @@ pub(super) fn roll_back(
     prepared.require_open()?;
     trust::ask(deployments.runs(), prepared.consent_mut())?;
     let plan = block_on(deployments.plan(&prepared))??;
-    show(&prepared);
+    show(&prepared, unrecorded(deployments, prepared.settings(), false)?);
     let undone = prepared.live().map(|live| deployments.changes(prepared.release(), live)).unwrap_or_default();
     style::notice(&way_back(&plan, &undone, Style::of_errors()));
     confirm(&wanted.environment, "to be rolled back", "roll it back", yes)?;
@@ -210,9 +212,22 @@ pub(super) fn actor_of(folder: &RunFolder) -> Result<Option<Actor>, Failure> {
     Ok(launch::deploy::actor_of(folder)?)
 }
 
-fn preview(prepared: &PreparedDeployment) -> Preview<'_> {
+/// Returns why the deployment cannot be recorded on its server, as a note. If `strict`, settings that ask for what no
+/// deployment can have are an error.
+pub(super) fn unrecorded(
+    deployments: &Deployments,
+    settings: &EnvironmentSettings,
+    strict: bool,
+) -> Result<Vec<String>, Failure> {
+    match block_on(recording::obstacle(deployments, settings))? {
+        Some(obstacle) if strict && obstacle.is_mistake() => Err(Failure::new(Exit::Usage, obstacle.to_string())),
+        obstacle => Ok(obstacle.iter().map(ToString::to_string).collect()),
+    }
+}
+
+fn preview(prepared: &PreparedDeployment, notes: Vec<String>) -> Preview<'_> {
     let gates = prepared.closed().iter().map(|closed| closed.sentence.as_str()).collect();
-    Preview { settings: prepared.settings(), release: prepared.release(), live: prepared.live(), gates }
+    Preview { settings: prepared.settings(), release: prepared.release(), live: prepared.live(), gates, notes }
 }
 
 /// Warns about unreadable lines of the ledger.
@@ -223,9 +238,13 @@ pub(super) fn unreadable<L: ToString>(lines: &[L]) {
 }
 
 /// Prints to standard error what the deployment is about to do, its closed gates, and warnings about missing values.
-fn show(prepared: &PreparedDeployment) {
+fn show(prepared: &PreparedDeployment, notes: Vec<String>) {
     let style = Style::of_errors();
-    style::notice(&preview(prepared).title(style));
+    let preview = preview(prepared, notes);
+    style::notice(&preview.title(style));
+    for note in &preview.notes {
+        style::notice(&text!("note: {}", note));
+    }
     for closed in prepared.closed() {
         style::notice(&text!("note: {}", closed.sentence));
     }

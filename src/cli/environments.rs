@@ -42,7 +42,11 @@ pub(super) struct Args {
 /// Shows the environments, or one of them.
 pub(super) fn run(args: &Args) -> Outcome {
     if let (true, Some(name)) = (args.check, &args.environment) {
-        return check(args, &deploy::local()?.needed(name)?);
+        let deployments = deploy::local()?;
+        for note in deploy::unrecorded(&deployments, deployments.settings(name)?, true)? {
+            style::notice(&text!("note: {}", note));
+        }
+        return check(args, &deployments.needed(name)?);
     }
     let local = if args.repository.name.is_some() { None } else { deploy::local_if_any()? };
     let own = local.as_ref().map_or_else(|| Ok(Vec::new()), |deployments| of_this_machine(args, deployments))?;

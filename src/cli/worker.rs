@@ -9,6 +9,7 @@ use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, setsid};
 use tracing_subscriber::EnvFilter;
 
+use crate::backend::github::recording;
 use crate::model::{JobId, RerunScope, StepNumber};
 use crate::store::folder::RunFolder;
 use crate::worker;
@@ -76,7 +77,8 @@ pub(super) fn run(args: &Args) -> Outcome {
     let folder = RunFolder::at(&args.folder);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let conclusion = runtime.block_on(async {
-        Ok::<_, Failure>(worker::carry_out(&folder, mode, secrets, std::env::vars_os().collect()).await?)
+        let environment = std::env::vars_os().collect();
+        Ok::<_, Failure>(worker::carry_out(&folder, mode, secrets, environment, recording::connect).await?)
     })?;
     // A blocked thread of a step must not delay the exit.
     runtime.shutdown_background();

@@ -290,6 +290,13 @@ impl Config {
         &self.environments.all
     }
 
+    /// Returns where a value of an environment is written, as `file:line:column`; `None` if it is not.
+    #[must_use]
+    pub fn origin_in_environment(&self, environment: &str, key: &str) -> Option<&str> {
+        let name = format!("{}.{key}", value::bare(environment));
+        self.environments.lines.iter().find(|line| line.name == name).map(|line| line.origin.as_str())
+    }
+
     /// Returns the environment that a job names. As on GitHub, the case of a name does not matter: another spelling must
     /// not bypass the rules.
     #[must_use]

@@ -72,6 +72,7 @@ impl Job {
             "allowed_failure": self.allowed_failure, "reason": self.why(), "explanation": self.explanation,
             "started": self.started, "finished": self.finished, "outputs": self.outputs, "environment": self.environment,
             "environment_url": self.environment_url, "sandbox": self.sandbox,
+            "deployment_page": self.deployment_page,
             "services": self.services.values().collect::<Vec<_>>(),
             "steps": self.steps.iter().map(Step::document).collect::<Vec<_>>(),
         });

@@ -285,6 +285,17 @@ pub enum Event<O = LineRange> {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         failure: Option<String>,
     },
+    /// A server recorded a deployment or its new state, or did not.
+    DeploymentRecorded {
+        /// Id of the job that deploys.
+        job: JobId,
+        /// Page of the environment on the server; `None` if the deployment is not recorded.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        page: Option<String>,
+        /// Why the server did not record the deployment or its new state; `None` if it did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<String>,
+    },
     /// A command was given to the run.
     Ordered {
         /// The command.

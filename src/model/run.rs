@@ -332,6 +332,8 @@ pub struct Job {
     pub environment: Option<String>,
     /// URL of the environment, once known.
     pub environment_url: Option<String>,
+    /// Page of the environment on the server that recorded the deployment; `None` if no server did.
+    pub deployment_page: Option<String>,
     /// Job that calls the workflow of this job; `None` for a job of the run's own workflow.
     pub caller: Option<JobId>,
     /// Where the job runs, once it has started: this machine or a container. On a server, the runner with its labels.

@@ -23,6 +23,8 @@ pub struct Preview<'p> {
     pub live: Option<&'p Release>,
     /// One sentence for each closed gate, with the reason why the deployment waits before it begins.
     pub gates: Vec<&'p str>,
+    /// What else a person should know before the deployment, in sentences.
+    pub notes: Vec<String>,
 }
 
 impl Preview<'_> {
@@ -54,6 +56,9 @@ impl Preview<'_> {
         for gate in &self.gates {
             all.push_line(&style.paint(Hue::Dim, text!("first: {}", gate)));
         }
+        for note in &self.notes {
+            all.push_line(&text!("note: {}", note));
+        }
         all
     }
 
@@ -71,7 +76,7 @@ impl Preview<'_> {
         let steps: Vec<Value> = plan.steps().iter().map(document).collect();
         json!({
             "environment": self.settings.name, "from": self.live_in(plan), "to": self.release,
-            "strategy": self.settings.strategy.name(), "gates": self.gates, "steps": steps,
+            "strategy": self.settings.strategy.name(), "gates": self.gates, "notes": self.notes, "steps": steps,
         })
     }
 }
@@ -124,7 +129,8 @@ pub fn document(record: &DeploymentRecord, is_live: bool, position: Option<&str>
         "cause": record.cause, "creator": record.creator.name(), "created": record.created, "ended": record.ended,
         "state": record.state(is_live).word(), "outcome": record.outcome, "live": is_live, "reason": record.reason,
         "approved_by": record.approved.as_ref().map(crate::model::deployment::Actor::name),
-        "overridden": record.overridden, "position": position,
+        "overridden": record.overridden, "position": position, "recorded": record.recorded,
+        "not_recorded": record.not_recorded,
     })
 }
 

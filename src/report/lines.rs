@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 
-use crate::model::deployment::notified;
+use crate::model::deployment::{notified, recorded};
 use crate::model::{
     Command, Conclusion, DeploymentOrder, Event, Gate, HeldOrder, JobId, LineRange, Record, Reply, RerunScope, Run,
     Service, ServiceState, Step, StepKind, StepNumber, first_names,
@@ -318,6 +318,11 @@ impl Printer for Lines {
             Event::Notified { job, channel, about, message, failure: Some(reason) } => {
                 let text = notified(*channel, *about, message, Some(reason));
                 out.line(text!("{}{}", self.prefix(run, job), style.paint(Hue::Bad, text!("note: {}", text))))
+            }
+            Event::DeploymentRecorded { job, page, failure } => {
+                let text = text!("note: {}", recorded(page.as_deref(), failure.as_deref()));
+                let hue = if failure.is_some() { Hue::Bad } else { Hue::Dim };
+                out.line(text!("{}{}", self.prefix(run, job), style.paint(hue, text)))
             }
             Event::Ordered { command, reply, by } => {
                 let by = by.as_ref().map_or_else(|| text!(""), |by| text!(" by {}", by));

@@ -12,6 +12,7 @@
 //! - [`target`]: the targets on which replicas run: containers of Docker, a service of Compose, a workload of
 //!   Kubernetes, or commands
 //! - [`notify`]: notifies people: Slack, a server, a command, terminals
+//! - [`recording`]: records deployments on a server, too
 //! - [`shell`]: the commands of settings; [`outlet`]: where records and logs go
 //! - [`driver`]: carries out a plan, step by step, and returns to the former release when a step fails
 //!
@@ -28,6 +29,7 @@ pub mod ledger;
 pub mod notify;
 pub mod outlet;
 pub mod plan;
+pub mod recording;
 pub mod release;
 pub mod shell;
 pub mod target;

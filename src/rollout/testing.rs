@@ -38,6 +38,7 @@ pub(crate) fn settings(strategy: Strategy, replicas: u32, commands: &[(ScriptCom
         smoke: None,
         analysis: None,
         notify: None,
+        record: None,
         secrets: Vec::new(),
         variables: Vec::new(),
     }

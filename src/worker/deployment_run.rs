@@ -10,13 +10,14 @@ use tokio::sync::watch;
 use crate::engine::cancel::Cancellation;
 use crate::engine::concurrency::{AcquireError, GroupRequest};
 use crate::engine::outlet::Outlet as _;
-use crate::model::deployment::workflow_name;
+use crate::model::deployment::{RecordOn, workflow_name};
 use crate::model::{Command, EndReason, Event, JobId, Phase, Run, StepNumber};
 use crate::repo::git::{Access, Repository};
 use crate::repo::uncommitted::changed_files;
 use crate::rollout::driver::{self, Begin, Queue, QueueError, Stop, Subject, Tools, Turn};
 use crate::rollout::ledger::{self, LedgerFile};
 use crate::rollout::outlet::{Outlet, StepLog};
+use crate::rollout::recording::{Connect, Server};
 use crate::rollout::release;
 use crate::rollout::shell::Shell;
 use crate::rollout::target;
@@ -37,11 +38,18 @@ struct Request {
     spec: DeploymentSpec,
     /// Environment of the worker process, inherited by commands.
     environment: Vec<(OsString, OsString)>,
+    /// Connects to the server that records deployments.
+    connect: Connect,
 }
 
 impl DeploymentRun {
-    pub(super) fn new(folder: RunFolder, spec: DeploymentSpec, environment: Vec<(OsString, OsString)>) -> Self {
-        Self(Arc::new(Request { folder, spec, environment }))
+    pub(super) fn new(
+        folder: RunFolder,
+        spec: DeploymentSpec,
+        environment: Vec<(OsString, OsString)>,
+        connect: Connect,
+    ) -> Self {
+        Self(Arc::new(Request { folder, spec, environment, connect }))
     }
 }
 
@@ -112,7 +120,12 @@ impl HostedAttempt for DeploymentAttempt {
                 let (root, sha, uses) = (spec.repository.clone(), spec.release.sha.clone(), spec.uses_working_tree);
                 move || if uses { changed_files(&root, Access::Trusted, &sha) } else { Ok(Vec::new()) }
             };
+            let server = settings.record.map(|RecordOn::GitHub| -> Server {
+                let (connect, root, runs) = (request.connect, spec.repository.clone(), folder.runs());
+                Box::new(move || connect(root.clone(), runs.clone()))
+            });
             let tools = Tools {
+                server,
                 targets: Arc::new(target::of(settings, folder.id(), shell.clone(), kept)),
                 folder,
                 attempt,

@@ -21,6 +21,7 @@ use crate::engine::outlet::Outlet;
 use crate::engine::panics::{Panic, caught};
 use crate::model::capabilities::Unavailable;
 use crate::model::{Command, Conclusion, EndReason, Event, JobId, Reply, RerunScope, Run};
+use crate::rollout::recording::Connect;
 use crate::store::folder::RunFolder;
 use crate::store::spec::{RunSpec, WorkSpec};
 use crate::store::{StoreError, history};
@@ -74,7 +75,8 @@ const FOLDER_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 const LAST_ANSWERS_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Carries out a run in this process: one attempt, and further ones as long as they are requested. The caller holds the
-/// run's lock. `environment` is inherited by steps on this machine.
+/// run's lock. `environment` is inherited by steps on this machine. `connect` reaches the server that records
+/// deployments, too.
 ///
 /// # Errors
 /// The run folder cannot be read or written, has a newer version, or is the mirror of a run on a server. Errors of the
@@ -84,11 +86,12 @@ pub async fn carry_out(
     mode: Mode,
     secrets: IndexMap<String, String>,
     environment: Vec<(OsString, OsString)>,
+    connect: Connect,
 ) -> Result<Conclusion, StoreError> {
     let RunSpec { info, work, .. } = RunSpec::read(folder)?;
     let work: Box<dyn Work> = match work {
         WorkSpec::WorkflowRun(spec) => Box::new(WorkflowRun::new(folder.clone(), info, *spec, secrets, environment)),
-        WorkSpec::Deployment(spec) => Box::new(DeploymentRun::new(folder.clone(), *spec, environment)),
+        WorkSpec::Deployment(spec) => Box::new(DeploymentRun::new(folder.clone(), *spec, environment, connect)),
         WorkSpec::Remote(_) => return Err(StoreError::NotLocal { path: folder.spec_path() }),
     };
     host(folder, mode, &*work).await

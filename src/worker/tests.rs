@@ -148,7 +148,8 @@ async fn a_run_that_gives_up_its_group_names_the_next_holder() {
 async fn a_run_of_a_newer_version_is_refused_with_a_reason() {
     let (_home, folder) = folder();
     std::fs::write(folder.spec_path(), r#"{"version": 99}"#).expect("written");
-    let error = carry_out(&folder, Mode::Start, IndexMap::new(), Vec::new()).await.expect_err("newer").to_string();
+    let carried = carry_out(&folder, Mode::Start, IndexMap::new(), Vec::new(), |_, _| unreachable!("nothing deploys"));
+    let error = carried.await.expect_err("newer").to_string();
     assert!(error.contains("is of version 99") && error.contains("update cuelight"), "{error}");
     assert!(!folder.journal().exists());
 }

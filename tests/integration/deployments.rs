@@ -61,7 +61,7 @@ done
 
 /// The repository, with the tags v1, v2 and v3.
 pub(crate) struct Shop {
-    project: Project,
+    pub(crate) project: Project,
     live: tempfile::TempDir,
 }
 
@@ -90,7 +90,7 @@ impl Shop {
     }
 
     /// Returns a command of the user `ada`.
-    fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = self.project.command(args);
         command.env("LIVE", self.live.path()).env("USER", "ada");
         command
@@ -114,7 +114,7 @@ impl Shop {
         serde_json::from_str(out.lines().next().unwrap_or_default()).unwrap_or_else(|_| panic!("{}", said.text()))
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.live.path().join(name)
     }
 

@@ -29,6 +29,7 @@ mod imports;
 mod lanes;
 mod mirror;
 mod project;
+mod recorded;
 mod relay;
 mod remote_engines;
 mod remote_run;

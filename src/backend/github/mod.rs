@@ -7,6 +7,7 @@
 //! - [`poller`]: decides when to request what, and writes the mirrors
 //! - [`workflows`]: the workflows of a repository: listed, enabled, started
 //! - [`debugger`]: GitHub's debugger of running jobs
+//! - [`recording`]: deployments by this machine, recorded on GitHub
 //! - [`environments`]: the environments of a repository, and what is live in them
 
 pub mod address;
@@ -18,6 +19,7 @@ pub mod environments;
 mod hosts;
 pub mod mirror;
 pub mod poller;
+pub mod recording;
 pub mod runner;
 pub mod wire;
 pub mod workflows;

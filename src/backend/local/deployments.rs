@@ -3,6 +3,7 @@
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::backend::github::recording::{Obstacle, obstacle};
 use crate::launch;
 use crate::launch::LaunchError;
 use crate::launch::commands::{self, CommandError, TrustedBy};
@@ -32,6 +33,8 @@ enum LaneError {
     Launch(#[from] LaunchError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Unrecordable(Obstacle),
     #[error("another deployment was requested meanwhile: ask again")]
     Replaced,
     #[error("another deployment to {0} is on its way by now, so nothing was done: look at it first")]
@@ -204,6 +207,10 @@ async fn prepared(deployments: &Deployments, request: DeployRequest) -> Result<A
     let is_rollback = request.cause == Cause::Rollback;
     let prepared = deployments.prepare(request)?;
     prepared.require_open()?;
+    let unrecorded = match obstacle(deployments, prepared.settings()).await {
+        Some(obstacle) if obstacle.is_mistake() && !is_rollback => return Err(LaneError::Unrecordable(obstacle)),
+        obstacle => obstacle.map(|obstacle| obstacle.to_string()),
+    };
     let plan = deployments.plan(&prepared).await?;
     let steps: Vec<String> = plan.steps().iter().map(|step| plan.describe(step)).collect();
     let is_instant = plan.is_instant();
@@ -221,7 +228,7 @@ async fn prepared(deployments: &Deployments, request: DeployRequest) -> Result<A
         to: Some(to.clone()),
         way: if is_rollback { DeploymentWay::RollBack { steps, is_instant } } else { DeploymentWay::Deploy(steps) },
         changes,
-        notes: gates.chain(prepared.unreadable().iter().cloned()).chain(missing).collect(),
+        notes: gates.chain(prepared.unreadable().iter().cloned()).chain(missing).chain(unrecorded).collect(),
     };
     Ok(Answer::Shown(Shown::Deployment(Box::new(prepared)), Box::new(preview)))
 }

@@ -9,8 +9,8 @@ use super::file::position;
 use super::value::{bare, to_toml};
 use super::{ConfigError, Layer};
 use crate::model::deployment::{
-    Analysis, CanaryStep, Check, EnvironmentSettings, Freeze, KubernetesSettings, Notify, Pause, Probe, RefRule,
-    RouterLimits, Strategy, TargetSettings, Timing, Workload, written,
+    Analysis, CanaryStep, Check, EnvironmentSettings, Freeze, KubernetesSettings, Notify, Pause, Probe, RecordOn,
+    RefRule, RouterLimits, Strategy, TargetSettings, Timing, Workload, written,
 };
 use crate::model::nearest;
 
@@ -35,7 +35,7 @@ pub(super) const NOTIFY: &str = "notify";
 
 /// Tables and values of an environment that start programs, contact hosts or name what is masked, and are therefore
 /// part of what the user trusts.
-const TRUSTED: [&str; 6] = ["target", "health", "smoke", "analysis", "notify", "secrets"];
+const TRUSTED: [&str; 7] = ["target", "health", "smoke", "analysis", "notify", "record", "secrets"];
 
 /// Environments of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -239,10 +239,20 @@ fn environment<'t>(
         smoke,
         analysis,
         notify,
+        record: record(&mut table)?,
         secrets: table.owned_texts("secrets")?,
         variables: table.owned_texts("variables")?,
     };
     Ok((settings, table))
+}
+
+/// Reads which server also records the deployments.
+fn record(table: &mut Table<'_>) -> Result<Option<RecordOn>, ConfigError> {
+    match table.text("record")? {
+        None => Ok(None),
+        Some(RecordOn::GITHUB) => Ok(Some(RecordOn::GitHub)),
+        Some(other) => Err(table.wrong("record", &format!("must be `{}`, not `{other}`", RecordOn::GITHUB))),
+    }
 }
 
 /// Reads after which time the environment is stopped.

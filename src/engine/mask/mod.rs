@@ -202,6 +202,10 @@ impl Masker {
             Event::Reviewed { environments, comment, .. } => {
                 environments.iter_mut().chain([comment]).for_each(|text| self.mask_in(text));
             }
+            Event::DeploymentRecorded { page, failure, .. } => {
+                reason(page);
+                reason(failure);
+            }
             Event::Notified { message, failure, .. } => {
                 self.mask_in(message);
                 reason(failure);

@@ -46,7 +46,7 @@ pub struct Deployments {
     runs: RunsDir,
     repository: Repository,
     /// The settings, or their error, which must not block commands to a deployment in progress.
-    settings: Result<IndexMap<String, EnvironmentSettings>, Arc<ConfigError>>,
+    config: Result<Config, Arc<ConfigError>>,
     /// The settings of the repository that its trust covers, as lines of TOML.
     named: Vec<String>,
 }
@@ -61,8 +61,7 @@ impl Deployments {
         let repository = Repository::discover(folder)?;
         let config = Config::load(Some(&repository.root)).map_err(Arc::new);
         let named = config.as_ref().map(|config| config.named_by_repository().to_vec()).unwrap_or_default();
-        let settings = config.map(|config| config.environments().clone());
-        Ok(Self { runs: runs.clone(), settings, named, repository })
+        Ok(Self { runs: runs.clone(), config, named, repository })
     }
 
     /// Returns the settings of all environments.
@@ -70,7 +69,15 @@ impl Deployments {
     /// # Errors
     /// The settings are invalid.
     pub fn all_settings(&self) -> Result<&IndexMap<String, EnvironmentSettings>, DeployError> {
-        self.settings.as_ref().map_err(|error| DeployError::Config(Arc::clone(error)))
+        let config = self.config.as_ref().map_err(|error| DeployError::Config(Arc::clone(error)))?;
+        Ok(config.environments())
+    }
+
+    /// Returns where the server that records the deployments to an environment is set, as `file:line:column`. `None` if
+    /// it is not set.
+    #[must_use]
+    pub fn origin_of_record(&self, environment: &str) -> Option<&str> {
+        self.config.as_ref().ok()?.origin_in_environment(environment, "record")
     }
 
     /// Returns the folder of the runs.

@@ -66,9 +66,12 @@ impl Deployments {
             let folder = self.runs.folder(record.run.clone());
             // A deployment that only waits to stop the environment takes no commands.
             let only_stops = || record.outcome == Some(Outcome::Succeeded) && auto_stop(&folder).is_some();
+            // A worker that only waits for a server to record the end takes no commands, either.
+            let has_ended = || record.outcome.is_some() && has_ended(&folder);
             let is_running = lock::is_held(&folder.lock())
                 && (record.cause != Cause::Job || (record.began && record.outcome.is_none()))
-                && !only_stops();
+                && !only_stops()
+                && !has_ended();
             let is_left = || {
                 matches!(record.outcome, None | Some(Outcome::Interrupted | Outcome::Failed))
                     && state.superseded_by(&record.run).is_none()
@@ -191,6 +194,11 @@ impl Deployments {
             ),
         }))
     }
+}
+
+/// Whether a deployment has carried out its plan or its way back, so that nothing is left to do.
+fn has_ended(folder: &RunFolder) -> bool {
+    Position::read(folder).ok().flatten().is_some_and(|position| position.has_ended)
 }
 
 /// Returns how long after its end a deployment stops its environment, if that is its current step.

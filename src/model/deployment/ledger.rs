@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::EnvironmentState;
+use super::{EnvironmentState, RecordedDeployment, RecordedState};
 use crate::model::environment::Release;
 use crate::model::{JobId, RunId, Timestamp};
 
@@ -167,6 +167,10 @@ pub enum Action {
         /// How the deployment ended.
         outcome: Outcome,
     },
+    /// A server recorded the deployment, or its new state.
+    Recorded(RecordedDeployment),
+    /// The server did not record the deployment, or its new state. The reason says why.
+    NotRecorded,
     /// The environment was stopped automatically: the release of the deployment no longer runs.
     Stopped,
     /// The environment was locked.
@@ -198,6 +202,15 @@ impl Action {
             Self::Paused => "paused",
             Self::Aborted => "aborted",
             Self::Ended { outcome } => outcome.word(),
+            Self::Recorded(RecordedDeployment { state, .. }) => match state {
+                None => "was recorded on its server",
+                Some(RecordedState::InProgress) => "was recorded as in progress",
+                Some(RecordedState::Success) => "was recorded as success",
+                Some(RecordedState::Failure) => "was recorded as failure",
+                Some(RecordedState::Error) => "was recorded as error",
+                Some(RecordedState::Inactive) => "was recorded as inactive",
+            },
+            Self::NotRecorded => "was not recorded on its server",
             Self::Stopped => "stopped",
             Self::Locked { .. } => "locked",
             Self::Unlocked => "unlocked",

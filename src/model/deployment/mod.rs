@@ -8,6 +8,7 @@ mod ledger;
 mod length;
 mod notification;
 mod plan;
+mod recording;
 mod settings;
 mod state;
 mod target;
@@ -19,6 +20,7 @@ pub use ledger::{Action, Actor, Cause, Entry, Ledger, Lock, Outcome, ReleaseImag
 pub use length::written;
 pub use notification::{Notify, NotifyChannel, NotifyEvent, Webhook, notified};
 pub use plan::{Observed, Pause, Plan, PlanStep, Slot, SlotState, Versioned};
+pub use recording::{RecordOn, RecordedDeployment, RecordedState, recorded};
 pub use settings::{
     Analysis, CanaryStep, Check, EnvironmentSettings, Freeze, HOST_PLACE, Needed, Probe, RefRule, RouterLimits,
     Strategy, Timing,

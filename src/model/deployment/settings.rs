@@ -6,7 +6,7 @@ use std::time::Duration;
 use indexmap::IndexSet;
 use serde::{Deserialize, Serialize};
 
-use super::{Notify, Pause, TargetSettings, written};
+use super::{Notify, Pause, RecordOn, TargetSettings, written};
 use crate::model::is_within;
 
 /// Settings of an environment: its rules, and where its releases go. The `run.json` of every deployment contains a
@@ -49,6 +49,9 @@ pub struct EnvironmentSettings {
     /// Who is notified of deployments, and how; `None` for no notifications.
     #[serde(default)]
     pub notify: Option<Notify>,
+    /// The server that also records the deployments; `None` if only this machine does.
+    #[serde(default)]
+    pub record: Option<RecordOn>,
     /// Names of secret environment variables that the commands of the environment need.
     #[serde(default)]
     pub secrets: Vec<String>,

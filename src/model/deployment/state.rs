@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Action, Actor, Cause, Entry, Lock, Outcome, ReleaseImage, UnreadableLine};
+use super::{Action, Actor, Cause, Entry, Lock, Outcome, RecordedDeployment, ReleaseImage, UnreadableLine};
 use crate::model::environment::{DeploymentSource, DeploymentState, Environment, EnvironmentDeployment, Release};
 use crate::model::{JobId, RunId, Timestamp};
 
@@ -35,6 +35,10 @@ pub struct DeploymentRecord {
     pub has_changes: bool,
     /// The image of the release; `None` until it is determined, and for a target without images.
     pub image: Option<ReleaseImage>,
+    /// The deployment as its server records it; `None` if none does.
+    pub recorded: Option<RecordedDeployment>,
+    /// Why the server does not have the deployment or its present state. `None` if it does, or is not to have it.
+    pub not_recorded: Option<String>,
     /// Whether the rules of the environment were overridden.
     pub overridden: bool,
     /// How the deployment ended; `None` if it has not ended.
@@ -110,6 +114,8 @@ impl Fold {
                 rejected: None,
                 has_changes: false,
                 image: None,
+                recorded: None,
+                not_recorded: None,
                 overridden: false,
                 outcome: None,
                 ended: None,
@@ -160,6 +166,10 @@ impl Fold {
             }
             Action::Changed => record.has_changes = true,
             Action::Image(image) => record.image = Some(image.clone()),
+            Action::Recorded(recorded) => {
+                (record.recorded, record.not_recorded) = (Some(recorded.clone()), None);
+            }
+            Action::NotRecorded => record.not_recorded = Some(entry.reason.clone()),
             Action::Overrode => record.overridden = true,
             Action::Stopped => {
                 record.reason.clone_from(&entry.reason);

@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 
-use crate::model::deployment::{Action, Cause, Entry, NotifyEvent, Outcome};
+use crate::model::deployment::{Action, Cause, Entry, NotifyEvent, Outcome, RecordedState};
 use crate::model::{Conclusion, Event};
 use crate::rollout::notify::Notice;
 use crate::store::StoreError;
@@ -50,6 +50,7 @@ impl Driver {
                 let how = reason.unwrap_or_else(|| format!("{} is live", self.subject.release.title()));
                 reason = Some(format!("{how}; the ledger lacks this end: {error}"));
             }
+            self.report_state(RecordedState::of_end(outcome), reason.as_deref().unwrap_or_default());
         }
         let environment_url = self.subject.settings.url.clone().filter(|_| outcome == Outcome::Succeeded);
         self.record(Event::JobFinished {
@@ -64,8 +65,13 @@ impl Driver {
             self.remove_old_images().await;
         }
         self.leave().await;
-        self.notifier.finish().await;
+        tokio::join!(self.notifier.finish(), self.recorder.finish());
         DeploymentEnd { conclusion, reason }
+    }
+
+    /// Reports a state of the deployment to the server that records it, too.
+    pub(super) fn report_state(&self, state: RecordedState, description: &str) {
+        self.recorder.report(state, description, self.subject.settings.url.as_deref());
     }
 
     /// Notifies people of the end, unless the deployment was cancelled or interrupted.

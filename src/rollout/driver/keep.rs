@@ -7,7 +7,9 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use crate::model::Timestamp;
-use crate::model::deployment::{Action, Cause, DeploymentPlan, HostStep, Outcome, Plan, PlanStep, written};
+use crate::model::deployment::{
+    Action, Cause, DeploymentPlan, HostStep, Outcome, Plan, PlanStep, RecordedState, written,
+};
 use crate::rollout::outlet::Progress;
 use crate::store::StoreError;
 use crate::store::clock::now;
@@ -76,7 +78,9 @@ impl Driver {
             return Ok(Some("used by a later deployment".to_owned()));
         }
         if is_live {
-            self.append(Action::Stopped, format!("auto_stop, {} after the deployment", written(after)))?;
+            let why = format!("auto_stop, {} after the deployment", written(after));
+            self.append(Action::Stopped, why.clone())?;
+            self.report_state(RecordedState::Inactive, &why);
         }
         Ok(None)
     }
@@ -110,6 +114,7 @@ impl Driver {
                 // The driver tries again at the end of the deployment.
                 progress.say(&format!("the ledger lacks the success: {error}"));
             }
+            self.report_state(RecordedState::Success, "");
         }
         let run = self.run_id().clone();
         let state = self.latest.state().ok();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use crate::model::deployment::{
-    Action, Actor, Cause, DeploymentPlan, EnvironmentSettings, HostStep, NotifyEvent, Outcome, Slot,
+    Action, Actor, Cause, DeploymentPlan, EnvironmentSettings, HostStep, NotifyEvent, Outcome, RecordedState, Slot,
 };
 use crate::model::environment::Release;
 use crate::model::{Conclusion, Event, JobId, JobOutline, RunId, StepKind, StepNumber, StepOutline, Timestamp};
@@ -22,6 +22,7 @@ use super::ledger::{Latest, LedgerFile};
 use super::notify::Notifier;
 use super::outlet::Outlet;
 use super::plan::PlanError;
+use super::recording::{Recorder, Records, Server, new_deployment};
 use super::shell::Shell;
 use super::target::{TargetError, Targets};
 
@@ -106,6 +107,8 @@ pub struct Tools {
     pub ledger: LedgerFile,
     /// The queue of the environment.
     pub queue: Arc<dyn Queue>,
+    /// Connects to the server that records the deployment, too; `None` if none does.
+    pub server: Option<Server>,
     /// Returns the release of a commit.
     pub known: KnownRelease,
     /// Returns the files that the deployment uses and that differ from the commit of its release.
@@ -200,12 +203,13 @@ struct Driver {
     announced: Vec<StepOutline>,
     turn: Option<Turn>,
     notifier: Notifier,
+    recorder: Recorder,
 }
 
 /// Carries out an attempt of a deployment. Records everything but the end of the run.
 pub async fn carry_out(
     subject: Subject,
-    tools: Tools,
+    mut tools: Tools,
     asked: tokio::sync::mpsc::Receiver<Asked>,
     stop: tokio::sync::watch::Receiver<Stop>,
     begin: Begin,
@@ -214,10 +218,23 @@ pub async fn carry_out(
     let latest = Latest::new(tools.ledger.clone(), subject.settings.name.clone());
     let job = JobId::new(&subject.settings.name);
     let notifier = Notifier::new(subject.settings.notify.as_ref(), &tools.shell, &tools.outlet, &job);
-    let mut driver = Driver { subject, tools, controls, latest, job, announced: Vec::new(), turn: None, notifier };
+    let recorder = recorder(&subject, &mut tools, &job);
+    let announced = Vec::new();
+    let mut driver = Driver { subject, tools, controls, latest, job, announced, turn: None, notifier, recorder };
     driver.announce();
     let (outcome, reason) = driver.run(begin).await;
     driver.end(outcome, reason).await
+}
+
+/// Returns the recorder of the deployment on its server.
+fn recorder(subject: &Subject, tools: &mut Tools, job: &JobId) -> Recorder {
+    let Subject { settings, release, cause, creator, worker } = subject;
+    let run = tools.folder.id().clone();
+    let new = new_deployment(settings, release, (cause, creator), &run);
+    let (ledger, outlet) = (tools.ledger.clone(), Arc::clone(&tools.outlet));
+    let environment = settings.name.clone();
+    let records = Records { ledger, outlet, run, job: job.clone(), environment, by: worker.clone() };
+    Recorder::new(tools.server.take(), new, records, tools.attempt == 1)
 }
 
 impl Driver {
@@ -268,6 +285,8 @@ impl Driver {
         {
             return not_begun(&error.into(), left.as_deref());
         }
+        let state = if self.has_succeeded() { RecordedState::Success } else { RecordedState::InProgress };
+        self.report_state(state, left.as_deref().unwrap_or_default());
         if left.is_none() {
             self.notify(NotifyEvent::Started, "is being deployed", &format!("attach {}", self.run_id()));
         }

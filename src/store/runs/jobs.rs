@@ -59,6 +59,7 @@ fn queued(outline: &JobOutline, attempt: u32) -> Job {
         needs: outline.needs.clone(),
         environment: outline.environment.clone(),
         environment_url: None,
+        deployment_page: None,
         caller: outline.caller.clone(),
         remote: outline.remote,
         sandbox: None,

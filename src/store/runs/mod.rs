@@ -190,6 +190,7 @@ fn fold(run: &mut Run, at: Timestamp, event: &Event) {
         | Event::Decided { job, .. }
         | Event::JobStarted { job, .. }
         | Event::JobFinished { job, .. }
+        | Event::DeploymentRecorded { job, .. }
         | Event::StepsPlanned { job, .. }
         | Event::ServiceChanged { job, .. }
         | Event::TrafficObserved { job, .. }

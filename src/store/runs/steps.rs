@@ -19,6 +19,10 @@ pub(super) fn pulling(image: &str, done: u64, total: u64) -> String {
 
 /// Applies an event of a job.
 pub(super) fn fold_job(job: &mut Job, at: Timestamp, event: &Event) {
+    // The server may answer only after the end of the job.
+    if let Event::DeploymentRecorded { page: Some(page), .. } = event {
+        job.deployment_page = Some(page.clone());
+    }
     if job.phase.is_done() {
         return fold_ended(job, at, event);
     }

@@ -124,6 +124,8 @@ answers! {
         environment: String,
         /// Task of the deployment: `deploy`.
         task: String,
+        /// What its creator stored with it.
+        payload: Payload,
         /// Description.
         description: Message,
         /// Who created it.
@@ -132,6 +134,12 @@ answers! {
         created_at: Time,
         /// Time of the last change.
         updated_at: Time,
+    }
+
+    /// What cuelight stores with the deployments that it creates.
+    pub struct Payload {
+        /// Id of the run of the deployment.
+        cuelight_run: String,
     }
 
     /// A state of a deployment.

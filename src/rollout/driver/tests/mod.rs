@@ -204,6 +204,7 @@ impl Rig {
             targets: Arc::new(self.targets(folder, &shell, &kept)),
             shell,
             ledger: self.file(),
+            server: None,
             queue: Arc::new(OneAtATime(Arc::clone(&self.turns))),
             known: Arc::new(crate::rollout::testing::known),
             changed: Arc::new(changed),

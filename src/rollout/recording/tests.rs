@@ -1,0 +1,331 @@
+//! Deployments recorded on a server that answers as the test wants.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Mutex;
+
+use futures_util::FutureExt;
+
+use super::*;
+use crate::model::StepNumber;
+use crate::model::Timestamp;
+use crate::model::deployment::Outcome;
+use crate::rollout::outlet::StepLog;
+use crate::rollout::testing::{release, settings};
+use crate::store::folder::RunsDir;
+
+/// Keeps events in memory, with a secret masked.
+#[derive(Default)]
+struct Memory(Mutex<Vec<Event>>);
+
+impl Outlet for Memory {
+    fn record(&self, event: Event) {
+        self.0.lock().expect("no panic").push(event);
+    }
+
+    fn log(&self, _: &JobId, _: StepNumber) -> Box<dyn StepLog> {
+        unreachable!("records have no log")
+    }
+
+    fn masked(&self, text: &str) -> String {
+        text.replace("hunter2", "***")
+    }
+}
+
+/// How the server answers a request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Good,
+    /// The request is carried out, but its answer is lost.
+    Lost,
+    Down,
+    Refuses,
+}
+
+/// A server that numbers deployments from 1.
+#[derive(Default)]
+struct Fake {
+    host: String,
+    /// Answers to the next changes; later ones are good.
+    answers: Mutex<VecDeque<Answer>>,
+    created: Mutex<Vec<NewDeployment>>,
+    reported: Mutex<Vec<(u64, Status)>>,
+    searches: Mutex<u32>,
+}
+
+impl Fake {
+    fn answering(answers: &[Answer]) -> Arc<Self> {
+        Arc::new(Self {
+            host: "github.example".to_owned(),
+            answers: Mutex::new(answers.iter().copied().collect()),
+            ..Self::default()
+        })
+    }
+
+    fn answer(&self) -> (bool, Result<(), ServerError>) {
+        match self.answers.lock().expect("no panic").pop_front().unwrap_or(Answer::Good) {
+            Answer::Good => (true, Ok(())),
+            Answer::Lost => (true, Err(ServerError::Temporary("the answer was lost".into()))),
+            Answer::Down => (false, Err(ServerError::Temporary("no answer".into()))),
+            Answer::Refuses => (false, Err(ServerError::Permanent("not allowed to hunter2".into()))),
+        }
+    }
+
+    fn states(&self) -> Vec<String> {
+        let reported = self.reported.lock().expect("no panic");
+        reported.iter().map(|(id, status)| format!("{id} {}", status.state.word())).collect()
+    }
+}
+
+impl DeploymentServer for Fake {
+    fn host(&self) -> &str {
+        &self.host
+    }
+
+    fn repository(&self) -> String {
+        "o/r".to_owned()
+    }
+
+    fn page(&self, environment: &str) -> String {
+        format!("https://github.example/o/r/{environment}")
+    }
+
+    fn find<'s>(&'s self, wanted: &'s NewDeployment) -> BoxFuture<'s, Result<Option<u64>, ServerError>> {
+        *self.searches.lock().expect("no panic") += 1;
+        let created = self.created.lock().expect("no panic");
+        let at = created.iter().position(|one| one.run == wanted.run);
+        async move { Ok(at.map(|at| at as u64 + 1)) }.boxed()
+    }
+
+    fn create<'s>(&'s self, new: &'s NewDeployment) -> BoxFuture<'s, Result<u64, ServerError>> {
+        let (is_done, answer) = self.answer();
+        let mut created = self.created.lock().expect("no panic");
+        if is_done {
+            created.push(new.clone());
+        }
+        let id = created.len() as u64;
+        async move { answer.map(|()| id) }.boxed()
+    }
+
+    fn report<'s>(&'s self, id: u64, status: &'s Status) -> BoxFuture<'s, Result<(), ServerError>> {
+        let (is_done, answer) = self.answer();
+        if is_done {
+            self.reported.lock().expect("no panic").push((id, status.clone()));
+        }
+        async move { answer }.boxed()
+    }
+}
+
+/// A ledger with a requested deployment.
+struct Rig {
+    _home: tempfile::TempDir,
+    ledger: LedgerFile,
+    memory: Arc<Memory>,
+    environment: String,
+}
+
+impl Rig {
+    fn new(environment: &str) -> Self {
+        let home = tempfile::tempdir().expect("a folder");
+        let ledger = LedgerFile::of(&RunsDir::at(home.path()), Path::new("/shop/.git"));
+        Self { _home: home, ledger, memory: Arc::default(), environment: environment.to_owned() }
+    }
+
+    /// Returns where the records of a run go, and adds the request of its deployment.
+    fn requested(&self, run: &str) -> Records {
+        let outlet: Arc<dyn Outlet> = Arc::clone(&self.memory) as Arc<dyn Outlet>;
+        let (run, job, by) = (RunId::new(run), JobId::new(&self.environment), Actor::default());
+        let (ledger, environment) = (self.ledger.clone(), self.environment.clone());
+        let records = Records { ledger, outlet, run, job, environment, by };
+        let action = Action::Requested { release: release("v1"), from: None, cause: Cause::Manual };
+        add(&records, action);
+        records
+    }
+
+    fn new_deployment(&self, records: &Records) -> NewDeployment {
+        let mut settings = settings(crate::model::deployment::Strategy::Recreate, 1, &[]);
+        settings.name.clone_from(&self.environment);
+        new_deployment(&settings, &release("v1"), (&Cause::Manual, &Actor::default()), &records.run)
+    }
+
+    fn recorder(&self, records: &Records, server: &Arc<Fake>, is_first: bool) -> Recorder {
+        let server = Arc::clone(server);
+        let connect: Server = Box::new(move || {
+            let server: Arc<dyn DeploymentServer> = Arc::clone(&server) as Arc<dyn DeploymentServer>;
+            async move { Ok(server) }.boxed()
+        });
+        Recorder::new(Some(connect), self.new_deployment(records), records.clone(), is_first)
+    }
+
+    fn record(&self, run: &str) -> DeploymentRecord {
+        let state = self.ledger.read().expect("read").of(&self.environment);
+        state.deployment(&RunId::new(run)).expect("requested").clone()
+    }
+
+    /// Returns the events in words.
+    fn events(&self) -> Vec<String> {
+        let events = self.memory.0.lock().expect("no panic");
+        let text = |event: &Event| match event {
+            Event::DeploymentRecorded { page, failure, .. } => {
+                crate::model::deployment::recorded(page.as_deref(), failure.as_deref())
+            }
+            other => panic!("{other:?}"),
+        };
+        events.iter().map(text).collect()
+    }
+}
+
+fn add(records: &Records, action: Action) {
+    records.append(&records.run, action, "").expect("written");
+}
+
+async fn settled() {
+    // The task of the recorder runs while this one waits. The clock of the test is not the real one.
+    sleep(Duration::from_millis(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deployment_is_created_once_and_its_states_follow() {
+    let (rig, server) = (Rig::new("staging"), Fake::answering(&[]));
+    let records = rig.requested("r1");
+    let recorder = rig.recorder(&records, &server, true);
+    recorder.report(RecordedState::InProgress, "", Some("https://app"));
+    settled().await;
+    assert_eq!(rig.record("r1").recorded.and_then(|known| known.state), Some(RecordedState::InProgress));
+    recorder.report(RecordedState::Failure, &format!("hunter2 {}", "x".repeat(200)), Some("https://app"));
+    recorder.finish().await;
+    assert_eq!(
+        (server.states(), *server.searches.lock().expect("no panic")),
+        (vec!["1 in_progress".to_owned(), "1 failure".to_owned()], 0)
+    );
+    let status = server.reported.lock().expect("no panic")[1].1.clone();
+    assert!(status.description.starts_with("*** xx") && status.description.chars().count() == MAX_DESCRIPTION);
+    assert_eq!(status.url.as_deref(), Some("https://app"));
+    assert_eq!(rig.events(), ["the deployment is recorded on GitHub: https://github.example/o/r/staging"]);
+    let record = rig.record("r1");
+    assert_eq!((record.not_recorded, record.recorded.map(|known| known.id)), (None, Some(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_answer_is_asked_again_and_noted_once() {
+    let (rig, server) = (Rig::new("staging"), Fake::answering(&[Answer::Down, Answer::Down, Answer::Lost]));
+    let records = rig.requested("r1");
+    let recorder = rig.recorder(&records, &server, true);
+    recorder.report(RecordedState::InProgress, "", None);
+    settled().await;
+    assert_eq!(rig.record("r1").not_recorded.as_deref(), Some("no answer"));
+    recorder.report(RecordedState::Success, "", None);
+    recorder.finish().await;
+    // The creation whose answer was lost is found, and only the newest state is reported.
+    assert_eq!((server.created.lock().expect("no panic").len(), server.states()), (1, vec!["1 success".to_owned()]));
+    assert_eq!(
+        rig.events(),
+        [
+            "the deployment is not recorded on GitHub: no answer",
+            "the deployment is not recorded on GitHub: the answer was lost",
+            "the deployment is recorded on GitHub: https://github.example/o/r/staging",
+        ]
+    );
+    assert_eq!(rig.record("r1").not_recorded, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_deployment_waits_only_for_a_while() {
+    let (rig, server) = (Rig::new("staging"), Fake::answering(&[Answer::Down; 99]));
+    let recorder = rig.recorder(&rig.requested("r1"), &server, true);
+    recorder.report(RecordedState::InProgress, "", None);
+    settled().await;
+    recorder.finish().await;
+    let late = "no success within 10 s after the end of the deployment: no answer";
+    assert_eq!(rig.record("r1").not_recorded.as_deref(), Some(late));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_refuses_is_not_asked_again() {
+    let (rig, server) = (Rig::new("staging"), Fake::answering(&[Answer::Refuses]));
+    let recorder = rig.recorder(&rig.requested("r1"), &server, true);
+    recorder.report(RecordedState::InProgress, "", None);
+    settled().await;
+    recorder.report(RecordedState::Success, "", None);
+    recorder.finish().await;
+    assert_eq!(server.created.lock().expect("no panic").len(), 0);
+    assert_eq!(rig.record("r1").not_recorded.as_deref(), Some("not allowed to ***"));
+    assert_eq!(rig.events(), ["the deployment is not recorded on GitHub: not allowed to ***"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_later_attempt_finds_what_a_killed_one_created() {
+    let (rig, server) = (Rig::new("staging"), Fake::answering(&[]));
+    let records = rig.requested("r1");
+    // The worker was killed before the id was in the ledger.
+    server.created.lock().expect("no panic").push(rig.new_deployment(&records));
+    let recorder = rig.recorder(&records, &server, false);
+    recorder.report(RecordedState::InProgress, "", None);
+    recorder.finish().await;
+    assert_eq!(
+        (server.created.lock().expect("no panic").len(), server.states()),
+        (1, vec!["1 in_progress".to_owned()])
+    );
+    // The next attempt knows the id from the ledger, and the state that the server has.
+    let recorder = rig.recorder(&records, &server, false);
+    recorder.report(RecordedState::InProgress, "", None);
+    settled().await;
+    recorder.report(RecordedState::Success, "", None);
+    recorder.finish().await;
+    assert_eq!(*server.searches.lock().expect("no panic"), 1);
+    assert_eq!(server.states(), ["1 in_progress", "1 success"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deployment_that_never_began_is_not_recorded() {
+    let (rig, server) = (Rig::new("staging"), Fake::answering(&[]));
+    let recorder = rig.recorder(&rig.requested("r1"), &server, true);
+    recorder.report(RecordedState::Inactive, "rejected", None);
+    recorder.finish().await;
+    assert_eq!((server.created.lock().expect("no panic").len(), rig.events()), (0, Vec::new()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_server_gets_the_states_of_older_deployments_that_it_lacks() {
+    for (environment, expected) in [
+        ("staging", &["1 in_progress", "1 success", "2 in_progress", "3 in_progress", "2 error", "3 success"][..]),
+        // GitHub marks a former deployment itself, except in production.
+        (
+            "production",
+            &["1 in_progress", "1 success", "2 in_progress", "3 in_progress", "2 error", "3 success", "1 inactive"],
+        ),
+    ] {
+        let (rig, server) = (Rig::new(environment), Fake::answering(&[]));
+        for (run, end, reported) in [
+            ("r1", Outcome::Succeeded, Some(RecordedState::Success)),
+            // Its worker was killed: another process has recorded the end, and only in the ledger.
+            ("r2", Outcome::Interrupted, None),
+            ("r3", Outcome::Succeeded, Some(RecordedState::Success)),
+        ] {
+            let records = rig.requested(run);
+            add(&records, Action::Began);
+            let recorder = rig.recorder(&records, &server, true);
+            recorder.report(RecordedState::InProgress, "", None);
+            settled().await;
+            add(&records, Action::Ended { outcome: end });
+            if let Some(state) = reported {
+                recorder.report(state, "", None);
+            }
+            recorder.finish().await;
+        }
+        assert_eq!(server.states(), expected, "{environment}");
+        let states = ["r1", "r2"].map(|run| rig.record(run).recorded.and_then(|known| known.state));
+        let first = if environment == "production" { RecordedState::Inactive } else { RecordedState::Success };
+        assert_eq!(states, [Some(first), Some(RecordedState::Error)]);
+    }
+}
+
+#[tokio::test]
+async fn without_a_server_nothing_is_recorded() {
+    let rig = Rig::new("staging");
+    let records = rig.requested("r1");
+    let recorder = Recorder::new(None, rig.new_deployment(&records), records, true);
+    recorder.report(RecordedState::InProgress, "", None);
+    recorder.finish().await;
+    assert_eq!((rig.record("r1").recorded, rig.record("r1").created > Timestamp(0)), (None, true));
+}
