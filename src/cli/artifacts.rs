@@ -4,14 +4,18 @@ use std::path::PathBuf;
 
 use crate::backend::runs::Runs;
 use crate::launch::artifacts::{DeleteError, DownloadError};
+use crate::launch::upload::artifact::{self, ArtifactUpload, ArtifactUploadError};
 use crate::report::lists;
 use crate::report::style;
 use crate::ui::terminal_text::reveal;
 
-use super::{Exit, Failure, Outcome, RunArg, block_on};
+use super::{Exit, Failure, Outcome, RunArg, block_on, runs_dir, servers};
 
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     #[command(flatten)]
     run: RunArg,
     /// Download these artifacts, or all of them
@@ -28,7 +32,46 @@ pub(super) struct Args {
     json: bool,
 }
 
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Add an artifact to a run of this machine that has ended, or whose step is held
+    #[command(
+        after_help = "The artifact is a zip archive of the files below the deepest folder that contains all paths, as
+actions/upload-artifact makes it, but not compressed. Later jobs and attempts of the run can download it."
+    )]
+    Upload {
+        /// The run's id, its beginning or end, or `latest`
+        run: String,
+        /// Name of the artifact
+        name: String,
+        /// Files and folders
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+        /// Replace the artifact of this name
+        #[arg(long)]
+        overwrite: bool,
+        /// Include files and folders whose names start with a dot
+        #[arg(long)]
+        include_hidden_files: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 pub(super) fn run(args: &Args) -> Outcome {
+    if let Some(Command::Upload { run, name, paths, overwrite, include_hidden_files, json }) = &args.command {
+        let here = std::env::current_dir().ok();
+        let folder = servers::locate(&runs_dir()?, run, here.as_deref())?;
+        let (overwrites, with_hidden) = (*overwrite, *include_hidden_files);
+        let added = artifact::add(&folder, &ArtifactUpload { name, paths, overwrites, with_hidden })?;
+        if *json {
+            style::json(&added)?;
+        } else {
+            style::print(&lists::artifacts(&[added]))?;
+        }
+        return Ok(Exit::Success);
+    }
     let folder = args.run.locate()?;
     let runs = Runs::new(folder.runs());
     if let Some(names) = &args.download {
@@ -56,6 +99,18 @@ pub(super) fn run(args: &Args) -> Outcome {
         style::print(&lists::artifacts(&artifacts))?;
     }
     Ok(Exit::Success)
+}
+
+impl From<ArtifactUploadError> for Failure {
+    fn from(error: ArtifactUploadError) -> Self {
+        let exit = match error {
+            ArtifactUploadError::Store(error) => return error.into(),
+            ArtifactUploadError::Archive(_) => Exit::Unavailable,
+            ArtifactUploadError::NotHere(_) | ArtifactUploadError::InProgress(_) => Exit::Rejected,
+            _ => Exit::Usage,
+        };
+        Self::new(exit, error.to_string())
+    }
 }
 
 impl From<DeleteError> for Failure {

@@ -2,9 +2,11 @@
 
 use crate::launch;
 use crate::launch::caches;
+use crate::launch::upload::cache::{CacheUpload, CacheUploadError, Compression};
 use crate::report::lists;
 use crate::report::style;
 use crate::store::cache::CacheEntry;
+use crate::ui::terminal_text::text;
 
 use super::{Exit, Failure, Outcome, runs_dir, servers};
 
@@ -35,10 +37,39 @@ enum Command {
         /// The whole key
         key: String,
     },
+    /// Add an entry, which a step of `actions/cache` with the same paths and the key restores
+    #[command(
+        after_help = "Write the paths as in the step: its lines are part of the entry's version. They are read from
+the root of the repository. A job in a container without zstd needs --compression gzip."
+    )]
+    Upload {
+        /// The key
+        key: String,
+        /// The paths of the step, in its order
+        #[arg(required = true)]
+        paths: Vec<String>,
+        /// Branch, or full ref, whose runs restore the entry [default: the default branch, so that all runs do]
+        #[arg(long = "ref", value_name = "REF")]
+        reference: Option<String>,
+        /// Version of the entry [default: that of the paths and the compression]
+        #[arg(long, value_name = "DIGEST")]
+        version: Option<String>,
+        /// Compression [default: zstd if it is installed]
+        #[arg(long, value_parser = ["zstd", "gzip"])]
+        compression: Option<String>,
+    },
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
     let key = match &args.command {
+        Some(Command::Upload { key, paths, reference, version, compression }) => {
+            let compression = compression.as_ref().map(|name| match name.as_str() {
+                "gzip" => Compression::Gzip,
+                _ => Compression::Zstd,
+            });
+            let (reference, version) = (reference.as_deref(), version.as_deref());
+            return upload(args, &CacheUpload { key, paths, reference, version, compression });
+        }
         None | Some(Command::List) => None,
         Some(Command::Delete { key }) => Some(key.as_str()),
     };
@@ -55,6 +86,37 @@ pub(super) fn run(args: &Args) -> Outcome {
         style::print(&lists::caches(&entries, key.is_some(), !has_one_repository))?;
     }
     Ok(Exit::Success)
+}
+
+/// Adds an entry to the cache of the repository of the current folder.
+fn upload(args: &Args, upload: &CacheUpload<'_>) -> Outcome {
+    if args.remote || args.all || args.repository.is_some() {
+        let message = "entries can be added only to the cache of the current folder's repository on this machine";
+        return Err(Failure::new(Exit::Usage, message.to_owned()));
+    }
+    let added = launch::upload::cache::add(&runs_dir()?, &std::env::current_dir()?, upload)?;
+    for path in &added.missing {
+        style::notice(&text!("note: {} does not exist", path));
+    }
+    if args.json {
+        lists::caches_json(&[added.entry])?;
+    } else {
+        style::print(&lists::caches(&[added.entry], false, false))?;
+    }
+    Ok(Exit::Success)
+}
+
+impl From<CacheUploadError> for Failure {
+    fn from(error: CacheUploadError) -> Self {
+        let exit = match error {
+            CacheUploadError::Repository(error) => return error.into(),
+            CacheUploadError::Config(error) => return error.into(),
+            CacheUploadError::Store(error) => return error.into(),
+            CacheUploadError::Tar(_) | CacheUploadError::Failed(_) => Exit::Unavailable,
+            _ => Exit::Usage,
+        };
+        Self::new(exit, error.to_string())
+    }
 }
 
 /// Lists the entries on this machine, or deletes the entries of a key. Returns the entries, and whether they are

@@ -69,6 +69,7 @@ pub mod shell;
 pub mod tools;
 pub mod triggers;
 pub mod trust;
+pub mod upload;
 
 pub use crate::engine::sandbox::provider::{FollowedLine, ProviderError};
 pub use crate::worker::launch::SpawnError;

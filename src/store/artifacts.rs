@@ -4,7 +4,9 @@
 //! folder appears by one rename, so an artifact is either whole or absent.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +39,7 @@ pub struct Artifact {
     pub created: Timestamp,
     /// Time after which `cuelight clean` may remove the artifact, if the step chose one.
     pub expires: Option<Timestamp>,
-    /// Id of the job that uploaded the artifact.
+    /// Id of the job that uploaded the artifact; empty if a person added it.
     pub job: String,
     /// Attempt in which the artifact was uploaded.
     pub attempt: u32,
@@ -101,6 +103,44 @@ pub fn publish(run: &RunFolder, artifact: &Artifact, staged: &Path) -> Result<()
     json::write_unsynced(&staged.join("artifact.json"), artifact)?;
     let folder = folder(run, artifact.id);
     make_private(&run.artifacts()).and_then(|()| fs::rename(staged, &folder)).map_err(StoreError::io("write", folder))
+}
+
+/// Adds an artifact as [`publish`] does, with the id of `artifact` or, if the run has one with this id, the next free
+/// one. Returns the artifact.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn publish_next(run: &RunFolder, mut artifact: Artifact, staged: &Path) -> Result<Artifact, StoreError> {
+    loop {
+        match publish(run, &artifact, staged) {
+            Ok(()) => return Ok(artifact),
+            Err(StoreError::Io { source, .. }) if is_taken(&source) => artifact.id += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn is_taken(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists)
+}
+
+/// Name of the file whose modification time is that of the last change by a person.
+const CHANGED: &str = "changed";
+
+/// Records that a person has added or replaced an artifact, for the worker of the run.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn note_change(run: &RunFolder) -> Result<(), StoreError> {
+    let path = run.artifacts().join(CHANGED);
+    let noted = files::append_own(&path).and_then(|file| file.set_modified(SystemTime::now()));
+    noted.map_err(StoreError::io("write", path))
+}
+
+/// Returns the time of the last change by a person; `None` if there was none.
+#[must_use]
+pub fn last_change(run: &RunFolder) -> Option<SystemTime> {
+    fs::symlink_metadata(run.artifacts().join(CHANGED)).and_then(|found| found.modified()).ok()
 }
 
 /// Removes an artifact. A missing artifact is not an error.

@@ -173,6 +173,12 @@ impl RunsDir {
         self.state.join("cache")
     }
 
+    /// Returns the path of `uploads`: a folder in which entries of caches are prepared that a person adds.
+    #[must_use]
+    pub fn uploads(&self) -> PathBuf {
+        self.state.join("uploads")
+    }
+
     /// Returns the path of `warm`: a folder per repository, see [`super::warm`].
     #[must_use]
     pub fn warm(&self) -> PathBuf {

@@ -45,6 +45,7 @@ mod source;
 mod steer;
 mod survival;
 mod tools;
+mod uploads;
 mod user;
 mod warm;
 mod watch_files;

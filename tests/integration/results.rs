@@ -50,7 +50,7 @@ pub(crate) fn libraries() -> Option<&'static Path> {
 
 /// Returns a project with these jobs, in which `trial/client@v1` is the client. `TRY` stands for the beginning of its
 /// inputs.
-fn project(npm: &Path, events: &str, jobs: &str) -> Project {
+pub(crate) fn project(npm: &Path, events: &str, jobs: &str) -> Project {
     let step = format!("uses: trial/client@v1, with: {{npm: '{}', try:", npm.display());
     let project = Project::new(&format!("on: {events}\njobs:\n{}", jobs.replace("TRY", &step)));
     let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/actions/results");

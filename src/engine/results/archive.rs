@@ -10,10 +10,11 @@ use std::path::Path;
 
 use crate::files;
 
-/// Maximum number of files of an archive, and maximum size of a file and of the whole archive in bytes. Larger archives
-/// need ZIP64, which is not supported.
-pub(super) const MAX_FILES: usize = 65_534;
-const MAX_BYTES: u64 = u32::MAX as u64 - 1;
+/// Maximum number of files of an archive. Larger archives need ZIP64, which is not supported.
+pub const MAX_FILES: usize = 65_534;
+
+/// Maximum size of a file and of the whole archive in bytes.
+pub const MAX_BYTES: u64 = u32::MAX as u64 - 1;
 
 /// Maximum size in bytes of the directory of an archive that is read.
 const MAX_DIRECTORY: u64 = 64 * 1024 * 1024;
@@ -70,7 +71,7 @@ fn wrong(reason: &str) -> io::Error {
 
 fn limited(bytes: u64) -> io::Result<u32> {
     let fits = u32::try_from(bytes).ok().filter(|_| bytes <= MAX_BYTES);
-    fits.ok_or_else(|| wrong("an artifact of version 3 is smaller than 4 GB: use version 4 of the action"))
+    fits.ok_or_else(|| wrong("an archive written here is smaller than 4 GB: use version 4 of the action"))
 }
 
 /// Writes an archive of these files: each with its path in the archive, its file, and whether that is compressed with
@@ -78,7 +79,7 @@ fn limited(bytes: u64) -> io::Result<u32> {
 ///
 /// # Errors
 /// A file cannot be read, is no gzip file, or the archive cannot be written or is too large.
-pub(super) fn write<'f>(files: impl IntoIterator<Item = (&'f str, &'f Path, bool)>, to: &File) -> io::Result<u64> {
+pub fn write<'f>(files: impl IntoIterator<Item = (&'f str, &'f Path, bool)>, to: &File) -> io::Result<u64> {
     let mut to = BufWriter::new(to);
     let (mut entries, mut offset) = (Vec::new(), 0);
     for (name, path, is_gzip) in files {

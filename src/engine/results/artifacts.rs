@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -39,6 +40,8 @@ struct State {
     next: u64,
     /// Artifacts that are being uploaded.
     reserved: Vec<Reserved>,
+    /// When a person has last added an artifact, as far as `artifacts` is up to date.
+    changed: Option<SystemTime>,
 }
 
 /// Properties of an artifact that is being uploaded.
@@ -81,9 +84,10 @@ impl ArtifactService {
     /// # Errors
     /// The folder of the artifacts cannot be read.
     pub(super) fn new(run: RunFolder, attempt: u32, limit: u64) -> Result<Self, ServiceError> {
+        let changed = artifacts::last_change(&run);
         let artifacts = artifacts::list(&run)?;
         let next = artifacts.last().map_or(1, |last| last.id + 1);
-        let state = Mutex::new(State { artifacts, next, reserved: Vec::new() });
+        let state = Mutex::new(State { artifacts, next, reserved: Vec::new(), changed });
         Ok(Self { run, attempt, limit, state })
     }
 
@@ -174,8 +178,8 @@ impl ArtifactService {
             job: job.to_owned(),
             attempt: self.attempt,
         };
-        state.next += 1;
-        artifacts::publish(&self.run, &artifact, staged)?;
+        let artifact = artifacts::publish_next(&self.run, artifact, staged)?;
+        state.next = artifact.id + 1;
         let earlier: Vec<_> = state.artifacts.iter().filter(|one| self.is_own(one, name)).map(|one| one.id).collect();
         for id in earlier {
             artifacts::remove(&self.run, id)?;
@@ -223,10 +227,8 @@ impl ArtifactService {
         let mut state = self.lock();
         let at = state.reserved.iter().position(|reserved| reserved.upload == upload_id);
         let reserved = state.reserved.swap_remove(at.ok_or(ServiceError::NotFound("upload"))?);
-        let id = state.next;
-        state.next += 1;
         let artifact = Artifact {
-            id,
+            id: state.next,
             name: reserved.name,
             size,
             media_type: reserved.media_type,
@@ -236,9 +238,11 @@ impl ArtifactService {
             job: reserved.job_name,
             attempt: self.attempt,
         };
-        let published = artifacts::publish(&self.run, &artifact, staged);
+        let published = artifacts::publish_next(&self.run, artifact, staged);
         context.uploads.end(&upload_id);
-        published?;
+        let artifact = published?;
+        let id = artifact.id;
+        state.next = id + 1;
         state.artifacts.push(artifact);
         Ok(json!({"ok": true, "artifact_id": id.to_string()}))
     }
@@ -278,8 +282,17 @@ impl ArtifactService {
         Ok(json!({"ok": true, "artifact_id": id.to_string()}))
     }
 
+    /// Returns the state, with what a person has added or replaced since.
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = artifacts::last_change(&self.run);
+        if changed != state.changed
+            && let Ok(artifacts) = artifacts::list(&self.run)
+        {
+            state.next = state.next.max(artifacts.last().map_or(1, |last| last.id + 1));
+            (state.artifacts, state.changed) = (artifacts, changed);
+        }
+        state
     }
 }
 

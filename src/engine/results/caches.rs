@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::model::Timestamp;
 use crate::store::cache::lookup::Lookup;
-use crate::store::cache::{Cache, CacheEntry, CacheLimits};
+use crate::store::cache::{Cache, CacheEntry, CacheLimits, MAX_KEY};
 use crate::store::clock::now;
 
 use super::access::{CacheAccess, CacheMode};
@@ -18,9 +18,6 @@ use super::error::ServiceError;
 use super::links::{Links, Target};
 use super::numbers::{Number, written};
 use super::uploads::{Upload, Uploads};
-
-/// Maximum length of a key in bytes, as on GitHub.
-const MAX_KEY: usize = 512;
 
 /// Maximum number of keys of a lookup, as on GitHub.
 const MAX_KEYS: usize = 10;

@@ -16,7 +16,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::OnceCell;
@@ -34,7 +34,7 @@ use crate::store::folder::RunFolder;
 
 mod access;
 mod answer;
-mod archive;
+pub mod archive;
 mod artifacts;
 mod block_list;
 mod caches;
@@ -203,13 +203,19 @@ impl Results {
         Ok(Running { service, listeners: tokio::sync::Mutex::default() })
     }
 
-    /// Returns a name that no other repository of this machine has. It contains the folder, because repositories
-    /// without a remote may have the same `owner/name`. Worktrees of one repository have the same name, so they share
-    /// their caches.
+    /// Returns the identity of the cache of the run's repository.
     pub(in crate::engine) fn identity(&self, facts: &RunFacts) -> String {
-        let place = common_folder(None, &self.repository).unwrap_or_else(|_| self.repository.clone());
-        format!("{}\0{}", facts.repository, place.display())
+        cache_identity(&facts.repository, &self.repository)
     }
+}
+
+/// Returns the identity of the cache of a repository, given as `owner/name` and the folder of its checkout: a name that
+/// no other repository of this machine has. It contains the folder, because repositories without a remote may have the
+/// same `owner/name`. Worktrees of one repository have the same name, so they share their caches.
+#[must_use]
+pub fn cache_identity(repository: &str, checkout: &Path) -> String {
+    let place = common_folder(None, checkout).unwrap_or_else(|_| checkout.to_owned());
+    format!("{repository}\0{}", place.display())
 }
 
 impl Running {

@@ -29,6 +29,9 @@ const DESCRIPTION: &str = "entry.json";
 /// Maximum size of a description in bytes.
 const MAX_DESCRIPTION: u64 = 64 * 1024;
 
+/// Maximum length of a key in bytes, as on GitHub.
+pub const MAX_KEY: usize = 512;
+
 /// An entry of the cache.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -1,0 +1,322 @@
+//! Adds an entry to the cache of a repository.
+
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::config::{Config, ConfigError};
+use crate::engine::results::cache_identity;
+use crate::files;
+use crate::launch::request::cache_limits;
+use crate::repo::git::{GitError, Repository};
+use crate::repo::history::default_branch;
+use crate::store::StoreError;
+use crate::store::cache::{Cache, CacheEntry, MAX_KEY};
+use crate::store::clock::now;
+use crate::store::digest::sha256;
+use crate::store::folder::RunsDir;
+
+use super::Staging;
+
+/// Length in bytes of the digest that identifies paths and compression.
+const VERSION: usize = 32;
+
+/// Text at the end of what clients digest.
+const SALT: &str = "1.0";
+
+/// Compression of an archive. A client restores only archives with the compression that it would use itself: Zstandard
+/// where the program `zstd` is installed, else gzip.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Compression {
+    /// Zstandard.
+    Zstd,
+    /// gzip.
+    Gzip,
+}
+
+impl Compression {
+    /// Returns the compression that clients use on this machine.
+    #[must_use]
+    pub fn here() -> Self {
+        let mut zstd = Command::new("zstd");
+        zstd.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        if zstd.status().is_ok_and(|status| status.success()) { Self::Zstd } else { Self::Gzip }
+    }
+
+    /// Returns the name that clients digest.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Zstd => "zstd-without-long",
+            Self::Gzip => "gzip",
+        }
+    }
+
+    /// Returns the arguments of `tar`.
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Zstd => &["--use-compress-program", "zstdmt"],
+            Self::Gzip => &["-z"],
+        }
+    }
+}
+
+/// An entry to add.
+#[derive(Clone, Debug)]
+pub struct CacheUpload<'u> {
+    /// Key.
+    pub key: &'u str,
+    /// Paths, written as in the `path` of the step that restores them: relative to the root of the repository,
+    /// absolute, or with `~/`.
+    pub paths: &'u [String],
+    /// Branch, or full ref, whose runs and pull requests can restore the entry. `None` for the default branch, whose
+    /// entries all runs can restore.
+    pub reference: Option<&'u str>,
+    /// Version of the entry; `None` for that of the paths and the compression.
+    pub version: Option<&'u str>,
+    /// Compression; `None` for that of this machine.
+    pub compression: Option<Compression>,
+}
+
+/// An entry that was added.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UploadedCache {
+    /// The entry.
+    pub entry: CacheEntry,
+    /// Paths that do not exist, and are therefore not in the entry.
+    pub missing: Vec<String>,
+}
+
+/// Why an entry is not added.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheUploadError {
+    /// The key is invalid.
+    #[error("not a key: {0}")]
+    Key(&'static str),
+    /// A path is a pattern.
+    #[error("`{0}` is a pattern: name the paths that it matches, and with --version the version of the step's paths")]
+    Pattern(String),
+    /// None of the paths exists.
+    #[error("none of the paths exists below {}", .0.display())]
+    NothingThere(PathBuf),
+    /// The entry exists.
+    #[error("the cache has `{key}` for {scope} already: `cuelight cache delete {key}` removes it")]
+    Taken {
+        /// The key.
+        key: String,
+        /// The ref.
+        scope: String,
+    },
+    /// The archive is larger than the cache may be.
+    #[error("the archive has {size} bytes, and the cache at most {limit}")]
+    TooLarge {
+        /// Size of the archive in bytes.
+        size: u64,
+        /// Maximum size of the cache in bytes.
+        limit: u64,
+    },
+    /// The archive cannot be written.
+    #[error("cannot write the archive with `tar`: {0}")]
+    Tar(io::Error),
+    /// `tar` failed.
+    #[error("`tar` failed: {0}")]
+    Failed(String),
+    /// The folder is not in a repository.
+    #[error(transparent)]
+    Repository(#[from] GitError),
+    /// The settings are invalid.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The state folder cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Adds an entry to the cache of the repository around a folder, as `actions/cache` saves it at the root of the
+/// repository: a step with the same paths and the key restores it. Removes entries beyond the limits of the cache.
+///
+/// # Errors
+/// The key is invalid or taken, a path is a pattern, no path exists, `tar` fails, the archive is too large, or the
+/// folder is not in a repository.
+pub fn add(runs: &RunsDir, folder: &Path, upload: &CacheUpload<'_>) -> Result<UploadedCache, CacheUploadError> {
+    check_key(upload.key)?;
+    let repository = Repository::discover(folder)?;
+    let limits = cache_limits(&Config::load(Some(&repository.root))?);
+    let compression = upload.compression.unwrap_or_else(Compression::here);
+    let home = std::env::home_dir().unwrap_or_default();
+    let (mut found, mut missing) = (Vec::new(), Vec::new());
+    for path in upload.paths {
+        let name = archived(path, &repository.root, &home)?;
+        if repository.root.join(&name).symlink_metadata().is_ok() {
+            found.push(name);
+        } else {
+            missing.push(path.clone());
+        }
+    }
+    if found.is_empty() {
+        return Err(CacheUploadError::NothingThere(repository.root));
+    }
+    let mut entry = CacheEntry {
+        key: upload.key.to_owned(),
+        version: upload.version.map_or_else(|| version(upload.paths, compression), str::to_owned),
+        scope: scope(upload.reference, &repository),
+        repository: repository.slug.clone(),
+        created: now(),
+        ..CacheEntry::default()
+    };
+    let cache = Cache::of(runs, &cache_identity(&repository.slug, &repository.root));
+    let taken = |entry: CacheEntry| Err(CacheUploadError::Taken { key: entry.key, scope: entry.scope });
+    if cache.contains(&entry) {
+        return taken(entry);
+    }
+    let staging = Staging::below(&runs.uploads())?;
+    let content = staging.path().join("content");
+    fs::create_dir(&content).map_err(StoreError::io("make the folder", &content))?;
+    pack(&found, &repository.root, compression, (staging.path(), &content))?;
+    entry.size = files::own_size(&content.join("data")).map_err(CacheUploadError::Tar)?;
+    if entry.size > limits.bytes {
+        return Err(CacheUploadError::TooLarge { size: entry.size, limit: limits.bytes });
+    }
+    if !cache.publish(&entry, &content)? {
+        return taken(entry);
+    }
+    cache.evict(limits, now())?;
+    Ok(UploadedCache { entry, missing })
+}
+
+fn check_key(key: &str) -> Result<(), CacheUploadError> {
+    let wrong = if key.is_empty() {
+        "it is empty"
+    } else if key.contains(',') {
+        "it contains a comma"
+    } else if key.len() > MAX_KEY {
+        "it is longer than 512 bytes"
+    } else {
+        return Ok(());
+    };
+    Err(CacheUploadError::Key(wrong))
+}
+
+/// Returns the version of an entry: a digest of the paths as written and of the compression.
+fn version(paths: &[String], compression: Compression) -> String {
+    let parts: Vec<&str> = paths.iter().map(String::as_str).chain([compression.name(), SALT]).collect();
+    sha256(parts.join("|"), VERSION)
+}
+
+/// Returns the full ref whose runs restore an entry.
+fn scope(reference: Option<&str>, repository: &Repository) -> String {
+    match reference {
+        Some(full) if full.starts_with("refs/") => full.to_owned(),
+        Some(branch) => format!("refs/heads/{branch}"),
+        None => match default_branch(&repository.root) {
+            Some(branch) => format!("refs/heads/{branch}"),
+            None => repository.git_ref.clone(),
+        },
+    }
+}
+
+/// Returns the path of an entry of the archive: relative to the workspace for a path in it, else absolute, because the
+/// workspaces of jobs are in other folders.
+fn archived(path: &str, root: &Path, home: &Path) -> Result<PathBuf, CacheUploadError> {
+    if path.starts_with('!') || path.contains(['*', '?', '[', '\n']) {
+        return Err(CacheUploadError::Pattern(path.to_owned()));
+    }
+    let whole = match path.strip_prefix('~') {
+        Some(below) if below.is_empty() || below.starts_with('/') => home.join(below.trim_start_matches('/')),
+        _ => root.join(path),
+    };
+    let mut clean = PathBuf::new();
+    for part in whole.components() {
+        match part {
+            Component::ParentDir => drop(clean.pop()),
+            part => clean.push(part),
+        }
+    }
+    Ok(match clean.strip_prefix(root) {
+        // The name of an option for `tar` would start with a hyphen.
+        Ok(below) => Path::new(".").join(below),
+        Err(_) => clean,
+    })
+}
+
+/// Writes an archive of paths below `root` to the file `data` of a folder. `notes` is a folder for a list of the paths.
+fn pack(
+    paths: &[PathBuf],
+    root: &Path,
+    compression: Compression,
+    (notes, content): (&Path, &Path),
+) -> Result<(), CacheUploadError> {
+    use std::io::Write;
+    use std::os::unix::ffi::OsStrExt;
+
+    let list = notes.join("paths");
+    let lines: Vec<u8> = paths.iter().flat_map(|path| [path.as_os_str().as_bytes(), b"\n"].concat()).collect();
+    let listed = files::create_own(&list).and_then(|mut file| file.write_all(&lines));
+    listed.map_err(StoreError::io("write", &list))?;
+    let mut tar = Command::new("tar");
+    tar.arg("--posix")
+        .arg("-cf")
+        .arg(content.join("data"))
+        .arg("-P")
+        .arg("-C")
+        .arg(root)
+        .arg("--files-from")
+        .arg(&list);
+    let done = tar.args(compression.arguments()).stdin(Stdio::null()).output().map_err(CacheUploadError::Tar)?;
+    if done.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&done.stderr).trim().lines().next().unwrap_or_default().to_owned();
+    Err(CacheUploadError::Failed(if said.is_empty() { done.status.to_string() } else { said }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The digests that the client computes, with `crypto.createHash('sha256').update(parts.join('|'))`.
+    #[test]
+    fn a_version_is_that_of_the_client() {
+        let paths = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>();
+        for (of, compression, text) in [
+            (paths(&["cached"]), Compression::Zstd, "cached|zstd-without-long|1.0"),
+            (paths(&["~/.npm", "node_modules"]), Compression::Gzip, "~/.npm|node_modules|gzip|1.0"),
+        ] {
+            assert_eq!(version(&of, compression), sha256(text, 32));
+        }
+        assert_eq!(
+            version(&paths(&["cached"]), Compression::Gzip),
+            "eea1444c592cdb007bf394011a273a7d7b4b37274a5b513c8a3d5e1a0b9b080a",
+            "as a client of npm has printed it"
+        );
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_workspace_where_that_is_possible() {
+        let (root, home) = (Path::new("/repo"), Path::new("/home/ada"));
+        for (path, expected) in [
+            ("node_modules", "./node_modules"),
+            ("./dist/", "./dist"),
+            ("-x", "./-x"),
+            ("a/../b", "./b"),
+            ("/repo/c", "./c"),
+            (".", "."),
+            ("../outside", "/outside"),
+            ("~/.npm", "/home/ada/.npm"),
+            ("~", "/home/ada"),
+            ("~x", "./~x"),
+        ] {
+            assert_eq!(archived(path, root, home).expect(path), Path::new(expected), "{path}");
+        }
+        for pattern in ["**/node_modules", "!dist", "a?", "[ab]"] {
+            assert!(matches!(archived(pattern, root, home), Err(CacheUploadError::Pattern(_))), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn keys_are_those_that_clients_accept() {
+        for (key, is_good) in [("npm-1", true), ("", false), ("a,b", false), (&"x".repeat(513), false)] {
+            assert_eq!(check_key(key).is_ok(), is_good, "{key}");
+        }
+    }
+}
