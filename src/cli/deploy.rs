@@ -133,7 +133,7 @@ fn abort(
     let (environment, record) = (&wanted.environment, &open.record);
     let from = title_of(record.from.as_ref());
     let title = text!("{}: {} → {}", environment, record.release.title(), from);
-    let state = if open.is_running { "is in progress" } else { "stopped half-way" };
+    let state = if open.is_running { "is in progress" } else { "stopped halfway" };
     style::notice(&Style::of_errors().spelled(text!("{}, by aborting {}, which {}", title, record.run, state)));
     confirm(environment, "to be rolled back", "roll it back", yes)?;
     go_back(deployments, open, &wanted.reason, form)

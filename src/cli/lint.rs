@@ -1,11 +1,12 @@
 //! `lint`: checks workflow files and action manifests.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
+use crate::model::nearest;
 use crate::repo::lint;
 use crate::repo::lint::Below;
 use crate::repo::workflows;
@@ -21,7 +22,8 @@ use super::{Exit, Failure, Outcome};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Files to check [default: the workflows of this repository]
+    /// Workflows and files to check: a workflow by its file with or without extension, or by its name [default: the
+    /// workflows of this repository]
     files: Vec<PathBuf>,
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -68,18 +70,16 @@ pub(super) fn run(args: &Args) -> Outcome {
     if let Some(name) = &args.explain {
         return explain(name);
     }
-    let files = if args.files.is_empty() {
-        let folder = std::env::current_dir()?.join(workflows::FOLDER);
-        workflows::files_in(&folder).map_err(|error| {
-            let message = format!("cannot read {}: {error}; name the files to check", folder.display());
-            Failure::new(Exit::NotFound, message)
-        })?
-    } else {
-        args.files.clone()
-    };
+    let here = std::env::current_dir()?;
+    let repository = workflows::root_of(&here).unwrap_or(&here);
+    let files = chosen(&args.files, &here, repository)?;
     let colour = Style::of_output().colours() == Colours::Terminal;
     // Workflows of a repository are checked together with the files that they use. Any other file is checked alone.
-    let root = args.root.clone().or_else(|| lint::repository_of(&files)).or(args.files.is_empty().then(PathBuf::new));
+    let root = args
+        .root
+        .clone()
+        .or_else(|| lint::repository_of(&files))
+        .or(args.files.is_empty().then(|| repository.to_owned()));
     let policy = args.permissions_policy.map(|granted| match granted {
         Granted::LimitedRead => Policy::LimitedRead,
         Granted::Write => Policy::Write,
@@ -111,12 +111,82 @@ pub(super) fn run(args: &Args) -> Outcome {
     Ok(if errors == 0 { Exit::Success } else { Exit::Failed })
 }
 
+/// Returns the files to check: the named files as they are named, the named workflows as seen from the folder `here`, or
+/// all workflows of the repository.
+fn chosen(named: &[PathBuf], here: &Path, repository: &Path) -> Result<Vec<PathBuf>, Failure> {
+    if named.is_empty() {
+        let folder = repository.join(workflows::FOLDER);
+        let files = workflows::files_in(&folder).map_err(|error| {
+            let message = format!("cannot read {}: {error}; name the files to check", folder.display());
+            Failure::new(Exit::NotFound, message)
+        })?;
+        return Ok(files.iter().map(|file| workflows::seen_from(file, here)).collect());
+    }
+    let file = |name: &PathBuf| -> Result<PathBuf, Failure> {
+        let is_there = here.join(name).symlink_metadata().is_ok();
+        match name.to_str() {
+            Some(text) if !(is_there && workflows::is_file_name(text)) => {
+                match workflows::find(Some(text), here, repository) {
+                    Ok(path) => Ok(workflows::seen_from(&path, here)),
+                    Err(error) if !is_there => Err(error.into()),
+                    Err(_) => Ok(name.clone()),
+                }
+            }
+            _ => Ok(name.clone()),
+        }
+    };
+    named.iter().map(file).collect()
+}
+
 /// Prints the explanation of a rule.
 fn explain(name: &str) -> Outcome {
     let Some(rule) = RULES.iter().find(|rule| rule.name == name) else {
         let names: Vec<_> = RULES.iter().map(|rule| rule.name).collect();
-        return Err(Failure::new(Exit::NotFound, format!("unknown rule `{name}`; the rules are {}", names.join(", "))));
+        let end = match nearest(name, names.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the rules are {}", names.join(", ")),
+        };
+        return Err(Failure::new(Exit::NotFound, format!("unknown rule `{name}`; {end}")));
     };
     style::print(&TerminalText::lines(&format!("{}\n\n{}\n\n{}\n", rule.name, rule.summary, rule.help)))?;
     Ok(Exit::Success)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn workflows_are_named_as_for_run_and_shown_as_seen_from_the_folder() {
+        let root = tempfile::tempdir().expect("a folder");
+        let root = root.path();
+        let at = |name: &str| root.join(name);
+        fs::create_dir_all(at(".github/workflows")).expect("made");
+        fs::create_dir_all(at("src")).expect("made");
+        fs::write(at(".github/workflows/ci.yml"), "").expect("written");
+        fs::write(at(".github/workflows/deploy.yaml"), "").expect("written");
+        fs::write(at("action.yml"), "").expect("written");
+        fs::write(at("deploy"), "#!/bin/sh").expect("written");
+        let from = |folder: &str, names: &[&str]| -> Result<Vec<String>, String> {
+            let names: Vec<PathBuf> = names.iter().map(PathBuf::from).collect();
+            let files = chosen(&names, &at(folder), root).map_err(|failure| failure.message)?;
+            Ok(files.iter().map(|file| file.display().to_string()).collect())
+        };
+        let (ci, deploy) = (".github/workflows/ci.yml".to_owned(), ".github/workflows/deploy.yaml".to_owned());
+        assert_eq!(from("", &[]), Ok(vec![ci.clone(), deploy.clone()]));
+        assert_eq!(from("src", &[]), Ok(vec![format!("../{ci}"), format!("../{deploy}")]));
+        for name in ["ci", "ci.yml", ".github/workflows/ci.yml"] {
+            assert_eq!(from("", &[name]), Ok(vec![ci.clone()]), "{name}");
+            assert_eq!(from("src", &[name]), Ok(vec![format!("../{ci}")]), "{name}");
+        }
+        assert_eq!(from("", &["deploy", "action.yml"]), Ok(vec![deploy, "action.yml".to_owned()]));
+        let absolute = at("action.yml").display().to_string();
+        assert_eq!(from("src", &[&absolute]), Ok(vec![absolute.clone()]));
+        let error = from("", &["depoly"]).expect_err("a typing error");
+        assert!(
+            error.starts_with("there is no workflow `depoly`: ") && error.ends_with("did you mean `deploy`?"),
+            "{error}"
+        );
+    }
 }

@@ -67,7 +67,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     let facts = repository.ok();
     let root = facts.as_ref().map_or_else(|| folder.clone(), |repository| repository.root.clone());
     let path = workflows::find(args.workflow.as_deref(), &folder, &root)?;
-    let source = Source::new(path.to_string_lossy(), workflows::read(&path)?);
+    let source = Source::new(workflows::relative(&path, &root), workflows::read(&path)?);
     let parsed = workflow::parse(&source);
     let errors: Vec<_> = parsed.diagnostics.iter().filter(|found| found.severity == Severity::Error).collect();
     let Some(workflow) = parsed.value.map(Arc::new) else {

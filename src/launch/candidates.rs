@@ -54,13 +54,13 @@ pub fn workflows(folder: &Path) -> Vec<Candidate> {
         let about = workflows::name(path).unwrap_or_default();
         Candidate::new(path.file_stem()?.to_string_lossy(), about).into()
     };
-    root(folder).map(workflows::list).unwrap_or_default().iter().filter_map(candidate).collect()
+    workflows::root_of(folder).map(workflows::list).unwrap_or_default().iter().filter_map(candidate).collect()
 }
 
 /// Returns the jobs of a workflow, or of all workflows of the repository around a folder.
 #[must_use]
 pub fn jobs_of_workflow(folder: &Path, wanted: Option<&str>) -> Vec<Candidate> {
-    let Some(root) = root(folder) else { return Vec::new() };
+    let Some(root) = workflows::root_of(folder) else { return Vec::new() };
     let files = match wanted {
         Some(_) => workflows::find(wanted, folder, root).into_iter().collect(),
         None => workflows::list(root),
@@ -109,11 +109,6 @@ pub fn environments(folder: &Path) -> Vec<Candidate> {
     let Ok(deployments) = Deployments::of(&runs, folder) else { return Vec::new() };
     let Ok(settings) = deployments.all_settings() else { return Vec::new() };
     settings.keys().map(|name| Candidate::new(name, "")).collect()
-}
-
-/// Returns the root of the repository around a folder, found by its workflow files without asking git.
-fn root(folder: &Path) -> Option<&Path> {
-    folder.ancestors().find(|folder| folder.join(workflows::FOLDER).is_dir())
 }
 
 fn parsed(path: &Path) -> Option<Workflow> {

@@ -207,7 +207,7 @@ impl Lane {
                 check(waits, Unavailable::NothingToReview)
             }
             Operation::RollBack => {
-                // A deployment that was interrupted or failed half-way is undone, too.
+                // A deployment that was interrupted or failed halfway is undone, too.
                 if self.on_its_way().is_some_and(|open| open.step.is_some()) {
                     return self.check(Operation::AbortDeployment);
                 }

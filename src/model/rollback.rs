@@ -254,7 +254,7 @@ impl Environment {
         self.deployments.iter().find(|deployment| deployment.began && deployment.state != DeploymentState::Inactive)
     }
 
-    /// Whether enough is known to roll back: which release is live, or that the last deployment failed half-way, after
+    /// Whether enough is known to roll back: which release is live, or that the last deployment failed halfway, after
     /// which the last release that succeeded is restored.
     #[must_use]
     pub fn is_known_to_roll_back(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::files;
 use crate::files::{FileError, Folder, Links};
@@ -81,14 +81,43 @@ pub fn list(root: &Path) -> Vec<PathBuf> {
 /// # Errors
 /// The folder cannot be read.
 pub fn files_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let is_yaml = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "yml" || ending == "yaml");
-    let mut files: Vec<_> = fs::read_dir(folder)?.flatten().map(|entry| entry.path()).filter(is_yaml).collect();
+    let is_workflow = |path: &PathBuf| path.extension().is_some_and(is_yaml);
+    let mut files: Vec<_> = fs::read_dir(folder)?.flatten().map(|entry| entry.path()).filter(is_workflow).collect();
     files.sort();
     Ok(files)
 }
 
+/// Returns the root of the repository around a folder, found by its folder of workflows without asking git. `None` if
+/// the repository has none.
+#[must_use]
+pub fn root_of(folder: &Path) -> Option<&Path> {
+    let has_workflows = |folder: &&Path| folder.join(FOLDER).is_dir();
+    folder.ancestors().find(|folder| has_workflows(folder) || folder.join(".git").exists()).filter(has_workflows)
+}
+
+/// Whether a name is a path or the name of a YAML file, and not the short or given name of a workflow.
+#[must_use]
+pub fn is_file_name(name: &str) -> bool {
+    name.contains('/') || Path::new(name).extension().is_some_and(is_yaml)
+}
+
+fn is_yaml(extension: &std::ffi::OsStr) -> bool {
+    extension == "yml" || extension == "yaml"
+}
+
+/// Returns a path as seen from a folder, with `..` for each folder above it. Both are absolute. If only the root of the
+/// file system contains both, returns the path as it is.
+#[must_use]
+pub fn seen_from(path: &Path, folder: &Path) -> PathBuf {
+    let common = folder.ancestors().find(|above| above.parent().is_some() && path.starts_with(above));
+    let parts = common.and_then(|common| Some((folder.strip_prefix(common).ok()?, path.strip_prefix(common).ok()?)));
+    let Some((up, down)) = parts else { return path.to_owned() };
+    up.components().map(|_| Component::ParentDir).collect::<PathBuf>().join(down)
+}
+
 /// Finds a workflow by path relative to `folder` or `root`, by name of a file in [`FOLDER`] with or without extension,
-/// or by its `name`. Without `wanted`, returns the only file.
+/// or by its `name`. A name without extension is that of a workflow even if `folder` has a file of this name. Without
+/// `wanted`, returns the only file.
 ///
 /// # Errors
 /// No file matches, or `wanted` is missing and there is not exactly one file.
@@ -102,16 +131,16 @@ pub fn find(wanted: Option<&str>, folder: &Path, root: &Path) -> Result<PathBuf,
             _ => Err(WorkflowFileError::Unnamed { known: known() }),
         };
     };
-    if let Some(path) =
-        [folder, root].map(|folder| folder.join(wanted)).into_iter().find(|path| path.exists() && !path.is_dir())
-    {
+    let is_there = |path: &PathBuf| path.exists() && !path.is_dir();
+    let by_path = || [folder, root].map(|folder| folder.join(wanted)).into_iter().find(is_there);
+    if let Some(path) = Some(wanted).filter(|wanted| is_file_name(wanted)).and_then(|_| by_path()) {
         return Ok(path);
     }
     let is_wanted = |part: Option<String>| part.as_deref() == Some(wanted);
     let by_file = files.iter().find(|path| is_wanted(text(path.file_name())) || is_wanted(text(path.file_stem())));
     let by_name = || files.iter().find(|path| name(path).is_some_and(|name| name.eq_ignore_ascii_case(wanted)));
-    if let Some(found) = by_file.or_else(by_name) {
-        return Ok(found.clone());
+    if let Some(found) = by_file.or_else(by_name).cloned().or_else(by_path) {
+        return Ok(found);
     }
     let stems: Vec<_> = files.iter().filter_map(|path| text(path.file_stem())).collect();
     let nearest = nearest(wanted, stems.iter().map(String::as_str)).map(str::to_owned);
@@ -185,6 +214,43 @@ mod tests {
         );
         let error = find(None, root, root).expect_err("two of them").to_string();
         assert_eq!(error, "name the workflow: .github/workflows has ci.yml, deploy.yaml");
+    }
+
+    #[test]
+    fn a_script_with_the_name_of_a_workflow_does_not_hide_it() {
+        let root = repository(&[("deploy.yml", "")]);
+        let root = root.path();
+        fs::write(root.join("deploy"), "#!/bin/sh").expect("written");
+        fs::write(root.join("Pipeline"), "").expect("written");
+        let found = |wanted: &str| find(Some(wanted), root, root).expect(wanted);
+        assert_eq!(found("deploy"), root.join(FOLDER).join("deploy.yml"));
+        assert_eq!(found("./deploy"), root.join("./deploy"));
+        assert_eq!(found("Pipeline"), root.join("Pipeline"), "a file that no workflow has the name of");
+    }
+
+    #[test]
+    fn a_path_is_seen_from_a_folder_beside_or_below_it() {
+        for (path, folder, seen) in [
+            ("/home/x/app/.github/workflows/ci.yml", "/home/x/app", ".github/workflows/ci.yml"),
+            ("/home/x/app/.github/workflows/ci.yml", "/home/x/app/src/deep", "../../.github/workflows/ci.yml"),
+            ("/home/x/other/ci.yml", "/home/x/app", "../other/ci.yml"),
+            ("/etc/ci.yml", "/home/x/app", "/etc/ci.yml"),
+            ("/ci.yml", "/", "/ci.yml"),
+        ] {
+            assert_eq!(seen_from(Path::new(path), Path::new(folder)), Path::new(seen), "{path} from {folder}");
+        }
+    }
+
+    #[test]
+    fn the_root_is_the_closest_repository_with_workflows() {
+        let root = repository(&[("ci.yml", "")]);
+        let root = root.path();
+        let at = |name: &str| root.join(name);
+        fs::create_dir_all(at("src/deep")).expect("made");
+        fs::create_dir_all(at("module/.git")).expect("made");
+        assert_eq!(root_of(root), Some(root));
+        assert_eq!(root_of(&at("src/deep")), Some(root));
+        assert_eq!(root_of(&at("module")), None, "the workflows of the outer repository are not its own");
     }
 
     #[test]

@@ -386,7 +386,7 @@ fn a_rollback_undoes_a_deployment_that_was_interrupted() {
     let run = shop.interrupted();
     shop.call(&["env", "staging"]).expect(0, &["the live release is unknown: the deployment of v2 "]);
     shop.call(&["rollback", "staging", "--yes=staging"])
-        .expect(0, &[&format!("by aborting {run}, which stopped half-way"), "serves again", "staging: v1 "]);
+        .expect(0, &[&format!("by aborting {run}, which stopped halfway"), "serves again", "staging: v1 "]);
     shop.call(&["env", "staging"]).expect(0, &["live: v1 "]);
 }
 

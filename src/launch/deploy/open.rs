@@ -27,7 +27,7 @@ pub struct OpenDeployment {
 }
 
 impl OpenDeployment {
-    /// Whether the deployment acts on the target, or did so when it was interrupted or failed half-way, and its release
+    /// Whether the deployment acts on the target, or did so when it was interrupted or failed halfway, and its release
     /// is not live yet.
     fn is_on_its_way(&self) -> bool {
         self.record.began && self.record.outcome != Some(Outcome::Succeeded)
@@ -131,7 +131,7 @@ impl Deployments {
     }
 
     /// Returns how an earlier release of an environment is restored. A deployment in progress is aborted, because
-    /// another one would wait for its end; one that was interrupted or failed half-way is undone, too.
+    /// another one would wait for its end; one that was interrupted or failed halfway is undone, too.
     ///
     /// # Errors
     /// Nothing is live, the live release is not the one that is named, no earlier release is known, or aborting the
@@ -180,7 +180,7 @@ impl Deployments {
         let (title, environment) = (record.release.title(), record.environment.clone());
         Err(DeployError::OnItsWay(match record.cause {
             Cause::Rollback if !open.is_running => format!(
-                "the rollback of {environment} to {title} stopped half-way{at}: `cuelight resume {}` goes on with it",
+                "the rollback of {environment} to {title} stopped halfway{at}: `cuelight resume {}` goes on with it",
                 record.run
             ),
             Cause::Rollback => format!(

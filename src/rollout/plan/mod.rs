@@ -22,7 +22,7 @@ pub use hosts::over;
 /// Why no plan can be made.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum PlanError {
-    /// An earlier deployment stopped half-way.
+    /// An earlier deployment stopped halfway.
     #[error(
         "{environment} is between two releases: up to {blue} % of the traffic goes to blue and up to {green} % to green; \
          resume or abort the deployment that left it in this state: `cuelight abort {environment}`"

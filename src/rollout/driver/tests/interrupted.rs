@@ -147,7 +147,7 @@ async fn a_deployment_that_goes_on_waits_for_a_lock_and_can_be_aborted_or_left_t
     let left = "it was cancelled; it is left at step 3/5, Send 100 % of the traffic to green";
     assert_eq!((end.conclusion, end.reason.as_deref()), (Conclusion::Failure, Some(left)));
     assert_eq!(rig.record(&folder).outcome, Some(Outcome::Interrupted));
-    assert!(rig.state().unknown().is_some(), "it is half-way still");
+    assert!(rig.state().unknown().is_some(), "it is halfway still");
     let again = rig.begin(&folder, "v2", Cause::Manual, Begin::Forward);
     again.memory.recorded(waits).await;
     again.accepted(DeploymentOrder::Abort { reason: String::new() }, "olu").await;
