@@ -23,7 +23,7 @@ use crate::workflow::document;
 use crate::workflow::document::DocumentError;
 use crate::workflow::plan::Plan;
 use crate::workflow::source::Source;
-use crate::workflow::triggers::likely_event;
+use crate::workflow::triggers::{event_hint, event_meant_by, likely_event};
 
 use super::run::EventArgs;
 use super::{Exit, Failure, Outcome, runs_dir};
@@ -103,7 +103,8 @@ pub(super) fn run(args: &Args) -> Outcome {
     })?;
     if !runs && args.format != Format::Json {
         let events: Vec<_> = plan.workflow().triggers.iter().map(|trigger| trigger.event.value.clone()).collect();
-        let message = format!("{} does not run on `{}`; its events are {}", source.name, event, events.join(", "));
+        let (known, hint) = (events.join(", "), event_hint(&event));
+        let message = format!("{} does not run on `{event}`; its events are {known}{hint}", source.name);
         return Err(Failure::new(Exit::Failed, message));
     }
     let text = match args.format {
@@ -119,11 +120,14 @@ pub(super) fn run(args: &Args) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// Prints the workflows that the event runs or skips, and why.
+/// Prints the workflows that the event runs or skips, and why. Fails if a workflow has errors, as `lint` does.
 fn overview(args: &Args, repository: &Repository) -> Outcome {
     let payload = args.event.payload().read()?;
     let access = runs_dir().map_or(Access::Guarded, |runs| trust::access(&runs, repository));
     let event = args.event.name.as_deref().unwrap_or(PUSH);
+    if let Some(near) = event_meant_by(event) {
+        return Err(Failure::new(Exit::Usage, format!("there is no event `{event}`; did you mean `{near}`?")));
+    }
     let decided = triggers::all(repository, access, event, &payload)?;
     if args.format == Format::Json {
         let workflows = decided
@@ -143,7 +147,13 @@ fn overview(args: &Args, repository: &Repository) -> Outcome {
             style::line(&text!("{:<columns$}  {:<7}  {}", one.name, one.word(), one.reason()))?;
         }
     }
-    Ok(Exit::Success)
+    let broken: Vec<_> = decided.iter().filter(|one| one.is_broken()).collect();
+    let Some(first) = broken.first() else { return Ok(Exit::Success) };
+    let message = match broken.len() {
+        1 => format!("{} has errors: `cuelight lint {}` shows them", first.name, first.file()),
+        many => format!("{many} workflows have errors: `cuelight lint` shows them"),
+    };
+    Err(Failure::new(Exit::Failed, message))
 }
 
 /// Returns the failure for a workflow file with errors.

@@ -13,7 +13,7 @@ use crate::repo::workflows::WorkflowFileError;
 use crate::workflow;
 use crate::workflow::diagnostic::Severity;
 use crate::workflow::source::Source;
-use crate::workflow::triggers::{ChangedFiles, Comparison, Decision, TriggerEvent, decide};
+use crate::workflow::triggers::{ChangedFiles, Comparison, Decision, TriggerEvent, decide, event_meant_by};
 
 /// A workflow file and whether the event runs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub enum TriggerError {
     #[error("no workflow in {}", .0.display())]
     NoWorkflows(PathBuf),
     /// Every workflow is skipped.
-    #[error("no workflow runs on this `{event}`:{}", reasons(skipped))]
+    #[error("no workflow runs on this `{event}`:{}{}", reasons(skipped), meant(event))]
     AllSkipped {
         /// The event.
         event: String,
@@ -63,6 +63,11 @@ pub enum TriggerError {
 
 fn reasons(skipped: &[TriggerDecision]) -> String {
     skipped.iter().fold(String::new(), |text, one| text + &format!("\n  {}: {}", one.name, one.reason()))
+}
+
+/// Returns the last line about an event that no workflow has because its name is mistyped.
+fn meant(event: &str) -> String {
+    event_meant_by(event).map(|near| format!("\ndid you mean `--event {near}`?")).unwrap_or_default()
 }
 
 impl TriggerDecision {
@@ -92,20 +97,23 @@ impl TriggerDecision {
     /// without errors.
     #[must_use]
     pub fn errors(&self) -> Option<String> {
-        let TriggerOutcome::Broken { errors, first } = &self.outcome else { return None };
-        let file = self.name.rsplit('/').next().unwrap_or(&self.name);
-        let more = if *errors > 1 { format!(" (and {} more)", errors - 1) } else { String::new() };
-        Some(format!("{file}, {first}{more}"))
+        self.is_broken().then(|| format!("{}, {}", self.file(), self.reason()))
     }
 
-    /// Returns the reason in one line.
+    /// Returns the reason in one line: for a file with errors the first error, and the number of the others.
     #[must_use]
     pub fn reason(&self) -> String {
         match &self.outcome {
             TriggerOutcome::Runs(reason) | TriggerOutcome::Skipped(reason) => reason.clone(),
-            TriggerOutcome::Broken { errors: 1, .. } => format!("1 error: see cuelight lint {}", self.name),
-            TriggerOutcome::Broken { errors, .. } => format!("{errors} errors: see cuelight lint {}", self.name),
+            TriggerOutcome::Broken { errors: 0 | 1, first } => first.clone(),
+            TriggerOutcome::Broken { errors, first } => format!("{first} (and {} more)", errors - 1),
         }
+    }
+
+    /// Returns the name of the file without its folder.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        self.name.rsplit('/').next().unwrap_or(&self.name)
     }
 }
 

@@ -19,6 +19,7 @@ use crate::workflow::expr::{Contexts, NoFiles, Object, Scope, Status, Value};
 use crate::workflow::plan::{Callee, CalleeLookup, Plan, PlanContexts, UnknownJob, UnknownLeg};
 use crate::workflow::source::Source;
 use crate::workflow::syntax::Workflow;
+use crate::workflow::triggers::event_hint;
 
 /// Name of the secret with the token for GitHub.
 pub const TOKEN: &str = "GITHUB_TOKEN";
@@ -30,7 +31,7 @@ pub enum Refusal {
     #[error("{}", quoted(.0, false))]
     Faults(Vec<(Arc<Source>, Diagnostic)>),
     /// The workflow does not run on the event.
-    #[error("{workflow} does not run on `{event}`; its events are {}", .known.join(", "))]
+    #[error("{workflow} does not run on `{event}`; its events are {}{}", .known.join(", "), event_hint(.event))]
     Event {
         /// Path of the workflow.
         workflow: String,

@@ -3,7 +3,10 @@
 
 use std::cell::LazyCell;
 
+use crate::model::nearest;
+
 use super::pattern::deciding_pattern;
+use super::schema::events::NAMES;
 use super::source::Spanned;
 use super::syntax::{Trigger, Workflow};
 
@@ -81,6 +84,18 @@ const LIKELY: &[&str] =
 pub fn likely_event(workflow: &Workflow) -> Option<&str> {
     let events = || workflow.triggers.iter().map(|trigger| trigger.event.value.as_str());
     LIKELY.iter().copied().find(|likely| events().any(|event| event == *likely)).or_else(|| events().next())
+}
+
+/// Returns GitHub's event that a mistyped name resembles. `None` for the name of an event, and if none is similar.
+#[must_use]
+pub fn event_meant_by(name: &str) -> Option<&'static str> {
+    if NAMES.contains(&name) { None } else { nearest(name, NAMES.iter().copied()) }
+}
+
+/// Returns the end of a message about an event: the event that is probably meant, if the name is mistyped.
+#[must_use]
+pub fn event_hint(name: &str) -> String {
+    event_meant_by(name).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
 }
 
 /// Result of one filter.
@@ -224,6 +239,22 @@ mod tests {
 
     fn changes(files: ChangedFiles) -> LazyCell<ChangedFiles, Comparison<'static>> {
         LazyCell::new(Box::new(|| files))
+    }
+
+    #[test]
+    fn a_mistyped_event_finds_the_intended_one() {
+        for (name, meant) in [
+            ("pul_request", Some("pull_request")),
+            ("workflow-dispatch", Some("workflow_dispatch")),
+            ("Push", Some("push")),
+            ("push", None),
+            ("pull_request_target", None),
+            ("xyzzy", None),
+        ] {
+            assert_eq!(event_meant_by(name), meant, "{name}");
+        }
+        assert_eq!(event_hint("pul_request"), "; did you mean `pull_request`?");
+        assert_eq!(event_hint("push"), "");
     }
 
     #[test]

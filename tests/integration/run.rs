@@ -324,7 +324,13 @@ fn an_event_runs_only_matching_workflows() {
     project.write(".github/workflows/broken.yml", "on: push\njobs: {}\n");
     let said = project.run(&[]);
     said.expect(1, &["broken.yml:2:", "from-ci", "from-docs"]);
-    project.call(&["plan"]).expect(0, &["broken   1 error: see cuelight lint .github/workflows/broken.yml"]);
+    let broken = ["broken   line 2: `jobs` must not be empty", "broken.yml has errors: `cuelight lint broken.yml`"];
+    project.call(&["plan"]).expect(1, &broken);
+    project.call(&["plan", "--format", "json"]).expect(1, &[r#""decision":"broken""#]);
+    project.call(&["plan", "ci"]).expect(0, &[]);
+    project.call(&["plan", "--event", "pul_request"]).expect(2, &["did you mean `pull_request`?"]);
+    project.call(&["plan", "ci", "--event", "pul_request"]).expect(1, &["did you mean `pull_request`?"]);
+    project.run(&["ci", "--event", "pul_request"]).expect(2, &["did you mean `pull_request`?"]);
 }
 
 #[test]

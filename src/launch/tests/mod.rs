@@ -271,7 +271,8 @@ fn an_event_runs_the_workflows_that_it_names() {
             ".github/workflows/docs.yml: skipped"
         ]
     );
-    assert_eq!(decided[0].reason(), "1 error: see cuelight lint .github/workflows/broken.yml");
+    assert_eq!(decided[0].reason(), "line 2: `jobs` must not be empty");
+    assert_eq!(decided[0].errors().as_deref(), Some("broken.yml, line 2: `jobs` must not be empty"));
     let only = triggers::by_change(&repository, Some(".github/workflows/docs.yml"), &["docs/a".to_owned()]);
     assert_eq!(only.expect("readable").iter().map(triggers::TriggerDecision::runs).collect::<Vec<_>>(), [true]);
     fs::remove_file(place.root().join(workflows::FOLDER).join("broken.yml")).expect("removed");
@@ -282,6 +283,11 @@ fn an_event_runs_the_workflows_that_it_names() {
         error.starts_with("no workflow runs on this `issues`:\n  .github/workflows/ci.yml: does not run on"),
         "{error}"
     );
+    assert!(!error.contains("did you mean"), "{error}");
+    let error = triggers::running(&repository, Access::Guarded, "pul_request", &serde_json::Map::new())
+        .expect_err("a typing error")
+        .to_string();
+    assert!(error.ends_with("\ndid you mean `--event pull_request`?"), "{error}");
 }
 
 #[tokio::test]
