@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use jiff::tz::TimeZone;
 
-use crate::model::{Conclusion, Gate, Phase, RepositoryId, Summary, Timestamp};
+use crate::model::{Conclusion, Gate, Phase, RepositoryId, Summary, Timestamp, nearest};
 use crate::store::clock;
 
 /// Conditions that a run must meet. A field that is `None` sets no condition.
@@ -28,7 +28,7 @@ pub struct Filter {
     pub since: Option<Timestamp>,
 }
 
-/// A state or a conclusion, as GitHub names it.
+/// A state or a conclusion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatusFilter {
     /// Not started, and waiting only for a free slot or a runner.
@@ -37,8 +37,14 @@ pub enum StatusFilter {
     Waiting,
     /// Waiting for a concurrency group.
     Pending,
+    /// Waiting for a review.
+    NeedsReview,
+    /// Waiting for a person, at a step.
+    Held,
     /// Started and not ended.
     InProgress,
+    /// Being cancelled.
+    Stopping,
     /// Ended, with any conclusion.
     Completed,
     /// Ended with this conclusion.
@@ -46,25 +52,35 @@ pub enum StatusFilter {
 }
 
 impl StatusFilter {
-    /// Returns every word that [`StatusFilter::parse`] knows.
+    /// Returns every word that [`StatusFilter::parse`] knows: GitHub's, those that lists and the screen show, and other
+    /// common ones.
     pub fn words() -> impl Iterator<Item = &'static str> {
-        STATES.iter().map(|(word, _)| *word).chain(Conclusion::ALL.iter().map(|conclusion| conclusion.word()))
+        Self::known().map(|(word, _)| word)
     }
 
-    /// Returns the filter for one of GitHub's words; `None` for any other word.
+    fn known() -> impl Iterator<Item = (&'static str, Self)> {
+        let conclusions = Conclusion::ALL.iter().map(|conclusion| (conclusion.word(), Self::Concluded(*conclusion)));
+        STATES.iter().copied().chain(conclusions).chain(OTHER_WORDS.iter().copied())
+    }
+
+    /// Returns the filter for a word; `None` for an unknown one. The case of letters does not matter, and a blank or a
+    /// hyphen is as good as an underscore.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        let state = STATES.iter().find(|(known, _)| *known == word).map(|(_, state)| *state);
-        let conclusion = || Conclusion::ALL.iter().find(|conclusion| conclusion.word() == word);
-        state.or_else(|| conclusion().map(|conclusion| Self::Concluded(*conclusion)))
+        let word = word.to_ascii_lowercase().replace([' ', '-'], "_");
+        Self::known().find(|(known, _)| *known == word).map(|(_, filter)| filter)
     }
 
-    /// Returns GitHub's word for the state or conclusion.
+    /// Returns GitHub's word for the state or conclusion, or for the wider state that it is a part of.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
+            Self::Queued => "queued",
+            Self::Waiting | Self::NeedsReview | Self::Held => "waiting",
+            Self::Pending => "pending",
+            Self::InProgress | Self::Stopping => "in_progress",
+            Self::Completed => "completed",
             Self::Concluded(conclusion) => conclusion.word(),
-            state => STATES.iter().find(|(_, known)| *known == state).map_or("", |(word, _)| word),
         }
     }
 
@@ -75,32 +91,56 @@ impl StatusFilter {
             Self::Queued => matches!(phase, Phase::Queued | Phase::Waiting(Gate::Runner(_))),
             Self::Waiting => matches!(phase, Phase::Waiting(gate) if !matches!(gate, Gate::Runner(_))),
             Self::Pending => matches!(phase, Phase::Waiting(Gate::Concurrency { .. })),
+            Self::NeedsReview => matches!(phase, Phase::Waiting(Gate::Review(_))),
+            Self::Held => phase.is_held(),
             Self::InProgress => phase.is_active(),
+            Self::Stopping => *phase == Phase::Stopping,
             Self::Completed => phase.is_done(),
             Self::Concluded(conclusion) => phase.conclusion() == Some(conclusion),
         }
     }
 }
 
-/// Error for a word that is neither a status nor a conclusion.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("expected one of {}", StatusFilter::words().collect::<Vec<_>>().join(", "))]
-pub struct NotAStatus;
+/// Error for a word that is neither a status nor a conclusion: the word.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", expected(.0))]
+pub struct NotAStatus(String);
+
+fn expected(word: &str) -> String {
+    let known = StatusFilter::words().collect::<Vec<_>>();
+    let near = nearest(word, known.iter().copied());
+    let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    format!("expected one of {}{hint}", known.join(", "))
+}
 
 impl FromStr for StatusFilter {
     type Err = NotAStatus;
 
     fn from_str(word: &str) -> Result<Self, NotAStatus> {
-        Self::parse(word).ok_or(NotAStatus)
+        Self::parse(word).ok_or_else(|| NotAStatus(word.to_owned()))
     }
 }
 
+/// GitHub's words for states.
 const STATES: &[(&str, StatusFilter)] = &[
     ("queued", StatusFilter::Queued),
     ("waiting", StatusFilter::Waiting),
     ("pending", StatusFilter::Pending),
     ("in_progress", StatusFilter::InProgress),
     ("completed", StatusFilter::Completed),
+];
+
+/// Words that GitHub does not have. Lists and the screen show most of them.
+const OTHER_WORDS: &[(&str, StatusFilter)] = &[
+    ("running", StatusFilter::InProgress),
+    ("stopping", StatusFilter::Stopping),
+    ("held", StatusFilter::Held),
+    ("needs_review", StatusFilter::NeedsReview),
+    ("could_not_start", StatusFilter::Concluded(Conclusion::StartupFailure)),
+    ("passed", StatusFilter::Concluded(Conclusion::Success)),
+    ("succeeded", StatusFilter::Concluded(Conclusion::Success)),
+    ("failed", StatusFilter::Concluded(Conclusion::Failure)),
+    ("canceled", StatusFilter::Concluded(Conclusion::Cancelled)),
 ];
 
 impl Filter {
@@ -235,20 +275,59 @@ mod tests {
         }
     }
 
+    /// Phases of every appearance.
+    fn phases() -> Vec<Phase> {
+        let group = Gate::Concurrency { group: "g".to_owned(), holder: "r".to_owned() };
+        let held = Gate::Held { reason: None, until: Timestamp(0) };
+        let gates = [Gate::Capacity, group, held, Gate::Review("production".to_owned()), Gate::Runner(Vec::new())];
+        let ended = Conclusion::ALL.map(Phase::Done);
+        [Phase::Queued, Phase::Running, Phase::Stopping]
+            .into_iter()
+            .chain(gates.map(Phase::Waiting))
+            .chain(ended)
+            .collect()
+    }
+
     #[test]
     fn states_have_the_words_that_lists_show() {
         let group = Gate::Concurrency { group: "g".to_owned(), holder: "r".to_owned() };
+        let held = Gate::Held { reason: None, until: Timestamp(0) };
         for (phase, words) in [
             (Phase::Queued, &["queued"][..]),
             (Phase::Waiting(Gate::Capacity), &["waiting"]),
             (Phase::Waiting(group), &["waiting", "pending"]),
-            (Phase::Stopping, &["in_progress"]),
+            (Phase::Waiting(held), &["waiting", "held"]),
+            (Phase::Waiting(Gate::Review("production".to_owned())), &["waiting", "needs_review"]),
+            (Phase::Running, &["in_progress", "running"]),
+            (Phase::Stopping, &["in_progress", "running", "stopping"]),
             (Phase::Done(Conclusion::TimedOut), &["completed", "timed_out"]),
+            (Phase::Done(Conclusion::Success), &["completed", "success", "passed", "succeeded"]),
+            (Phase::Done(Conclusion::Failure), &["completed", "failure", "failed"]),
         ] {
             let fits = |word: &&str| StatusFilter::parse(word).expect("a known word").matches(&phase);
             assert_eq!(StatusFilter::words().filter(fits).collect::<Vec<_>>(), words, "{phase:?}");
         }
-        assert!(StatusFilter::words().all(|word| StatusFilter::parse(word).map(StatusFilter::word) == Some(word)));
+    }
+
+    #[test]
+    fn every_word_for_a_run_is_accepted_and_means_it() {
+        for phase in phases() {
+            let parsed = StatusFilter::parse(phase.word());
+            assert!(parsed.is_some_and(|status| status.matches(&phase)), "{phase:?}: {}", phase.word());
+        }
+        for (word, same) in [("Timed out", "timed_out"), ("needs-review", "needs_review"), ("RUNNING", "running")] {
+            assert!(StatusFilter::parse(word).is_some(), "{word}");
+            assert_eq!(StatusFilter::parse(word), StatusFilter::parse(same));
+        }
+        // A server knows only GitHub's words.
+        let servers: Vec<_> =
+            STATES.iter().map(|(word, _)| *word).chain(Conclusion::ALL.map(Conclusion::word)).collect();
+        assert!(StatusFilter::known().all(|(_, status)| servers.contains(&status.word())));
         assert_eq!(StatusFilter::parse("red"), None);
+        let error = "runing".parse::<StatusFilter>().expect_err("a typing error").to_string();
+        assert!(
+            error.starts_with("expected one of queued, ") && error.ends_with("; did you mean `running`?"),
+            "{error}"
+        );
     }
 }
