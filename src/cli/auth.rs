@@ -12,9 +12,13 @@ use crate::ui::terminal_text::text;
 use super::{Exit, Failure, Outcome, block_on, config, runs_dir};
 
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Args {
     #[command(subcommand)]
-    action: Action,
+    action: Option<Action>,
+    /// Print JSON: one object per host and line
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(clap::Subcommand)]
@@ -47,9 +51,10 @@ impl HostArg {
 pub(super) fn run(args: &Args) -> Outcome {
     let config = config::load(config::repository().as_deref())?;
     match &args.action {
-        Action::Status { json } => show(&config, *json),
-        Action::Login(named) => login(&config, named.find(&config)?),
-        Action::Logout(named) => logout(&named.find(&config)?),
+        None => show(&config, args.json),
+        Some(Action::Status { json }) => show(&config, *json),
+        Some(Action::Login(named)) => login(&config, named.find(&config)?),
+        Some(Action::Logout(named)) => logout(&named.find(&config)?),
     }
 }
 

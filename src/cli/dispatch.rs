@@ -47,16 +47,28 @@ pub(super) struct RepositoryArg {
     pub(super) name: Option<String>,
 }
 
+#[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct WorkflowArgs {
+    #[command(subcommand)]
+    command: Option<WorkflowCommand>,
+    #[command(flatten)]
+    list: ListArgs,
+}
+
+#[derive(clap::Args)]
+struct ListArgs {
+    #[command(flatten)]
+    repository: RepositoryArg,
+    /// Print one JSON object per line
+    #[arg(long)]
+    json: bool,
+}
+
 #[derive(clap::Subcommand)]
-pub(super) enum WorkflowCommand {
+enum WorkflowCommand {
     /// List the workflows of a repository on a server, with their states
-    List {
-        #[command(flatten)]
-        repository: RepositoryArg,
-        /// Print one JSON object per line
-        #[arg(long)]
-        json: bool,
-    },
+    List(ListArgs),
     /// Enable a workflow
     Enable(ChangeArgs),
     /// Disable a workflow: it does not run until it is enabled
@@ -64,7 +76,7 @@ pub(super) enum WorkflowCommand {
 }
 
 #[derive(clap::Args)]
-pub(super) struct ChangeArgs {
+struct ChangeArgs {
     /// The workflow: its file with or without extension, its path, name or id
     workflow: String,
     #[command(flatten)]
@@ -99,15 +111,16 @@ pub(super) fn dispatch(args: &Args) -> Outcome {
 }
 
 /// Lists, enables or disables workflows on a server.
-pub(super) fn workflow(command: &WorkflowCommand) -> Outcome {
-    match command {
-        WorkflowCommand::List { repository, json } => list(repository, *json),
-        WorkflowCommand::Enable(args) => enable(args, true),
-        WorkflowCommand::Disable(args) => enable(args, false),
+pub(super) fn workflow(args: &WorkflowArgs) -> Outcome {
+    match &args.command {
+        None => list(&args.list),
+        Some(WorkflowCommand::List(args)) => list(args),
+        Some(WorkflowCommand::Enable(args)) => enable(args, true),
+        Some(WorkflowCommand::Disable(args)) => enable(args, false),
     }
 }
 
-fn list(repository: &RepositoryArg, json: bool) -> Outcome {
+fn list(ListArgs { repository, json }: &ListArgs) -> Outcome {
     let list = async |poller: &Poller, repository: &Repository| poller.workflows(repository).await;
     let asked = servers::ask(repository.name.as_deref(), list);
     let (_, workflows) = asked.map_err(|failure| {
@@ -120,7 +133,7 @@ fn list(repository: &RepositoryArg, json: bool) -> Outcome {
     let width = workflows.iter().map(|workflow| workflow.file().len()).max().unwrap_or_default();
     workflows.iter().try_for_each(|workflow| -> io::Result<()> {
         let (file, state) = (workflow.file(), workflow.state.text());
-        if json {
+        if *json {
             let (name, id, path) = (&workflow.name, workflow.id, &workflow.path);
             return style::json(&json!({"id": id, "name": name, "path": path, "state": workflow.state.word()}));
         }

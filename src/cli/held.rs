@@ -2,25 +2,37 @@
 
 use serde_json::json;
 
+use crate::launch;
 use crate::launch::held;
 use crate::launch::held::HeldError;
-use crate::model::{Command, HeldOrder, Job};
+use crate::model::{Command, HeldOrder, Job, Run, Step};
 use crate::report::held as report;
 use crate::report::style;
 use crate::store::history;
+use crate::store::history::{Filter, StatusFilter};
+use crate::ui::terminal_text::text;
 
-use super::{Exit, Failure, Outcome, RunArg, block_on, servers};
+use super::{Exit, Failure, Outcome, RunArg, block_on, runs_dir, servers};
 
 #[derive(clap::Args)]
 #[command(
     after_help = "A run with `--on-failure hold` keeps the job of a failed step as it is: its machine, services and \
 files; one with `--break JOB/STEP` stops before that step. Look around with `cuelight shell`. Fix the problem there, \
 or fix it in your files and copy them with `cuelight held sync`. Then decide how the job continues: `retry`, `skip` or \
-`continue`."
+`continue`.
+
+Without a command, `cuelight held` lists what is held in all runs of this repository.",
+    args_conflicts_with_subcommands = true
 )]
 pub(super) struct Args {
     #[command(subcommand)]
-    command: Subcommand,
+    command: Option<Subcommand>,
+    /// List the held steps of the runs of all repositories
+    #[arg(long, short_alias = 'a')]
+    all: bool,
+    /// Print one JSON object per line
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(clap::Subcommand)]
@@ -87,7 +99,8 @@ fn turn(run: &RunArg, on: bool) -> Outcome {
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
-    match &args.command {
+    let Some(command) = &args.command else { return overview(args) };
+    match command {
         Subcommand::List(of) => each(of, None, None, None),
         Subcommand::Retry(RetryArgs { of, from, sync, force }) => {
             each(of, sync.then_some(*force), Some(HeldOrder::Retry), from.as_deref())
@@ -98,6 +111,36 @@ pub(super) fn run(args: &Args) -> Outcome {
         Subcommand::On(run) => turn(run, true),
         Subcommand::Off(run) => turn(run, false),
     }
+}
+
+/// Lists what is held in all runs of this repository, or of all repositories.
+fn overview(args: &Args) -> Outcome {
+    let runs = runs_dir()?;
+    let here = std::env::current_dir().ok().filter(|_| !args.all);
+    let repository = here.and_then(|folder| launch::home(&folder));
+    let filter = Filter { repository, status: Some(StatusFilter::Held), ..Filter::default() };
+    let mut is_empty = true;
+    for summary in history::page(&runs, &filter, None, usize::MAX)?.runs {
+        let run = history::read(&runs.folder(summary.info.id))?;
+        for (job, step) in run.jobs.values().flat_map(|job| job.held().map(move |step| (job, step))) {
+            is_empty = false;
+            let line = text!("{}  {}", run.info.id, report::line(job, step, None));
+            style::answer(args.json, &document(&run, job, step, None), &line)?;
+        }
+    }
+    if is_empty && !args.json {
+        style::line("Nothing is held. `cuelight run --on-failure hold` holds a step that fails.")?;
+    }
+    Ok(Exit::Success)
+}
+
+/// Returns the JSON object about a held step, with the order that was given for it.
+fn document(run: &Run, job: &Job, step: &Step, order: Option<HeldOrder>) -> serde_json::Value {
+    let reason = report::reason(step);
+    json!({
+        "run": run.info.id, "job": job.id, "step": step.number, "name": step.name, "order": order,
+        "reason": reason, "before": reason.is_none(),
+    })
 }
 
 /// Copies the user's changed files into the jobs with held steps if `sync` is set, and then sends `order` for each held
@@ -147,11 +190,7 @@ fn each(of: &Of, sync: Option<bool>, order: Option<HeldOrder>, from: Option<&str
         if let Some(order) = order {
             servers::submit(&folder, &Command::Held { job: job.id.clone(), step: step.number, order })?;
         }
-        let document = json!({
-            "run": run.info.id, "job": job.id, "step": step.number, "name": step.name, "order": order,
-            "reason": report::reason(step), "before": report::reason(step).is_none(),
-        });
-        style::answer(of.json, &document, &report::line(job, step, order))?;
+        style::answer(of.json, &document(&run, job, step, order), &report::line(job, step, order))?;
     }
     Ok(Exit::Success)
 }

@@ -108,8 +108,7 @@ enum Command {
     /// Start a workflow on a server, and follow its run
     Dispatch(dispatch::Args),
     /// List, enable or disable workflows on a server
-    #[command(subcommand)]
-    Workflow(dispatch::WorkflowCommand),
+    Workflow(dispatch::WorkflowArgs),
     /// Continue a run whose worker was lost, from the first step that had not completed
     Resume(commands::ResumeArgs),
     /// Approve deployments that wait for a review, or the run of a fork
@@ -456,7 +455,7 @@ fn carry_out(cli: &Cli) -> Outcome {
         Some(Command::Delete(args)) => several::delete(args),
         Some(Command::Rerun(args)) => commands::rerun(args),
         Some(Command::Dispatch(args)) => dispatch::dispatch(args),
-        Some(Command::Workflow(command)) => dispatch::workflow(command),
+        Some(Command::Workflow(args)) => dispatch::workflow(args),
         Some(Command::Resume(args)) => commands::resume(args),
         Some(Command::Approve(args)) => review::run(args, true),
         Some(Command::Reject(args)) => review::run(args, false),

@@ -410,11 +410,16 @@ fn stopped(project: &Project, at: &str) {
 #[test]
 fn a_run_stops_before_a_step_and_its_person_continues_skips_or_cancels() {
     let project = Project::of_jobs(STOPS);
+    project.call(&["held"]).expect(0, &["Nothing is held."]);
     let said = project.call(&["run", "--trust", "--break", "a/ship"]);
     said.expect(77, &["one", "held before it runs, until", "cuelight held"]);
     assert!(!said.out().contains("shipped"), "{}", said.out());
     project.call(&["held", "list"]).expect(0, &["a › Ship it  held before it runs"]);
     project.call(&["held", "list", "--json"]).expect(0, &["\"reason\":null", "\"before\":true", "\"step\":3"]);
+    // Without a command, what is held in all runs is listed.
+    project.call(&["held"]).expect(0, &[&format!("{}  a › Ship it  held before it runs", project.run_id())]);
+    project.call(&["held", "--json"]).expect(0, &["\"before\":true", &project.run_id()]);
+    project.call(&["runs", "--status", "held"]).expect(0, &[&project.run_id()[9..]]);
     project.call(&["show"]).expect(0, &["‖", "Ship it", "held before it runs, until"]);
     assert_eq!(project.job("a")["steps"][2]["started"], serde_json::Value::Null);
     in_shell(&project, "echo here $FIRST $OWN; echo noted > note").expect(0, &["here kept mine"]);
