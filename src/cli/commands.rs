@@ -33,11 +33,11 @@ pub(super) struct RerunArgs {
     /// Only the failed jobs, and the jobs that need them
     #[arg(long)]
     failed: bool,
-    /// Only this job, and the jobs that need it
-    #[arg(long, conflicts_with = "failed")]
+    /// Only this job, and the jobs that need it; JOB/STEP is the job from this step on
+    #[arg(long, short, conflicts_with = "failed")]
     job: Option<String>,
     /// Re-run the job from this step (number or name) on, with the files that its last attempt left
-    #[arg(long, requires = "job", value_name = "STEP")]
+    #[arg(long, alias = "step", requires = "job", value_name = "STEP")]
     from_step: Option<String>,
     /// Enable debug logging (for a run on a server)
     #[arg(long)]
@@ -95,8 +95,12 @@ pub(super) fn rerun(args: &RerunArgs) -> Outcome {
         let job = shell::job(&history::read(&folder)?, args.job.as_deref())?.id.clone();
         return rerun_at_server(&folder, Command::RerunWithDebugger { job }, args);
     }
-    let scope = match (&args.job, args.failed) {
-        (Some(job), _) => history::read(&folder)?.rerun_of(job, args.from_step.as_deref())?,
+    let scope = match (args.job.as_deref(), args.failed) {
+        (name @ Some(job), _) => {
+            let run = history::read(&folder)?;
+            let (found, step) = run.job_and_step(name, args.from_step.as_deref());
+            run.rerun_of(found.unwrap_or(job), step)?
+        }
         (None, true) => RerunScope::Failed,
         (None, false) => RerunScope::All,
     };

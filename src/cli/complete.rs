@@ -79,8 +79,8 @@ fn values(arg: &Arg) -> Option<Values> {
     Some(match arg.get_id().as_str() {
         "run" | "runs" | "before" => Values::Runs,
         "workflow" => Values::Workflows,
-        "job" | "jobs" => Values::Jobs,
-        "step" | "from_step" => Values::Steps,
+        "job" | "jobs" | "of_job" => Values::Jobs,
+        "step" | "from_step" | "of_step" => Values::Steps,
         "from" if names == ["STEP"] => Values::Steps,
         "environment" | "environments" => Values::Environments,
         "yes" if names == ["ENV"] => Values::Environments,
@@ -145,7 +145,7 @@ impl Known {
             is_start,
             run: text(last, "run").or_else(|| text(last, "runs")),
             workflow: text(last, "workflow"),
-            job: text(last, "job"),
+            job: text(last, "job").or_else(|| text(last, "of_job")),
         }
     }
 }

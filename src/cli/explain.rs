@@ -26,18 +26,27 @@ use super::{Exit, Failure, Outcome, RunArg, block_on};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cuelight explain                      every condition of the latest run
-  cuelight explain latest deploy        those of one job and its steps
+  cuelight explain --job deploy         those of one job and its steps
+  cuelight explain --job deploy/3       those of one step
   cuelight explain 20261124-021500-ab12 why that deployment failed, and what to do next
   cuelight explain --expr \"github.ref == 'refs/heads/main' && inputs.force\" --contexts contexts.json")]
 pub(super) struct Args {
     #[command(flatten)]
     run: RunArg,
-    /// Only this job
+    /// The job, without `--job`
+    #[arg(value_name = "JOB", hide = true)]
+    of_job: Option<String>,
+    /// The step, without `--step`
+    #[arg(value_name = "STEP", hide = true)]
+    of_step: Option<String>,
+    /// Only this job: its id, key or name; JOB/STEP is one of its steps
+    #[arg(long, short, conflicts_with = "of_job")]
     job: Option<String>,
     /// Only the step with this number or name
+    #[arg(long, short, conflicts_with = "of_step")]
     step: Option<String>,
     /// Explain this expression instead, with or without `${{ }}`
-    #[arg(long, conflicts_with_all = ["run", "job", "step"])]
+    #[arg(long, conflicts_with_all = ["run", "of_job", "of_step", "job", "step"])]
     expr: Option<String>,
     /// Contexts of the expression: a file with a JSON object, or `-` for standard input
     #[arg(long, value_name = "FILE", requires = "expr")]
@@ -58,18 +67,20 @@ pub(super) fn run(args: &Args) -> Outcome {
 fn of_run(args: &Args) -> Outcome {
     let folder = args.run.find()?;
     let run = history::read(&folder)?;
-    let jobs = run.jobs_wanted(args.job.as_deref())?;
+    let (job, step) = (args.job.as_ref().or(args.of_job.as_ref()), args.step.as_ref().or(args.of_step.as_ref()));
+    let (job, step) = run.job_and_step(job.map(String::as_str), step.map(String::as_str));
+    let jobs = run.jobs_wanted(job)?;
     let jobs_of: Vec<_> = jobs.iter().map(|job| job.id.clone()).collect();
-    let mut decided = conditions::decided(&run, jobs, args.step.as_deref());
-    if let (Some(wanted), true) = (&args.step, decided.is_empty()) {
+    let mut decided = conditions::decided(&run, jobs, step);
+    if let (Some(wanted), true) = (step, decided.is_empty()) {
         return Err(run.no_step(wanted).into());
     }
     decided.retain(Decided::has_explanation);
     let mut waits = block_on(Runs::new(folder.runs()).waits(&folder))??;
     let is_wanted = |wait: &Wait| wait.job.as_ref().is_none_or(|job| jobs_of.contains(job));
-    waits.retain(|wait| args.step.is_none() && is_wanted(wait));
+    waits.retain(|wait| step.is_none() && is_wanted(wait));
     let named = run.info.address();
-    let failed = if args.job.is_none() { diagnosis::of(&run, &folder)? } else { None };
+    let failed = if job.is_none() { diagnosis::of(&run, &folder)? } else { None };
     if args.json {
         if let Some(failed) = &failed {
             style::json(&failed.document())?;

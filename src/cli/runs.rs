@@ -79,7 +79,7 @@ pub(super) struct ShowArgs {
 pub(super) struct LogsArgs {
     #[command(flatten)]
     run: RunArg,
-    /// Only this job
+    /// Only this job: its id, key or name; JOB/STEP is one of its steps
     #[arg(long, short)]
     job: Option<String>,
     /// Only the step with this number or name
@@ -197,22 +197,18 @@ pub(super) fn logs(args: &LogsArgs) -> Outcome {
         return summary(&folder, args.job.as_deref());
     }
     let (run, fault) = servers::with_logs(&folder, args.job.as_deref(), args.failed)?;
-    let jobs = run.jobs_wanted(args.job.as_deref())?;
+    let (job, step) = run.job_and_step(args.job.as_deref(), args.step.as_deref());
+    let jobs = run.jobs_wanted(job)?;
     if let Some(service) = &args.service {
         return services::print(&folder, &run, &jobs, service);
     }
     let mut stdout = io::BufWriter::new(io::stdout().lock());
     let mut out = Out::new(&mut stdout);
-    let selection = LogSelection {
-        jobs,
-        is_whole_run: args.job.is_none(),
-        step: args.step.as_deref(),
-        failed: args.failed,
-        all_lines: args.all_lines,
-    };
+    let selection =
+        LogSelection { jobs, is_whole_run: job.is_none(), step, failed: args.failed, all_lines: args.all_lines };
     let printed = selection.print(&run, &folder, Style::of_output(), &mut out)?;
     out.flush()?;
-    if let (Some(wanted), false) = (&args.step, printed.found) {
+    if let (Some(wanted), false) = (step, printed.found) {
         return Err(run.no_step(wanted).into());
     }
     if let Some(fault) = fault {
@@ -239,7 +235,7 @@ fn summary(folder: &RunFolder, job: Option<&str>) -> Outcome {
         return Err(Failure::new(Exit::NotFound, why));
     }
     let run = history::read(folder)?;
-    let found = summaries::list(folder, run.jobs_wanted(job)?)?;
+    let found = summaries::list(folder, run.jobs_wanted(run.job_and_step(job, None).0)?)?;
     if found.is_empty() {
         style::notice(&format!("no job of {} wrote a summary", run.info.id));
     }

@@ -23,7 +23,11 @@ debugger ends without the result of the job, 130 after Ctrl-C. Empty lines, comm
 pub(super) struct Args {
     #[command(flatten)]
     run: RunArg,
+    /// The job, without `--job`
+    #[arg(value_name = "JOB", hide = true)]
+    of_job: Option<String>,
     /// The job: its id, key or name [default: the one that runs or failed]
+    #[arg(long, short, conflicts_with = "of_job")]
     job: Option<String>,
     /// Open the shell in the container of this service of a running job
     #[arg(long, value_name = "NAME")]
@@ -38,17 +42,18 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Outcome {
     let folder = args.run.locate()?;
+    let job = args.job.as_deref().or(args.of_job.as_deref());
     if history::is_mirror(&folder) {
         if args.service.is_some() || !args.secrets.is_empty() {
             return Err(Failure::new(Exit::Usage, "--service and --secret cannot be used for a run on a server"));
         }
-        return debugger::run(&folder, args.job.as_deref(), args.json);
+        return debugger::run(&folder, job, args.json);
     }
     if args.json {
         return Err(Failure::new(Exit::Usage, "--json is only for a run on GitHub"));
     }
     let run = history::read(&folder)?;
-    let job = shell::job(&run, args.job.as_deref())?;
+    let job = shell::job(&run, job)?;
     let origin = run.info.origin();
     let secrets: Vec<_> = args.secrets.iter().map(|text| text.as_str().into()).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;

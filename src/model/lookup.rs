@@ -102,6 +102,19 @@ impl Run {
         }
     }
 
+    /// Returns the names of a job and of a step, which may be given together as `JOB/STEP`; `step` overrides that one. A
+    /// name that is a job's stays whole, because names of jobs may have slashes, and so does one that starts with no
+    /// job, for the error about it.
+    #[must_use]
+    pub fn job_and_step<'n>(&self, job: Option<&'n str>, step: Option<&'n str>) -> (Option<&'n str>, Option<&'n str>) {
+        let Some(name) = job.filter(|name| self.jobs_named(name).is_err()) else { return (job, step) };
+        let mut parts = name.rmatch_indices('/').map(|(at, _)| (name[..at].trim(), name[at + 1..].trim()));
+        match parts.find(|(job, _)| self.jobs_named(job).is_ok()) {
+            Some((job, of_job)) => (Some(job), step.or(Some(of_job).filter(|step| !step.is_empty()))),
+            None => (job, step),
+        }
+    }
+
     /// Returns the scope that re-runs a job, or all legs of a matrix. With `step`, the scope re-runs one job from that
     /// step on.
     ///

@@ -27,6 +27,16 @@ fn a_mistyped_command_option_job_or_step_gets_a_suggestion() {
         project.call(&["logs", "--job", job]).expect(0, &[]);
     }
     assert_eq!(project.call(&["logs", "--step", "run TESTS"]).out(), "tested\n");
+    for step in [&["logs", "--job", "build/Run tests"][..], &["logs", "-j", "Build it/2", "-s", "run tests"]] {
+        assert_eq!(project.call(step).out(), "tested\n", "{step:?}");
+    }
+    for call in
+        [&["explain", "--job", "lint"][..], &["explain", "-j", "build/Run tests"], &["explain", "latest", "lint"]]
+    {
+        project.call(call).expect(0, &[]);
+    }
+    project.call(&["explain", "--job", "lint/9"]).expect(3, &["no step `9`"]);
+    project.call(&["shell", "--job", "biuld"]).expect(3, &["did you mean `build`?"]);
     project.call(&["logs", "--job", "biuld"]).expect(3, &["no job `biuld`; did you mean `build`?"]);
     project.call(&["logs", "--job", "Buildit"]).expect(3, &["did you mean `Build it`?"]);
     project.call(&["logs", "--step", "Run test"]).expect(3, &["no step `Run test` here; did you mean `Run tests`?"]);

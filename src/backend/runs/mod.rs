@@ -233,8 +233,8 @@ impl Runs {
         Ok(Some((poller.clone(), outdated)))
     }
 
-    /// Updates a run, and downloads the logs of one job, of all failed jobs, or of all jobs. The logs of a run of this
-    /// machine are already there. If the server does not respond, only the existing logs are returned.
+    /// Updates a run, and downloads the logs of one job (`JOB` or `JOB/STEP`), of all failed jobs, or of all jobs. The
+    /// logs of a run of this machine are already there. If the server does not respond, only the existing logs are returned.
     ///
     /// # Errors
     /// The run has no such job, or its server refuses.
@@ -244,7 +244,7 @@ impl Runs {
         if !history::is_mirror(folder) || outdated.is_some() {
             return Ok(WithLogs { run, outdated, missing: None });
         }
-        let mut jobs = run.jobs_wanted(job)?;
+        let mut jobs = run.jobs_wanted(run.job_and_step(job, None).0)?;
         jobs.retain(|job| job.lacks_log() && (!failed || job.phase.conclusion().is_some_and(Conclusion::is_bad)));
         let jobs: Vec<JobId> = jobs.iter().map(|job| job.id.clone()).collect();
         if jobs.is_empty() {

@@ -38,6 +38,29 @@ fn planned(jobs: Vec<JobOutline>) -> Event {
 }
 
 #[test]
+fn a_job_and_its_step_are_named_together_or_apart() {
+    let outlines = [("a", "Build"), ("call.inner", "call / inner"), ("t", "Test")];
+    let outlines = outlines.map(|(id, name)| testing::outline(id, name, &[]));
+    let run = folded(&[started(1), planned(outlines.into())]);
+    for (job, step, expected) in [
+        (None, None, (None, None)),
+        (None, Some("3"), (None, Some("3"))),
+        (Some("a"), None, (Some("a"), None)),
+        (Some("a"), Some("3"), (Some("a"), Some("3"))),
+        (Some("a/3"), None, (Some("a"), Some("3"))),
+        (Some("build/Run ./x"), None, (Some("build"), Some("Run ./x"))),
+        (Some("a/3"), Some("4"), (Some("a"), Some("4"))),
+        (Some("a/"), None, (Some("a"), None)),
+        (Some("call / inner"), None, (Some("call / inner"), None)),
+        (Some("call / inner/2"), None, (Some("call / inner"), Some("2"))),
+        (Some("call / inner / Say it"), None, (Some("call / inner"), Some("Say it"))),
+        (Some("biuld/3"), None, (Some("biuld/3"), None)),
+    ] {
+        assert_eq!(run.job_and_step(job, step), expected, "{job:?} {step:?}");
+    }
+}
+
+#[test]
 fn what_a_dead_worker_left_open_is_closed_with_its_run() {
     let job = JobId::new("a");
     let run = folded(&[
