@@ -1,12 +1,14 @@
-//! Completes the command line for a shell, with values that the program looks up: runs, workflows, jobs, steps,
-//! environments and services. The scripts of `completions` call the program with [`VARIABLE`].
+//! Completes the command line for a shell, with values that the program looks up: runs, workflows, events, inputs, jobs,
+//! steps, environments, services and words. The scripts of `completions` call the program with [`VARIABLE`].
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 
 use clap::{Arg, ArgMatches, Command};
 use clap_complete::CompleteEnv;
-use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
+use clap_complete::engine::{
+    ArgValueCandidates, ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter,
+};
 
 use crate::launch::candidates;
 use crate::launch::candidates::Candidate;
@@ -55,6 +57,7 @@ fn completed(command: Command, is_empty: bool) -> Command {
     let with_values = |arg: Arg| {
         let arg = if is_empty && !arg.is_positional() { arg.hide(true) } else { arg };
         match values(&arg) {
+            Some(Values::Files) => arg.add(ArgValueCompleter::new(files)),
             Some(values) => arg.add(ArgValueCandidates::new(move || offered(values))),
             None => arg,
         }
@@ -67,10 +70,15 @@ fn completed(command: Command, is_empty: bool) -> Command {
 enum Values {
     Runs,
     Workflows,
+    Files,
+    Events,
+    Inputs,
     Jobs,
     Steps,
     Environments,
     Services,
+    Statuses,
+    Rules,
 }
 
 /// Returns the kind of values that an argument takes; `None` for any other argument.
@@ -79,12 +87,17 @@ fn values(arg: &Arg) -> Option<Values> {
     Some(match arg.get_id().as_str() {
         "run" | "runs" | "before" => Values::Runs,
         "workflow" => Values::Workflows,
+        "files" => Values::Files,
+        "event" => Values::Events,
+        "inputs" => Values::Inputs,
         "job" | "jobs" | "of_job" => Values::Jobs,
         "step" | "from_step" | "of_step" => Values::Steps,
         "from" if names == ["STEP"] => Values::Steps,
         "environment" | "environments" => Values::Environments,
         "yes" if names == ["ENV"] => Values::Environments,
         "service" => Values::Services,
+        "status" => Values::Statuses,
+        "explain" => Values::Rules,
         _ => return None,
     })
 }
@@ -95,24 +108,44 @@ fn offered(values: Values) -> Vec<CompletionCandidate> {
     let mut words = words();
     words.pop();
     let known = Known::of(words);
-    let (run, job) = (known.run.as_deref(), known.job.as_deref());
+    let (run, job, workflow) = (known.run.as_deref(), known.job.as_deref(), known.workflow.as_deref());
     let found = match values {
         Values::Runs => candidates::runs(&here),
-        Values::Workflows => candidates::workflows(&here),
-        Values::Jobs if known.is_start => candidates::jobs_of_workflow(&here, known.workflow.as_deref()),
+        Values::Workflows | Values::Files => candidates::workflows(&here),
+        Values::Events => candidates::events(&here, workflow),
+        Values::Inputs => candidates::inputs(&here, workflow),
+        Values::Jobs if known.is_start => candidates::jobs_of_workflow(&here, workflow),
         Values::Jobs => candidates::jobs_of_run(&here, run),
         Values::Steps => candidates::steps(&here, run, job),
         Values::Environments => candidates::environments(&here),
         Values::Services => candidates::services(&here, run),
+        Values::Statuses => candidates::statuses(),
+        Values::Rules => candidates::rules(),
     };
     (0..).zip(found).filter_map(|(at, one)| candidate(at, one)).collect()
+}
+
+/// Returns the workflows whose names begin with a word, or else the files whose paths do.
+fn files(word: &OsStr) -> Vec<CompletionCandidate> {
+    let begins = |one: &CompletionCandidate| one.get_value().as_encoded_bytes().starts_with(word.as_encoded_bytes());
+    let workflows: Vec<_> = offered(Values::Files).into_iter().filter(begins).collect();
+    if !workflows.is_empty() {
+        return workflows;
+    }
+    let paths = PathCompleter::file().complete(word).into_iter();
+    paths.filter(|path| path.get_value().to_str().is_some_and(is_plain)).collect()
+}
+
+/// Whether a shell reads a value as it is written.
+fn is_plain(value: &str) -> bool {
+    let is_plain = |c: char| c.is_alphanumeric() || "._-/+@=,%".contains(c);
+    !value.is_empty() && !value.starts_with('-') && value.chars().all(is_plain)
 }
 
 /// Returns a candidate for the shell, in the order of the list. `None` for a value that the shell would have to quote:
 /// names in a repository are not ours.
 fn candidate(at: usize, Candidate { value, about }: Candidate) -> Option<CompletionCandidate> {
-    let is_plain = |c: char| c.is_alphanumeric() || "._-/+@=,%".contains(c);
-    if value.is_empty() || value.starts_with('-') || !value.chars().all(is_plain) {
+    if !is_plain(&value) {
         return None;
     }
     let about: String = clean(&about).chars().take(MAX_ABOUT).collect();
@@ -169,9 +202,19 @@ mod tests {
     fn every_kind_of_values_has_an_argument() {
         let mut found = Vec::new();
         kinds(&crate::cli::command(), &mut found);
-        for kind in
-            [Values::Runs, Values::Workflows, Values::Jobs, Values::Steps, Values::Environments, Values::Services]
-        {
+        for kind in [
+            Values::Runs,
+            Values::Workflows,
+            Values::Files,
+            Values::Events,
+            Values::Inputs,
+            Values::Jobs,
+            Values::Steps,
+            Values::Environments,
+            Values::Services,
+            Values::Statuses,
+            Values::Rules,
+        ] {
             assert!(found.contains(&kind), "{kind:?}");
         }
     }

@@ -1,23 +1,31 @@
-//! Values that complete a command line: runs, workflows, jobs, steps, environments and services.
+//! Values that complete a command line: runs, workflows, events, inputs, jobs, steps, environments, services and words.
 //!
 //! Everything is read from files of this machine, and what cannot be read has no values: a shell asks while the user
 //! types, so nothing here waits for a server or prints an error.
 
 use std::path::{Path, PathBuf};
 
+use indexmap::IndexSet;
+
 use crate::model::{Job, Run, Summary};
 use crate::repo::workflows;
 use crate::store::folder::locate;
 use crate::store::history;
-use crate::store::history::Filter;
+use crate::store::history::{Filter, StatusFilter};
 use crate::workflow;
+use crate::workflow::inputs;
+use crate::workflow::lint::RULES;
+use crate::workflow::schema::events::NAMES;
 use crate::workflow::source::Source;
-use crate::workflow::syntax::Workflow;
+use crate::workflow::syntax::{InputKind, Workflow};
 
 use super::deploy::Deployments;
 
 /// Maximum number of runs: more are not read by a person who chooses one.
 const MAX_RUNS: usize = 30;
+
+/// The event of a workflow that a person starts with inputs.
+const BY_HAND: &str = "workflow_dispatch";
 
 /// A value, and what a person needs to know to choose it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,17 +68,57 @@ pub fn workflows(folder: &Path) -> Vec<Candidate> {
 /// Returns the jobs of a workflow, or of all workflows of the repository around a folder.
 #[must_use]
 pub fn jobs_of_workflow(folder: &Path, wanted: Option<&str>) -> Vec<Candidate> {
-    let Some(root) = workflows::root_of(folder) else { return Vec::new() };
-    let files = match wanted {
-        Some(_) => workflows::find(wanted, folder, root).into_iter().collect(),
-        None => workflows::list(root),
-    };
-    let parsed = files.iter().filter_map(|path| parsed(path)).collect::<Vec<_>>();
+    let parsed = parsed(folder, wanted);
     let jobs = parsed.iter().flat_map(|workflow| {
         let about = workflow.name.as_ref().map_or("", |name| name.value.as_str());
         workflow.jobs.iter().map(move |job| Candidate::new(job.id.value.as_str(), about))
     });
     jobs.collect()
+}
+
+/// Returns the events of a workflow, or of all workflows of the repository around a folder; all of GitHub's if there are
+/// no workflows.
+#[must_use]
+pub fn events(folder: &Path, wanted: Option<&str>) -> Vec<Candidate> {
+    let parsed = parsed(folder, wanted);
+    let triggers = parsed.iter().flat_map(|workflow| &workflow.triggers);
+    let own: IndexSet<&str> = triggers.map(|trigger| trigger.event.value.as_str()).collect();
+    if own.is_empty() {
+        return NAMES.iter().map(|event| Candidate::new(*event, "")).collect();
+    }
+    own.into_iter().map(|event| Candidate::new(event, "")).collect()
+}
+
+/// Returns the inputs of a workflow, or of all workflows of the repository around a folder, as `NAME=VALUE` for each
+/// value that is known, else as `NAME=`.
+#[must_use]
+pub fn inputs(folder: &Path, wanted: Option<&str>) -> Vec<Candidate> {
+    let parsed = parsed(folder, wanted);
+    let declared = parsed.iter().flat_map(|workflow| inputs::declared(workflow, BY_HAND));
+    let candidates = declared.flat_map(|input| {
+        let values = match &input.kind {
+            InputKind::Choice(choices) => choices.clone(),
+            InputKind::Boolean => vec!["true".to_owned(), "false".to_owned()],
+            InputKind::Environment => environments(folder).into_iter().map(|one| one.value).collect(),
+            InputKind::String | InputKind::Number => Vec::new(),
+        };
+        let values = if values.is_empty() { vec![String::new()] } else { values };
+        let about = input.description.clone().unwrap_or_default();
+        values.into_iter().map(move |value| Candidate::new(format!("{}={value}", input.name.value), about.clone()))
+    });
+    candidates.collect()
+}
+
+/// Returns the words for the state of a run.
+#[must_use]
+pub fn statuses() -> Vec<Candidate> {
+    StatusFilter::words().map(|word| Candidate::new(word, "")).collect()
+}
+
+/// Returns the rules of `lint`.
+#[must_use]
+pub fn rules() -> Vec<Candidate> {
+    RULES.iter().map(|rule| Candidate::new(rule.name, rule.summary)).collect()
 }
 
 /// Returns the jobs of a run that is named as on the command line; `None` for the newest run.
@@ -111,11 +159,48 @@ pub fn environments(folder: &Path) -> Vec<Candidate> {
     settings.keys().map(|name| Candidate::new(name, "")).collect()
 }
 
-fn parsed(path: &Path) -> Option<Workflow> {
-    workflow::parse(&Source::new("", workflows::read(path).ok()?)).value
+/// Returns a workflow, or all workflows of the repository around a folder, without those that have errors.
+fn parsed(folder: &Path, wanted: Option<&str>) -> Vec<Workflow> {
+    let Some(root) = workflows::root_of(folder) else { return Vec::new() };
+    let files = match wanted {
+        Some(_) => workflows::find(wanted, folder, root).into_iter().collect(),
+        None => workflows::list(root),
+    };
+    let parsed = |path: &PathBuf| workflow::parse(&Source::new("", workflows::read(path).ok()?)).value;
+    files.iter().filter_map(parsed).collect()
 }
 
 fn run(folder: &Path, wanted: Option<&str>) -> Option<Run> {
     let found = super::find(&locate().ok()?, wanted.unwrap_or(super::LATEST), Some(folder)).ok()?;
     history::read(&found).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn events_and_inputs_are_those_of_the_workflow() {
+        let root = tempfile::tempdir().expect("a folder");
+        let root = root.path();
+        let write = |name: &str, on: &str| {
+            let folder = root.join(workflows::FOLDER);
+            fs::create_dir_all(&folder).expect("made");
+            let text = format!("on: {on}\njobs: {{a: {{runs-on: x, steps: [{{run: x}}]}}}}\n");
+            fs::write(folder.join(name), text).expect("written");
+        };
+        let values = |found: Vec<Candidate>| found.into_iter().map(|one| one.value).collect::<Vec<_>>();
+        assert!(values(events(root, None)).contains(&"gollum".to_owned()), "all of them without a workflow");
+        write("ci.yml", "[push, pull_request]");
+        let given = "{target: {type: choice, options: [dev, prod], description: Where}, loud: {type: boolean}, note: {type: string}}";
+        write("deploy.yml", &format!("{{push: , workflow_dispatch: {{inputs: {given}}}}}"));
+        assert_eq!(values(events(root, Some("ci"))), ["push", "pull_request"]);
+        assert_eq!(values(events(root, None)), ["push", "pull_request", "workflow_dispatch"]);
+        let all = ["target=dev", "target=prod", "loud=true", "loud=false", "note="];
+        assert_eq!(values(inputs(root, Some("deploy"))), all);
+        assert_eq!(values(inputs(root, None)), all);
+        assert_eq!(inputs(root, Some("deploy"))[0].about, "Where");
+        assert!(inputs(root, Some("ci")).is_empty());
+    }
 }

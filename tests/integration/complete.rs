@@ -86,6 +86,11 @@ fn bash_offers_what_exists() {
     assert_eq!(offered(&["run", "ci", "--job", ""]), ["compile", "verify"]);
     assert_eq!(offered(&["run", "ci", "--job", "v"]), ["verify"]);
     assert_eq!(offered(&["run", "release train", "--job", ""]), ["compile", "verify"], "as `run` finds a workflow");
+    assert_eq!(offered(&["run", "ci", "--event", ""]), ["push"]);
+    assert_eq!(offered(&["lint", ""]), ["ci"]);
+    assert_eq!(offered(&["lint", ".github/workflows/c"]), [".github/workflows/ci.yml"]);
+    assert_eq!(offered(&["lint", "--explain", "if-"]), ["if-cond"]);
+    assert_eq!(offered(&["runs", "--status", "ru"]), ["running"]);
     assert_eq!(offered(&["show", ""]), [id.as_str()]);
     assert_eq!(offered(&["logs", &id, "--job", ""]), ["compile", "verify"]);
     assert_eq!(offered(&["logs", "--job=comp"]), ["--job=compile"]);
