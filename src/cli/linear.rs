@@ -8,31 +8,37 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::backend;
 use crate::backend::registry;
 use crate::backend::registry::Source;
+use crate::launch;
 use crate::model::feed::{Feed, Request};
-use crate::model::{Phase, Record, RunId, Summary, Timestamp};
+use crate::model::{Phase, Record, RepositoryId, RunId, RunInfo, Summary, Timestamp};
 use crate::report::style::Out;
 use crate::report::{Linear, Printer};
 use crate::store::clock::now;
 use crate::store::folder::RunsDir;
+use crate::store::history;
+use crate::store::history::Filter;
 use crate::store::runs::RunStore;
 use crate::ui::terminal_text::text;
-use crate::ui::text::counted;
 
 use super::{Exit, Failure, Outcome, block_on, config, runs_dir};
 
-/// Number of ended runs that are printed at the beginning.
+/// Number of runs that are printed at the beginning, besides those in progress.
 const FIRST: usize = 5;
 
-/// Prints the newest runs and each change of all runs, until it is interrupted.
-pub(super) fn follow() -> Outcome {
+/// Prints the newest runs and each change of a run, until it is interrupted: of this repository and of those that the
+/// screen shows with it, or with `all` of all repositories.
+pub(super) fn follow(all: bool) -> Outcome {
     let runs = runs_dir()?;
-    let source = Source::of_user(std::env::current_dir()?, config::load(None)?.github, None)?;
-    let backend = registry::open(source)?;
+    let here = std::env::current_dir()?;
+    let home = if all { None } else { launch::home(&here) };
+    let backend = registry::open(Source::of_user(here, config::load(None)?.github, None)?)?;
+    let filter = Filter { repository: home.clone(), ..Filter::default() };
+    let newest = history::page(&runs, &filter, None, FIRST)?.runs;
     block_on(async {
         let mut interrupted = signal(SignalKind::interrupt())?;
+        let mut sentences = Sentences::new(runs, home);
+        let mut wanted = VecDeque::from(sentences.begin(newest)?);
         let mut connected = backend::connect(backend);
-        let mut sentences = Sentences::new(runs);
-        let mut wanted = VecDeque::new();
         loop {
             tokio::select! {
                 _ = interrupted.recv() => return Ok(Exit::Cancelled),
@@ -54,12 +60,14 @@ pub(super) fn follow() -> Outcome {
 /// Prints reports of a backend.
 struct Sentences {
     runs: RunsDir,
+    /// The repository whose runs are printed; `None` for those of all repositories.
+    home: Option<RepositoryId>,
+    /// Repositories on servers whose runs are printed, too.
+    watched: Vec<RepositoryId>,
     /// Changes before this time are not printed.
     since: Timestamp,
     /// The last state of each run, and the number of its attempt.
     known: HashMap<RunId, (u32, Phase)>,
-    /// Whether the first list has arrived.
-    is_listed: bool,
     /// The runs in progress.
     store: RunStore,
     printers: HashMap<RunId, Linear>,
@@ -70,17 +78,38 @@ struct Sentences {
 }
 
 impl Sentences {
-    fn new(runs: RunsDir) -> Self {
+    fn new(runs: RunsDir, home: Option<RepositoryId>) -> Self {
         Self {
             runs,
+            home,
+            watched: Vec::new(),
             since: now(),
             known: HashMap::new(),
-            is_listed: false,
             store: RunStore::default(),
             printers: HashMap::new(),
             last: HashMap::new(),
             trouble: None,
         }
+    }
+
+    /// Prints what follows, and the newest runs. Returns the runs whose jobs are to be followed.
+    fn begin(&mut self, newest: Vec<Summary>) -> io::Result<Vec<RunId>> {
+        let mut stdout = io::BufWriter::new(io::stdout().lock());
+        let mut out = Out::new(&mut stdout);
+        let what = if newest.is_empty() { "no runs" } else { "runs" };
+        let (of, more) = match &self.home {
+            Some(home) => (home.name.as_str(), "; --all follows those of all repositories"),
+            None => ("all repositories", ""),
+        };
+        out.line(text!("{} of {}; changes follow; Ctrl-C ends this, and no run{}", what, of, more))?;
+        let mut wanted = Vec::new();
+        for run in newest {
+            out.line(Linear::state(&run))?;
+            wanted.extend((!run.phase.is_done()).then(|| run.info.id.clone()));
+            self.known.insert(run.info.id, (run.attempt, run.phase));
+        }
+        out.flush()?;
+        Ok(wanted)
     }
 
     /// Prints a report. Returns the runs whose jobs are to be followed.
@@ -90,15 +119,11 @@ impl Sentences {
         let mut wanted = Vec::new();
         match report {
             Feed::Listed { runs, .. } | Feed::Updated(runs) => {
-                let is_first = !std::mem::replace(&mut self.is_listed, true);
-                if is_first {
-                    let count = counted(runs.len() as u64, "run");
-                    out.line(text!("{} of all repositories; changes follow; Ctrl-C ends this, and no run", count))?;
-                }
-                for (at, run) in runs.iter().enumerate() {
-                    wanted.extend(self.summary(run, is_first && at >= FIRST, &mut out)?);
+                for run in &runs {
+                    wanted.extend(self.summary(run, &mut out)?);
                 }
             }
+            Feed::Watched(repositories) => self.watched = repositories,
             Feed::Opened(info) => {
                 self.printers.entry(info.id.clone()).or_insert_with(Linear::of_several);
                 self.store.open(info);
@@ -118,13 +143,19 @@ impl Sentences {
         Ok(wanted)
     }
 
-    /// Prints the state of a run if it has changed. A run that ended earlier is only noted if it `is_old`.
-    fn summary(&mut self, run: &Summary, is_old: bool, out: &mut Out<'_>) -> io::Result<Option<RunId>> {
-        let state = (run.attempt, run.phase.clone());
-        if self.known.insert(run.info.id.clone(), state.clone()).as_ref() == Some(&state) {
+    /// Prints the state of a run if it has changed. Of a run that was not known before, an end before this program
+    /// started is only noted.
+    fn summary(&mut self, run: &Summary, out: &mut Out<'_>) -> io::Result<Option<RunId>> {
+        if !is_near(self.home.as_ref(), &self.watched, &run.info) {
             return Ok(None);
         }
-        if !(is_old && run.phase.is_done()) {
+        let state = (run.attempt, run.phase.clone());
+        let before = self.known.insert(run.info.id.clone(), state.clone());
+        if before.as_ref() == Some(&state) {
+            return Ok(None);
+        }
+        let is_old = run.phase.is_done() && run.finished.unwrap_or(run.info.created) < self.since;
+        if before.is_some() || !is_old {
             out.line(Linear::state(run))?;
         }
         Ok((!run.phase.is_done()).then(|| run.info.id.clone()))
@@ -146,5 +177,38 @@ impl Sentences {
             self.printers.remove(run);
         }
         Ok(())
+    }
+}
+
+/// Whether a run belongs to the repository `home`, or is on a server and of a watched one. Always true without `home`.
+fn is_near(home: Option<&RepositoryId>, watched: &[RepositoryId], run: &RunInfo) -> bool {
+    let is_watched = || run.remote.is_some() && watched.iter().any(|watched| watched.has(run));
+    home.is_none_or(|home| home.has(run) || is_watched())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::RemoteRun;
+
+    #[test]
+    fn runs_of_this_repository_and_of_watched_ones_are_near() {
+        let run = |repository: &str, remote: Option<RemoteRun>| RunInfo {
+            repository: repository.to_owned(),
+            remote,
+            ..RunInfo::default()
+        };
+        let (home, watched) = (RepositoryId::named("octo/app"), [RepositoryId::named("octo/lib")]);
+        let remote = || Some(RemoteRun::default());
+        for (run, expected) in [
+            (run("octo/app", None), true),
+            (run("Octo/App", remote()), true),
+            (run("octo/lib", remote()), true),
+            (run("octo/lib", None), false),
+            (run("octo/other", remote()), false),
+        ] {
+            assert_eq!(is_near(Some(&home), &watched, &run), expected, "{}", run.repository);
+            assert!(is_near(None, &watched, &run));
+        }
     }
 }

@@ -73,6 +73,9 @@ struct Cli {
     /// with `CUELIGHT_LINEAR=1`
     #[arg(long, global = true)]
     linear: bool,
+    /// Let `latest` be the newest run of all repositories, and let --linear follow the runs of all of them
+    #[arg(long)]
+    all: bool,
 }
 
 #[derive(Subcommand)]
@@ -219,24 +222,28 @@ fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
 
 /// Opens the screen, or lists the runs if there is no terminal. For a screen reader, follows the runs instead; without a
 /// terminal only if the arguments ask for it, because that has no end.
-fn without_command(Cli { run, read_only, linear, .. }: &Cli) -> Outcome {
+fn without_command(Cli { run, read_only, linear, all, .. }: &Cli) -> Outcome {
     let showing = match run.as_deref() {
         Some(wanted) => {
-            let folder = servers::find(&runs_dir()?, wanted, std::env::current_dir().ok().as_deref());
+            let here = std::env::current_dir().ok().filter(|_| !all);
+            let folder = servers::find(&runs_dir()?, wanted, here.as_deref());
             Some(folder.map_err(|failure| no_run(wanted, failure))?)
         }
         None => None,
     };
     match &showing {
         Some(folder) if style::is_linear() => return run::Watch::of(folder).print(&mut *run::lines()),
-        None if *linear || (style::is_linear() && io::stdout().is_terminal()) => return linear::follow(),
+        None if *linear || (style::is_linear() && io::stdout().is_terminal()) => return linear::follow(*all),
         _ => {}
     }
-    if screen::is_possible() {
-        screen::open(showing.map(|folder| folder.id().clone()), *read_only)
-    } else {
-        runs::list(&runs::ListArgs::default())
+    if !screen::is_possible() {
+        return runs::list(&runs::ListArgs::of(*all));
     }
+    if *all && showing.is_none() {
+        let message = "--all needs --linear or the name of a run; R on the screen lists the runs of all repositories";
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    screen::open(showing.map(|folder| folder.id().clone()), *read_only)
 }
 
 /// Replays a past run on the screen.
@@ -436,8 +443,10 @@ fn guarded(act: impl FnOnce() -> Outcome) -> Outcome {
 }
 
 fn carry_out(cli: &Cli) -> Outcome {
-    if cli.read_only && cli.command.is_some() {
-        return Err(Failure::new(Exit::Usage, "--read-only cannot be used with a command"));
+    for (is_given, option) in [(cli.read_only, "--read-only"), (cli.all, "--all")] {
+        if is_given && cli.command.is_some() {
+            return Err(Failure::new(Exit::Usage, format!("{option} cannot be used before a command")));
+        }
     }
     match &cli.command {
         Some(Command::Run(args)) => run::run(args),

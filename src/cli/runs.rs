@@ -102,6 +102,13 @@ pub(super) struct LogsArgs {
     summary: bool,
 }
 
+impl ListArgs {
+    /// Lists the newest runs of this repository, or of all repositories.
+    pub(super) fn of(all: bool) -> Self {
+        Self { all, ..Self::default() }
+    }
+}
+
 pub(super) fn list(args: &ListArgs) -> Outcome {
     let runs = runs_dir()?;
     let limit = args.limit.unwrap_or(LIMIT);

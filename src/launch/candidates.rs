@@ -193,7 +193,8 @@ mod tests {
         let values = |found: Vec<Candidate>| found.into_iter().map(|one| one.value).collect::<Vec<_>>();
         assert!(values(events(root, None)).contains(&"gollum".to_owned()), "all of them without a workflow");
         write("ci.yml", "[push, pull_request]");
-        let given = "{target: {type: choice, options: [dev, prod], description: Where}, loud: {type: boolean}, note: {type: string}}";
+        let given = "{target: {type: choice, options: [dev, prod], description: Where}, loud: {type: boolean}, \
+                     note: {type: string}}";
         write("deploy.yml", &format!("{{push: , workflow_dispatch: {{inputs: {given}}}}}"));
         assert_eq!(values(events(root, Some("ci"))), ["push", "pull_request"]);
         assert_eq!(values(events(root, None)), ["push", "pull_request", "workflow_dispatch"]);

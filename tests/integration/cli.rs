@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -287,7 +287,7 @@ fn all_runs_are_told_in_sentences_until_an_interrupt() {
     let file = fs::File::create(&output).expect("a file");
     let mut child = project.command(&["--linear"]).stdout(file).spawn().expect("the program starts");
     let told = |text: &str| fs::read_to_string(&output).expect("readable").contains(text).then_some(());
-    until("the runs are listed", || told("0 runs of all repositories; changes follow"));
+    until("the runs are listed", || told("no runs of local/repository; changes follow"));
     project.run(&[]).expect(0, &[]);
     until("the end is told", || told("CI on main: success in "));
     // The newest run is followed again when another one appears, and is not told again.
@@ -300,9 +300,22 @@ fn all_runs_are_told_in_sentences_until_an_interrupt() {
     assert_eq!(text.matches("CI, build: success in ").count(), 2, "{text}");
     project.call(&["runs", "--linear"]).expect(0, &["CI on main: success in "]);
     project.call(&["show", "--linear"]).expect(0, &["build: success in ", "\nCI: success in "]);
-    let pid = Pid::from_raw(child.id().cast_signed()).expect("it runs");
-    kill_process(pid, Signal::INT).expect("it runs");
-    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    let interrupt = |child: &mut Child| {
+        let pid = Pid::from_raw(child.id().cast_signed()).expect("it runs");
+        kill_process(pid, Signal::INT).expect("it runs");
+        assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    };
+    interrupt(&mut child);
+    // In another repository, the runs of this one are told only on request.
+    let other = Project::of_jobs("  build: {runs-on: ubuntu-latest, steps: [{run: 'true'}]}\n");
+    for (args, begin) in [(&["--linear"][..], "no runs of local/repository"), (&["--linear", "--all"], "runs of all")] {
+        let file = fs::File::create(&output).expect("a file");
+        let mut command = project.command(args);
+        let mut child = command.current_dir(other.root()).stdout(file).spawn().expect("the program starts");
+        until("the runs are listed", || told(begin));
+        interrupt(&mut child);
+        assert_eq!(told("CI on main: success in ").is_some(), args.len() == 2, "{args:?}");
+    }
     let asked = project.command(&[]).env("CUELIGHT_LINEAR", "1").output().expect("the program starts");
     Said(asked).expect(0, &["CI on main: success in "]);
 }
