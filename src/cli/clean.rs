@@ -19,7 +19,7 @@ pub(super) struct Args {
     #[arg(long, conflicts_with = "keep")]
     all: bool,
     /// Show what would be removed, and remove nothing
-    #[arg(long)]
+    #[arg(long, short = 'n')]
     dry_run: bool,
 }
 

@@ -28,7 +28,7 @@ pub(super) struct Args {
     #[command(subcommand)]
     command: Option<Subcommand>,
     /// List the held steps of the runs of all repositories
-    #[arg(long, short_alias = 'a')]
+    #[arg(long, short)]
     all: bool,
     /// Print one JSON object per line
     #[arg(long)]

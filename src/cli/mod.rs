@@ -19,11 +19,13 @@ mod eval;
 mod explain;
 mod forward;
 mod held;
+mod help;
 #[cfg(test)]
 mod hostile;
 mod keys;
 mod linear;
 mod lint;
+mod mistakes;
 mod plan;
 mod review;
 mod rollback;
@@ -44,22 +46,20 @@ use std::io::{self, IsTerminal};
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use crate::report::exit::Exit;
 
 use crate::launch;
-use crate::model::nearest;
 use crate::report::failure::Failure;
 use crate::report::{exit, style};
 use crate::store::folder::{RunFolder, RunsDir};
-use crate::ui::terminal_text::{TerminalText, reveal, text};
+use crate::ui::terminal_text::text;
 
 /// Runs GitHub Actions workflows, watches and controls them from the terminal, deploys releases and rolls them back.
 #[derive(Parser)]
-#[command(version, about, disable_help_subcommand = true, after_long_help = exit::HELP.as_str())]
+#[command(version, about, after_long_help = exit::HELP.as_str())]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -74,7 +74,7 @@ struct Cli {
     #[arg(long, global = true)]
     linear: bool,
     /// Let `latest` be the newest run of all repositories, and let --linear follow the runs of all of them
-    #[arg(long)]
+    #[arg(long, short)]
     all: bool,
 }
 
@@ -184,7 +184,7 @@ struct RunArg {
     #[arg(default_value = "latest")]
     run: String,
     /// Let `latest` be the newest run of all repositories
-    #[arg(long)]
+    #[arg(long, short)]
     all: bool,
     /// The repository on a server, for `latest` or the number of a run
     #[arg(long, short = 'R', value_name = "[HOST/]OWNER/NAME", conflicts_with = "all")]
@@ -227,7 +227,7 @@ fn without_command(Cli { run, read_only, linear, all, .. }: &Cli) -> Outcome {
         Some(wanted) => {
             let here = std::env::current_dir().ok().filter(|_| !all);
             let folder = servers::find(&runs_dir()?, wanted, here.as_deref());
-            Some(folder.map_err(|failure| no_run(wanted, failure))?)
+            Some(folder.map_err(|failure| mistakes::no_run(wanted, failure))?)
         }
         None => None,
     };
@@ -261,73 +261,11 @@ fn other_event(workflow: &str, event: &str) -> String {
     format!("{workflow} does not run on `push`: using its event `{event}`; --event chooses another")
 }
 
-/// Names that other tools have for a command.
-const OTHER_NAMES: &[(&str, &str)] = &[
-    ("list", "runs"),
-    ("ls", "runs"),
-    ("ps", "runs"),
-    ("status", "runs"),
-    ("history", "runs"),
-    ("start", "run"),
-    ("exec", "run"),
-    ("stop", "cancel"),
-    ("kill", "cancel"),
-    ("rm", "delete"),
-    ("remove", "delete"),
-    ("retry", "rerun"),
-    ("restart", "rerun"),
-    ("view", "show"),
-    ("inspect", "show"),
-    ("log", "logs"),
-    ("tail", "attach"),
-    ("follow", "attach"),
-    ("check", "lint"),
-    ("validate", "lint"),
-    ("graph", "plan"),
-    ("ssh", "shell"),
-    ("login", "auth login"),
-    ("logout", "auth logout"),
-    ("environments", "env"),
-    ("undo", "rollback"),
-];
-
-/// Whether a word can only name a run: `latest`, an id or a part of one, or an address.
-fn is_of_run(word: &str) -> bool {
-    let is_id = word.len() >= 4 && word.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
-    let is_number = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
-    word == "latest" || word.contains('/') || is_id || is_number
-}
-
-/// Returns the command that a word means or resembles; `None` if there is none, and for a word that names a run.
-fn meant(word: &str) -> Option<String> {
-    if word == "help" {
-        return Some("--help".to_owned());
-    }
-    if is_of_run(word) {
-        return None;
-    }
-    let command = Cli::command();
-    let names = command.get_subcommands().filter(|known| !known.is_hide_set()).map(clap::Command::get_name);
-    let meant = OTHER_NAMES.iter().find(|(name, _)| *name == word).map(|(_, command)| *command);
-    meant.or_else(|| nearest(word, names)).map(str::to_owned)
-}
-
-/// Returns the error for an unknown run. It suggests a command if the name means or resembles one.
-fn no_run(wanted: &str, mut failure: Failure) -> Failure {
-    match meant(wanted) {
-        Some(near) if failure.exit == Exit::NotFound => {
-            failure.message = format!("`{wanted}` is neither a run nor a command; did you mean `cuelight {near}`?");
-        }
-        _ => {}
-    }
-    failure
-}
-
 type Outcome = Result<Exit, Failure>;
 
 /// Returns the definition of the command line.
 fn command() -> clap::Command {
-    Cli::command()
+    help::grouped(Cli::command())
 }
 
 /// Parses the command line, runs the command, and returns its exit code.
@@ -339,9 +277,9 @@ pub fn main() -> ExitCode {
     if let Err(error) = color_eyre::install() {
         style::complain(&text!("crash reports will be plain: {}", error));
     }
-    let cli = match Cli::try_parse() {
+    let cli = match command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
-        Err(error) => return misread(error),
+        Err(error) => return mistakes::misread(error),
     };
     survive_file_limit();
     if cli.linear {
@@ -358,75 +296,6 @@ pub fn main() -> ExitCode {
             failure.exit.into()
         }
     }
-}
-
-/// Returns the message about a mistyped command with arguments, which the parser takes for the name of a run, or about a
-/// mistyped option. `None` for any other error, and for an option for which the parser has a suggestion itself.
-fn mistyped(error: &clap::Error) -> Option<String> {
-    if !matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand) {
-        return None;
-    }
-    let words: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-    let invalid = match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(invalid)) => invalid.as_str(),
-        _ => "",
-    };
-    let first = words.first().filter(|first| !first.starts_with('-'))?;
-    let mut known = command();
-    known.build();
-    let Some(mut subcommand) = known.find_subcommand(first) else {
-        return match meant(first) {
-            Some(near) => Some(format!("there is no command `{first}`; did you mean `cuelight {near}`?")),
-            // The first word may be the run to open, and the option be wrong.
-            None if invalid.starts_with('-') || is_of_run(first) => None,
-            None => Some(format!("there is no command `{first}`: `cuelight --help` lists the commands")),
-        };
-    };
-    if let Some(inner) = words.get(1).and_then(|second| subcommand.find_subcommand(second)) {
-        subcommand = inner;
-    }
-    let has_suggestion = error.get(ContextKind::SuggestedArg).is_some();
-    let name = invalid.strip_prefix("--").filter(|_| !has_suggestion)?;
-    let near = nearest(name, subcommand.get_arguments().filter_map(clap::Arg::get_long))?;
-    Some(format!("unknown option `{invalid}`; did you mean `--{near}`?"))
-}
-
-/// Returns the environments of this repository, for the error about a command without the environment that it needs;
-/// `None` for any other error, and without environments here.
-fn environments_to_name(error: &clap::Error) -> Option<TerminalText> {
-    let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg) else { return None };
-    if error.kind() != ErrorKind::MissingRequiredArgument || !missing.iter().any(|one| one == "<ENV>") {
-        return None;
-    }
-    let deployments = deploy::local_if_any().ok().flatten()?;
-    let names: Vec<&str> = deployments.all_settings().ok()?.keys().map(String::as_str).collect();
-    (!names.is_empty()).then(|| text!("The environments of this repository: {}", names.join(", ")))
-}
-
-/// Prints the error in the arguments, and returns the exit code. Requested help is printed, too, but then the process
-/// exits.
-fn misread(error: clap::Error) -> ExitCode {
-    if !error.use_stderr() {
-        error.exit();
-    }
-    if let Some(message) = mistyped(&error) {
-        style::complain(&TerminalText::paragraph(&message));
-        return Exit::Usage.into();
-    }
-    // The message quotes arguments, which may be names of files of a repository (`cuelight lint *`), so their unsafe
-    // characters are made visible.
-    let revealed = std::env::args_os().map(|argument| reveal(&argument.to_string_lossy()));
-    let error = Cli::try_parse_from(revealed).err().filter(clap::Error::use_stderr).unwrap_or(error);
-    let rendered = error.render();
-    style::notice(&if style::colour_of_errors() {
-        TerminalText::coloured(rendered.ansi().to_string().trim_end())
-    } else {
-        TerminalText::lines(rendered.to_string().trim_end())
-    });
-    if let Some(environments) = environments_to_name(&error) {
-        style::notice(&environments);
-    }
-    Exit::Usage.into()
 }
 
 /// Turns the signal for exceeding the file size limit (`ulimit -f`) into an error of the write, which can be reported.
@@ -505,33 +374,7 @@ mod tests {
 
     #[test]
     fn the_command_line_is_sound() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn names_of_other_tools_lead_to_commands() {
-        for (name, command) in OTHER_NAMES {
-            assert!(Cli::command().find_subcommand(name).is_none(), "{name} is a command itself");
-            let named = command.split(' ').try_fold(Cli::command(), |known, part| known.find_subcommand(part).cloned());
-            assert!(named.is_some(), "{command} does not exist");
-        }
-    }
-
-    #[test]
-    fn words_that_name_a_run_are_not_taken_for_commands() {
-        for (word, expected) in [
-            ("latest", None),
-            ("20261123-101010-aaaa", None),
-            ("4f3a", None),
-            ("7", None),
-            ("https://github.com/octo/app/actions/runs/7", None),
-            ("octo/app/7", None),
-            ("help", Some("--help")),
-            ("shwo", Some("show")),
-            ("status", Some("runs")),
-        ] {
-            assert_eq!(meant(word).as_deref(), expected, "{word}");
-        }
+        command().debug_assert();
     }
 
     #[test]

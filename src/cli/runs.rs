@@ -18,7 +18,7 @@ use crate::report::{Linear, LogSelection, is_bad};
 use crate::ui::terminal_text::TerminalText;
 use crate::ui::terminal_text::text;
 
-use super::{Exit, Failure, Outcome, RunArg, block_on, runs_dir, servers, services};
+use super::{Exit, Failure, Outcome, RunArg, block_on, run, runs_dir, servers, services};
 
 /// Default for `--limit`.
 const LIMIT: usize = 20;
@@ -26,7 +26,7 @@ const LIMIT: usize = 20;
 #[derive(clap::Args, Default)]
 pub(super) struct ListArgs {
     /// Maximum number of runs to show [default: 20]
-    #[arg(long, short = 'n')]
+    #[arg(long, short = 'n', short_alias = 'L')]
     limit: Option<usize>,
     /// Only runs of this workflow: its path, or the name of its file with or without extension
     #[arg(long, short)]
@@ -53,7 +53,7 @@ pub(super) struct ListArgs {
     #[arg(long, short = 'R', value_name = "OWNER/NAME")]
     repository: Option<String>,
     /// Runs of all repositories
-    #[arg(long, conflicts_with = "repository")]
+    #[arg(long, short = 'a', conflicts_with = "repository")]
     all: bool,
     /// Only runs older than this one: its id, or the beginning or end of its id
     #[arg(long, value_name = "RUN")]
@@ -97,6 +97,9 @@ pub(super) struct LogsArgs {
     /// With --failed, all lines of each failed step
     #[arg(long, requires = "failed")]
     all_lines: bool,
+    /// Follow the run until it ends, as `cuelight attach` does; the log of a service is always followed
+    #[arg(long, short, conflicts_with_all = ["job", "step", "failed", "summary"])]
+    follow: bool,
     /// The job summaries instead of the logs, in Markdown
     #[arg(long, conflicts_with_all = ["step", "failed", "service", "compose"])]
     summary: bool,
@@ -200,6 +203,9 @@ pub(super) fn logs(args: &LogsArgs) -> Outcome {
         return services::follow_compose(service);
     }
     let folder = args.run.locate()?;
+    if args.follow && args.service.is_none() {
+        return run::Watch::of(&folder).print(&mut *run::lines());
+    }
     if args.summary {
         return summary(&folder, args.job.as_deref());
     }

@@ -19,7 +19,7 @@ pub(super) struct RunsArg {
     #[arg(value_name = "RUN", default_value = "latest")]
     pub(super) runs: Vec<String>,
     /// Let `latest` be the newest run of all repositories
-    #[arg(long)]
+    #[arg(long, short)]
     pub(super) all: bool,
     /// The repository on a server, for `latest` or the numbers of runs
     #[arg(long, short = 'R', value_name = "[HOST/]OWNER/NAME", conflicts_with = "all")]
@@ -31,7 +31,7 @@ pub(super) struct CancelArgs {
     #[command(flatten)]
     runs: RunsArg,
     /// Cancel at once: no further step starts, not even with `always()`
-    #[arg(long)]
+    #[arg(long, short)]
     force: bool,
     /// Print JSON, one object for each run
     #[arg(long)]

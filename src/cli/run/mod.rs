@@ -124,7 +124,7 @@ pub(super) struct Args {
     #[arg(long)]
     trust: bool,
     /// Run again whenever files change, until Ctrl-C; a change during a run replaces it
-    #[arg(long, conflicts_with_all = ["detach", "in_place", "format"])]
+    #[arg(long, short, conflicts_with_all = ["detach", "in_place", "format"])]
     watch: bool,
     /// Print the run's id and leave it running
     #[arg(long, short)]

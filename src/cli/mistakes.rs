@@ -1,0 +1,302 @@
+//! Messages about mistyped commands and options, and about those that other tools have.
+
+use std::process::ExitCode;
+
+use clap::Arg;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::model::nearest;
+use crate::report::style;
+use crate::ui::terminal_text::{TerminalText, reveal, text};
+
+use super::{Exit, Failure, command, deploy};
+
+/// Names that other tools have for a command.
+const OTHER_NAMES: &[(&str, &str)] = &[
+    ("list", "runs"),
+    ("ls", "runs"),
+    ("ps", "runs"),
+    ("status", "runs"),
+    ("history", "runs"),
+    ("start", "run"),
+    ("exec", "run"),
+    ("stop", "cancel"),
+    ("kill", "cancel"),
+    ("rm", "delete"),
+    ("remove", "delete"),
+    ("retry", "rerun"),
+    ("restart", "rerun"),
+    ("view", "show"),
+    ("inspect", "show"),
+    ("log", "logs"),
+    ("tail", "attach"),
+    ("follow", "attach"),
+    ("check", "lint"),
+    ("validate", "lint"),
+    ("graph", "plan"),
+    ("ssh", "shell"),
+    ("login", "auth login"),
+    ("logout", "auth logout"),
+    ("environments", "env"),
+    ("undo", "rollback"),
+];
+
+/// Whether a word can only name a run: `latest`, an id or a part of one, or an address.
+fn is_of_run(word: &str) -> bool {
+    let is_id = word.len() >= 4 && word.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
+    let is_number = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+    word == "latest" || word.contains('/') || is_id || is_number
+}
+
+/// Returns the command that a word means or resembles; `None` if there is none, and for a word that names a run.
+fn meant(word: &str) -> Option<String> {
+    if is_of_run(word) {
+        return None;
+    }
+    let command = command();
+    let names = command.get_subcommands().filter(|known| !known.is_hide_set()).map(clap::Command::get_name);
+    let meant = OTHER_NAMES.iter().find(|(name, _)| *name == word).map(|(_, command)| *command);
+    meant.or_else(|| nearest(word, names)).map(str::to_owned)
+}
+
+/// Returns the error for an unknown run. It suggests a command if the name means or resembles one.
+pub(super) fn no_run(wanted: &str, mut failure: Failure) -> Failure {
+    match meant(wanted) {
+        Some(near) if failure.exit == Exit::NotFound => {
+            failure.message = format!("`{wanted}` is neither a run nor a command; did you mean `cuelight {near}`?");
+        }
+        _ => {}
+    }
+    failure
+}
+
+/// Options of other tools, with the options of the same meaning, of which a command has at most one.
+const OTHER_OPTIONS: &[(&[&str], &[&str])] = &[
+    (&["-f"], &["follow", "force", "input"]),
+    (&["-w"], &["watch", "follow"]),
+    (&["--follow"], &["watch"]),
+    (&["--watch"], &["follow"]),
+    (&["-l"], &["limit"]),
+    (&["-n"], &["limit", "dry-run"]),
+    (&["-t"], &["timeout"]),
+    (&["-o", "--output"], &["json", "format"]),
+    (&["-v", "--verbose"], &["debug"]),
+    (&["-F", "--field", "--raw-field"], &["input"]),
+    (&["--log-failed"], &["failed"]),
+];
+
+/// What to do instead of an option of another tool, for commands without such an option.
+const ADVICE: &[(&str, &[&str], &str)] = &[
+    ("run", &["-f", "-W", "--workflow", "--workflows"], "name the workflow alone: `cuelight run ci`"),
+    ("run", &["-l", "--list", "-n", "--dry-run", "--dryrun"], "`cuelight plan` shows what would run"),
+    ("run", &["-P", "--platform"], "`--sandbox docker:IMAGE` runs the jobs in an image"),
+    ("attach", &["-f", "-w", "--follow", "--watch"], "`cuelight attach` follows the run anyway"),
+    ("show", &["-f", "-w", "--follow", "--watch"], "`cuelight attach` follows a run"),
+    (
+        "show",
+        &["-j", "-s", "--job", "--step", "--log", "--log-failed"],
+        "`cuelight logs` prints logs, also of one job or step",
+    ),
+    ("runs", &["-f", "--follow", "--watch"], "`cuelight` shows the runs live, `cuelight attach` follows one"),
+    ("logs", &["-n", "-t", "--tail"], "`cuelight logs --failed` prints only the lines around errors"),
+    ("shell", &["-i", "-t"], "at a terminal the shell is interactive anyway"),
+];
+
+/// Returns the message about a mistyped command with arguments, which the parser takes for the name of a run, or about an
+/// unknown option of a command. `words` are the arguments of the program. `None` for any other error.
+fn mistyped(error: &clap::Error, words: &[String]) -> Option<String> {
+    if !matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand) {
+        return None;
+    }
+    let invalid = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(invalid)) => invalid.as_str(),
+        _ => "",
+    };
+    let (program, words) = match words {
+        [help, rest @ ..] if help == "help" && !rest.is_empty() => ("cuelight help", rest),
+        _ => ("cuelight", words),
+    };
+    let first = words.first().filter(|first| !first.starts_with('-'))?;
+    let mut known = command();
+    known.build();
+    let Some(mut subcommand) = known.find_subcommand(first) else {
+        return match meant(first) {
+            Some(near) => Some(format!("there is no command `{first}`; did you mean `{program} {near}`?")),
+            // The first word may be the run to open, and the option be wrong.
+            None if invalid.starts_with('-') || is_of_run(first) => None,
+            None => Some(format!("there is no command `{first}`: `cuelight --help` lists the commands")),
+        };
+    };
+    let mut name = first.clone();
+    if let Some(inner) = words.get(1).and_then(|second| subcommand.find_subcommand(second)) {
+        name = format!("{name} {}", inner.get_name());
+        subcommand = inner;
+    }
+    invalid.starts_with('-').then(|| unknown_option(subcommand, &name, invalid))
+}
+
+/// Returns the message about an option that a command does not have: the option that is probably meant, or what to do
+/// instead. `name` is the name of the command.
+fn unknown_option(command: &clap::Command, name: &str, option: &str) -> String {
+    if let Some((.., advice)) = ADVICE.iter().find(|(of, options, _)| *of == name && options.contains(&option)) {
+        return format!("unknown option `{option}`: {advice}");
+    }
+    let longs = || command.get_arguments().filter(|known| !known.is_hide_set()).filter_map(Arg::get_long);
+    let same = OTHER_OPTIONS.iter().filter(|(options, _)| options.contains(&option)).flat_map(|(_, same)| *same);
+    let same = same.copied().find(|same| longs().any(|long| long == *same));
+    let begun = || option.strip_prefix("--").filter(|begun| !begun.is_empty());
+    let begins = || longs().find(|long| begun().is_some_and(|begun| long.starts_with(begun)));
+    match same.or_else(begins).or_else(|| nearest(begun()?, longs())) {
+        Some(near) => format!("unknown option `{option}`; did you mean `--{near}`?"),
+        None => format!("unknown option `{option}`: `cuelight {name} --help` lists the options"),
+    }
+}
+
+/// Returns the environments of this repository, for the error about a command without the environment that it needs;
+/// `None` for any other error, and without environments here.
+fn environments_to_name(error: &clap::Error) -> Option<TerminalText> {
+    let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg) else { return None };
+    if error.kind() != ErrorKind::MissingRequiredArgument || !missing.iter().any(|one| one == "<ENV>") {
+        return None;
+    }
+    let deployments = deploy::local_if_any().ok().flatten()?;
+    let names: Vec<&str> = deployments.all_settings().ok()?.keys().map(String::as_str).collect();
+    (!names.is_empty()).then(|| text!("The environments of this repository: {}", names.join(", ")))
+}
+
+/// Prints the error in the arguments, and returns the exit code. Requested help is printed, too, but then the process
+/// exits.
+pub(super) fn misread(error: clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        error.exit();
+    }
+    let words: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    if let Some(message) = mistyped(&error, &words) {
+        style::complain(&TerminalText::paragraph(&message));
+        return Exit::Usage.into();
+    }
+    // The message quotes arguments, which may be names of files of a repository (`cuelight lint *`), so their unsafe
+    // characters are made visible.
+    let revealed = std::env::args_os().map(|argument| reveal(&argument.to_string_lossy()));
+    let error = command().try_get_matches_from(revealed).err().filter(clap::Error::use_stderr).unwrap_or(error);
+    let rendered = error.render();
+    style::notice(&if style::colour_of_errors() {
+        TerminalText::coloured(rendered.ansi().to_string().trim_end())
+    } else {
+        TerminalText::lines(rendered.to_string().trim_end())
+    });
+    if let Some(environments) = environments_to_name(&error) {
+        style::notice(&environments);
+    }
+    Exit::Usage.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the message about these arguments of the program.
+    fn said(line: &str) -> Option<String> {
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let all = std::iter::once("cuelight".to_owned()).chain(words.clone());
+        mistyped(&command().try_get_matches_from(all).err()?, &words)
+    }
+
+    #[test]
+    fn an_unknown_option_leads_to_the_one_that_is_meant() {
+        for (line, meant) in [
+            ("logs --jb lint", "--job"),
+            ("runs -o json", "--json"),
+            ("plan --output json", "--format"),
+            ("runs --repo a/b", "--repository"),
+            ("runs -l 3", "--limit"),
+            ("dispatch ci -f a=b", "--input"),
+            ("rerun -v", "--debug"),
+            ("held retry --forse", "--force"),
+        ] {
+            let said = said(line).expect(line);
+            assert!(said.ends_with(&format!("; did you mean `{meant}`?")), "{line}: {said}");
+        }
+        for (line, expected) in [
+            ("run -l", "unknown option `-l`: `cuelight plan` shows what would run"),
+            ("run -W ci.yml", "unknown option `-W`: name the workflow alone: `cuelight run ci`"),
+            ("show --watch", "unknown option `--watch`: `cuelight attach` follows a run"),
+            ("shell -it", "unknown option `-i`: at a terminal the shell is interactive anyway"),
+            ("held list -x", "unknown option `-x`: `cuelight held list --help` lists the options"),
+        ] {
+            assert_eq!(said(line).as_deref(), Some(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn common_short_options_are_understood() {
+        for line in [
+            "logs -f",
+            "logs --follow",
+            "logs -j a -s 2",
+            "run ci -w",
+            "run ci -j a -e push",
+            "runs -a",
+            "runs -L 5",
+            "runs -n 5",
+            "runs -w ci",
+            "show -a",
+            "held -a",
+            "cancel -f",
+            "clean -n",
+            "explain -j a",
+            "shell -j a",
+            "rerun -j a",
+        ] {
+            let words = std::iter::once("cuelight").chain(line.split(' '));
+            assert!(command().try_get_matches_from(words).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_mistyped_command_gets_a_suggestion_in_help_as_well() {
+        assert_eq!(
+            said("help lgos").as_deref(),
+            Some("there is no command `lgos`; did you mean `cuelight help logs`?")
+        );
+        assert_eq!(said("shwo x").as_deref(), Some("there is no command `shwo`; did you mean `cuelight show`?"));
+        assert_eq!(said("show x y"), None, "the parser names the word that is too many");
+    }
+
+    #[test]
+    fn options_of_other_tools_lead_to_options_that_exist() {
+        let mut built = command();
+        built.build();
+        let has = |option: &str| {
+            let has = |command: &clap::Command| command.get_arguments().any(|arg| arg.get_long() == Some(option));
+            built.get_subcommands().any(has)
+        };
+        assert!(OTHER_OPTIONS.iter().flat_map(|(_, same)| *same).copied().all(has));
+        assert!(ADVICE.iter().all(|(name, ..)| built.find_subcommand(name).is_some()));
+    }
+
+    #[test]
+    fn names_of_other_tools_lead_to_commands() {
+        for (name, meant) in OTHER_NAMES {
+            assert!(command().find_subcommand(name).is_none(), "{name} is a command itself");
+            let named = meant.split(' ').try_fold(command(), |known, part| known.find_subcommand(part).cloned());
+            assert!(named.is_some(), "{meant} does not exist");
+        }
+    }
+
+    #[test]
+    fn words_that_name_a_run_are_not_taken_for_commands() {
+        for (word, expected) in [
+            ("latest", None),
+            ("20261123-101010-aaaa", None),
+            ("4f3a", None),
+            ("7", None),
+            ("https://github.com/octo/app/actions/runs/7", None),
+            ("octo/app/7", None),
+            ("shwo", Some("show")),
+            ("status", Some("runs")),
+        ] {
+            assert_eq!(meant(word).as_deref(), expected, "{word}");
+        }
+    }
+}
