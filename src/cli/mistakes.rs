@@ -6,40 +6,10 @@ use clap::Arg;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::model::nearest;
-use crate::report::style;
+use crate::report::{other_tools, style};
 use crate::ui::terminal_text::{TerminalText, reveal, text};
 
 use super::{Exit, Failure, command, deploy};
-
-/// Names that other tools have for a command.
-const OTHER_NAMES: &[(&str, &str)] = &[
-    ("list", "runs"),
-    ("ls", "runs"),
-    ("ps", "runs"),
-    ("status", "runs"),
-    ("history", "runs"),
-    ("start", "run"),
-    ("exec", "run"),
-    ("stop", "cancel"),
-    ("kill", "cancel"),
-    ("rm", "delete"),
-    ("remove", "delete"),
-    ("retry", "rerun"),
-    ("restart", "rerun"),
-    ("view", "show"),
-    ("inspect", "show"),
-    ("log", "logs"),
-    ("tail", "attach"),
-    ("follow", "attach"),
-    ("check", "lint"),
-    ("validate", "lint"),
-    ("graph", "plan"),
-    ("ssh", "shell"),
-    ("login", "auth login"),
-    ("logout", "auth logout"),
-    ("environments", "env"),
-    ("undo", "rollback"),
-];
 
 /// Whether a word can only name a run: `latest`, an id or a part of one, or an address.
 fn is_of_run(word: &str) -> bool {
@@ -55,7 +25,7 @@ fn meant(word: &str) -> Option<String> {
     }
     let command = command();
     let names = command.get_subcommands().filter(|known| !known.is_hide_set()).map(clap::Command::get_name);
-    let meant = OTHER_NAMES.iter().find(|(name, _)| *name == word).map(|(_, command)| *command);
+    let meant = other_tools::NAMES.iter().find(|(name, _)| *name == word).map(|(_, command)| *command);
     meant.or_else(|| nearest(word, names)).map(str::to_owned)
 }
 
@@ -69,38 +39,6 @@ pub(super) fn no_run(wanted: &str, mut failure: Failure) -> Failure {
     }
     failure
 }
-
-/// Options of other tools, with the options of the same meaning, of which a command has at most one.
-const OTHER_OPTIONS: &[(&[&str], &[&str])] = &[
-    (&["-f"], &["follow", "force", "input"]),
-    (&["-w"], &["watch", "follow"]),
-    (&["--follow"], &["watch"]),
-    (&["--watch"], &["follow"]),
-    (&["-l"], &["limit"]),
-    (&["-n"], &["limit", "dry-run"]),
-    (&["-t"], &["timeout"]),
-    (&["-o", "--output"], &["json", "format"]),
-    (&["-v", "--verbose"], &["debug"]),
-    (&["-F", "--field", "--raw-field"], &["input"]),
-    (&["--log-failed"], &["failed"]),
-];
-
-/// What to do instead of an option of another tool, for commands without such an option.
-const ADVICE: &[(&str, &[&str], &str)] = &[
-    ("run", &["-f", "-W", "--workflow", "--workflows"], "name the workflow alone: `cuelight run ci`"),
-    ("run", &["-l", "--list", "-n", "--dry-run", "--dryrun"], "`cuelight plan` shows what would run"),
-    ("run", &["-P", "--platform"], "`--sandbox docker:IMAGE` runs the jobs in an image"),
-    ("attach", &["-f", "-w", "--follow", "--watch"], "`cuelight attach` follows the run anyway"),
-    ("show", &["-f", "-w", "--follow", "--watch"], "`cuelight attach` follows a run"),
-    (
-        "show",
-        &["-j", "-s", "--job", "--step", "--log", "--log-failed"],
-        "`cuelight logs` prints logs, also of one job or step",
-    ),
-    ("runs", &["-f", "--follow", "--watch"], "`cuelight` shows the runs live, `cuelight attach` follows one"),
-    ("logs", &["-n", "-t", "--tail"], "`cuelight logs --failed` prints only the lines around errors"),
-    ("shell", &["-i", "-t"], "at a terminal the shell is interactive anyway"),
-];
 
 /// Returns the message about a mistyped command with arguments, which the parser takes for the name of a run, or about an
 /// unknown option of a command. `words` are the arguments of the program. `None` for any other error.
@@ -138,11 +76,13 @@ fn mistyped(error: &clap::Error, words: &[String]) -> Option<String> {
 /// Returns the message about an option that a command does not have: the option that is probably meant, or what to do
 /// instead. `name` is the name of the command.
 fn unknown_option(command: &clap::Command, name: &str, option: &str) -> String {
-    if let Some((.., advice)) = ADVICE.iter().find(|(of, options, _)| *of == name && options.contains(&option)) {
+    if let Some((.., advice)) =
+        other_tools::ADVICE.iter().find(|(of, options, _)| *of == name && options.contains(&option))
+    {
         return format!("unknown option `{option}`: {advice}");
     }
     let longs = || command.get_arguments().filter(|known| !known.is_hide_set()).filter_map(Arg::get_long);
-    let same = OTHER_OPTIONS.iter().filter(|(options, _)| options.contains(&option)).flat_map(|(_, same)| *same);
+    let same = other_tools::OPTIONS.iter().filter(|(options, _)| options.contains(&option)).flat_map(|(_, same)| *same);
     let same = same.copied().find(|same| longs().any(|long| long == *same));
     let begun = || option.strip_prefix("--").filter(|begun| !begun.is_empty());
     let begins = || longs().find(|long| begun().is_some_and(|begun| long.starts_with(begun)));
@@ -271,13 +211,13 @@ mod tests {
             let has = |command: &clap::Command| command.get_arguments().any(|arg| arg.get_long() == Some(option));
             built.get_subcommands().any(has)
         };
-        assert!(OTHER_OPTIONS.iter().flat_map(|(_, same)| *same).copied().all(has));
-        assert!(ADVICE.iter().all(|(name, ..)| built.find_subcommand(name).is_some()));
+        assert!(other_tools::OPTIONS.iter().flat_map(|(_, same)| *same).copied().all(has));
+        assert!(other_tools::ADVICE.iter().all(|(name, ..)| built.find_subcommand(name).is_some()));
     }
 
     #[test]
     fn names_of_other_tools_lead_to_commands() {
-        for (name, meant) in OTHER_NAMES {
+        for (name, meant) in other_tools::NAMES {
             assert!(command().find_subcommand(name).is_none(), "{name} is a command itself");
             let named = meant.split(' ').try_fold(command(), |known, part| known.find_subcommand(part).cloned());
             assert!(named.is_some(), "{meant} does not exist");

@@ -1,10 +1,13 @@
 //! `runs`, `show` and `logs`: the list of runs, one run, its logs.
 
 use std::io;
+use std::path::{Path, PathBuf};
 
 use crate::backend::runs::Runs;
 use crate::launch;
 use crate::model::{RepositoryId, Timestamp};
+use crate::repo::workflows;
+use crate::repo::workflows::WorkflowFileError;
 use crate::store::clock::now;
 use crate::store::folder::RunFolder;
 use crate::store::history;
@@ -17,6 +20,7 @@ use crate::report::style::{Out, Style};
 use crate::report::{Linear, LogSelection, is_bad};
 use crate::ui::terminal_text::TerminalText;
 use crate::ui::terminal_text::text;
+use crate::workflow::triggers::event_hint;
 
 use super::{Exit, Failure, Outcome, RunArg, block_on, run, runs_dir, servers, services};
 
@@ -28,7 +32,7 @@ pub(super) struct ListArgs {
     /// Maximum number of runs to show [default: 20]
     #[arg(long, short = 'n', short_alias = 'L')]
     limit: Option<usize>,
-    /// Only runs of this workflow: its path, or the name of its file with or without extension
+    /// Only runs of this workflow: its path, its file with or without extension, or its name
     #[arg(long, short)]
     workflow: Option<String>,
     /// Only runs on this branch or tag
@@ -70,7 +74,7 @@ pub(super) struct ShowArgs {
     /// Print the uncommitted changes that the run used
     #[arg(long, conflicts_with = "json")]
     diff: bool,
-    /// Print JSON
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
@@ -118,7 +122,13 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
     let home = std::env::current_dir().ok().filter(|_| !args.all).and_then(|folder| launch::home(&folder));
     let mut filter = Filter {
         repository: home.clone(),
-        workflow: args.workflow.clone(),
+        // Runs have the files of their workflows, so a workflow that is given by its name is replaced by its path.
+        workflow: args.workflow.clone().map(|name| match workflow_here(&name) {
+            Some(Ok(path)) if ![path.file_name(), path.file_stem()].contains(&Some(name.as_ref())) => {
+                path.to_string_lossy().into_owned()
+            }
+            _ => name,
+        }),
         branch: args.branch.clone(),
         event: args.event.clone(),
         status: args.status,
@@ -154,7 +164,10 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
     if page.runs.is_empty() && !page.more {
         let every = Filter { repository: home.clone().filter(|_| args.repository.is_none()), ..Filter::default() };
         style::line(&match home {
-            _ if filter != every || before.is_some() => "No run matches.".to_owned(),
+            _ if filter != every || before.is_some() => match meant(args) {
+                hint if hint.is_empty() => "No run matches.".to_owned(),
+                hint => format!("No run matches{hint}"),
+            },
             Some(home) => format!(
                 "There are no runs of {} yet. `cuelight run` starts one, `cuelight runs --all` lists those of other \
                  repositories.",
@@ -166,6 +179,23 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
     }
     style::print(&report::listed(&page.runs, page.more, style::columns(), Style::of_output(), now()))?;
     Ok(Exit::Success)
+}
+
+/// Finds a workflow of this repository, and returns its path from the root. `None` if there are no workflows here.
+fn workflow_here(name: &str) -> Option<Result<PathBuf, WorkflowFileError>> {
+    let here = std::env::current_dir().ok()?;
+    let root = workflows::root_of(&here)?;
+    let found = workflows::find(Some(name), &here, root);
+    Some(found.map(|path| path.strip_prefix(root).map_or_else(|_| path.clone(), Path::to_owned)))
+}
+
+/// Returns the end of the message that no run matches: the event or workflow that is probably meant.
+fn meant(args: &ListArgs) -> String {
+    let event = args.event.as_deref().map(event_hint).unwrap_or_default();
+    match args.workflow.as_deref().filter(|_| event.is_empty()).and_then(workflow_here) {
+        Some(Err(WorkflowFileError::Unknown { nearest: Some(near), .. })) => format!("; did you mean `{near}`?"),
+        _ => event,
+    }
 }
 
 pub(super) fn show(args: &ShowArgs) -> Outcome {
@@ -254,4 +284,22 @@ fn summary(folder: &RunFolder, job: Option<&str>) -> Outcome {
     }
     found.iter().try_for_each(|summary| style::print(&TerminalText::lines(&summary.markdown)))?;
     Ok(Exit::Success)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Conclusion, Gate, Phase};
+
+    #[test]
+    fn every_word_of_the_list_is_a_status() {
+        let held = Gate::Held { reason: None, until: Timestamp(0) };
+        let gates = [Gate::Capacity, Gate::Review("production".to_owned()), Gate::Runner(Vec::new()), held];
+        let phases = [Phase::Queued, Phase::Running, Phase::Stopping].into_iter();
+        for phase in phases.chain(gates.map(Phase::Waiting)).chain(Conclusion::ALL.map(Phase::Done)) {
+            let word = Style::of_output().word(&phase);
+            let status = word.parse::<StatusFilter>().expect(word);
+            assert!(status.matches(&phase), "{word}: {phase:?}");
+        }
+    }
 }

@@ -22,6 +22,7 @@ mod lines;
 pub mod lint;
 pub mod lists;
 mod logs;
+pub mod other_tools;
 pub mod plan;
 mod protocol;
 mod reviews;

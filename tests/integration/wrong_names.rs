@@ -14,12 +14,15 @@ fn a_mistyped_command_option_job_or_step_gets_a_suggestion() {
     project.run(&[]).expect(0, &[]);
     project.call(&["shwo", "latest"]).expect(2, &["there is no command `shwo`; did you mean `cuelight show`?"]);
     project.call(&["shwo", "--json"]).expect(2, &["did you mean `cuelight show`?"]);
-    project.call(&["status", "--all"]).expect(2, &["did you mean `cuelight runs`?"]);
+    project.call(&["status", "--all"]).expect(3, &["did you mean `cuelight runs`?"]);
     project.call(&["help"]).expect(0, &["Usage: ", "\nDeployments:\n  env "]);
     project.call(&["help", "lint"]).expect(0, &["Check workflow files"]);
     project.call(&["help", "lnit"]).expect(2, &["did you mean `cuelight help lint`?"]);
     project.call(&["runs", "-o", "json"]).expect(2, &["unknown option `-o`; did you mean `--json`?"]);
     project.call(&["logs", "--follow"]).expect(0, &["tested"]);
+    project.call(&["runs", "--event", "pusj"]).expect(0, &["No run matches; did you mean `push`?"]);
+    project.call(&["runs", "--workflow", "cj"]).expect(0, &["No run matches; did you mean `ci`?"]);
+    project.call(&["runs", "--status", "sucess"]).expect(2, &["did you mean `success`?"]);
     let unknown = project.call(&["latest", "--jsn"]);
     unknown.expect(2, &["--jsn"]);
     assert!(!unknown.text().contains("command `latest`"), "{}", unknown.text());
