@@ -54,14 +54,17 @@ fn mistyped(error: &clap::Error, words: &[String]) -> Option<String> {
         [help, rest @ ..] if help == "help" && !rest.is_empty() => ("cuelight help", rest),
         _ => ("cuelight", words),
     };
-    let first = words.first().filter(|first| !first.starts_with('-'))?;
     let mut known = command();
     known.build();
+    let Some(first) = words.first().filter(|first| !first.starts_with('-')) else {
+        return invalid.starts_with('-').then(|| unknown_option(&known, "", invalid));
+    };
     let Some(mut subcommand) = known.find_subcommand(first) else {
         return match meant(first) {
             Some(near) => Some(format!("there is no command `{first}`; did you mean `{program} {near}`?")),
             // The first word may be the run to open, and the option be wrong.
-            None if invalid.starts_with('-') || is_of_run(first) => None,
+            None if invalid.starts_with('-') => Some(unknown_option(&known, "", invalid)),
+            None if is_of_run(first) => None,
             None => Some(format!("there is no command `{first}`: `cuelight --help` lists the commands")),
         };
     };
@@ -74,7 +77,7 @@ fn mistyped(error: &clap::Error, words: &[String]) -> Option<String> {
 }
 
 /// Returns the message about an option that a command does not have: the option that is probably meant, or what to do
-/// instead. `name` is the name of the command.
+/// instead. `name` is the name of the command, or empty for the program.
 fn unknown_option(command: &clap::Command, name: &str, option: &str) -> String {
     if let Some((.., advice)) =
         other_tools::ADVICE.iter().find(|(of, options, _)| *of == name && options.contains(&option))
@@ -88,6 +91,7 @@ fn unknown_option(command: &clap::Command, name: &str, option: &str) -> String {
     let begins = || longs().find(|long| begun().is_some_and(|begun| long.starts_with(begun)));
     match same.or_else(begins).or_else(|| nearest(begun()?, longs())) {
         Some(near) => format!("unknown option `{option}`; did you mean `--{near}`?"),
+        None if name.is_empty() => format!("unknown option `{option}`: `cuelight --help` lists the options"),
         None => format!("unknown option `{option}`: `cuelight {name} --help` lists the options"),
     }
 }
@@ -162,6 +166,8 @@ mod tests {
             ("run -W ci.yml", "unknown option `-W`: name the workflow alone: `cuelight run ci`"),
             ("show --watch", "unknown option `--watch`: `cuelight attach` follows a run"),
             ("shell -it", "unknown option `-i`: at a terminal the shell is interactive anyway"),
+            ("--xyz", "unknown option `--xyz`: `cuelight --help` lists the options"),
+            ("latest --linaer", "unknown option `--linaer`; did you mean `--linear`?"),
             ("held list -x", "unknown option `-x`: `cuelight held list --help` lists the options"),
         ] {
             assert_eq!(said(line).as_deref(), Some(expected), "{line}");

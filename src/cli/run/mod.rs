@@ -250,7 +250,8 @@ pub(super) fn run(args: &Args) -> Outcome {
     let several = decisions.len() > 1;
     let mut exit = Exit::Success;
     for decision in decisions {
-        if several {
+        // The errors of a broken workflow are printed when it does not start.
+        if several && !decision.is_broken() {
             style::notice(&format!("{}: {}", decision.name, decision.reason()));
         }
         let workflow = Some(decision.path.to_string_lossy().into_owned());
