@@ -142,7 +142,7 @@ fn rerun_at_server(folder: &RunFolder, command: Command, args: &RerunArgs) -> Ou
     let limit = is_limited.then(|| format!(" (re-run {} of {MAX_RERUNS})", attempt - 1));
     style::notice(&format!("Re-running {id}, attempt {attempt}{}: {}", limit.unwrap_or_default(), run.info.origin()));
     if let Command::RerunWithDebugger { job } = &command {
-        style::notice(&text!("Its runner waits 15 minutes for a debugger: `cuelight shell {} {}`", id, job));
+        style::notice(&text!("Its runner waits 15 minutes for a debugger: `cuelight shell {} --job {}`", id, job));
     }
     if args.attempt.detach {
         style::line(id.as_str())?;

@@ -263,7 +263,7 @@ fn closing(run: &Run, style: Style) -> TerminalText {
             job.steps.iter().any(of_the_file)
         };
         if let Some(job) = run.jobs.values().find(failed).filter(|_| run.info.remote.is_none()) {
-            next.push(&text!(" · cuelight shell {} {}", id, job.id));
+            next.push(&text!(" · cuelight shell {} --job {}", id, job.id));
         }
         closing.push_line(&text!("  {}", style.paint(Hue::Dim, next)));
     }

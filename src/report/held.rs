@@ -23,7 +23,7 @@ pub fn changes(job: &Job, changes: &Changes) -> Vec<TerminalText> {
 pub fn waiting(run: &RunId, job: &JobId, step: &Step, style: Style) -> TerminalText {
     let Phase::Waiting(gate) = &step.phase else { return text!("") };
     let ways = if reason(step).is_some() { ["retry", "skip or continue"] } else { ["continue", "skip or retry"] };
-    let commands = text!("cuelight shell {} {} · cuelight held {} {}, {}", run, job, ways[0], run, ways[1]);
+    let commands = text!("cuelight shell {} --job {} · cuelight held {} {}, {}", run, job, ways[0], run, ways[1]);
     text!("{}  {}", gate.reason(), style.paint(Hue::Dim, style.spelled(commands)))
 }
 
