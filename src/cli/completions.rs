@@ -18,7 +18,8 @@ use super::{Exit, Outcome, complete};
   source <(cuelight completions zsh)                                        in ~/.zshrc, after compinit
   cuelight completions fish > ~/.config/fish/completions/cuelight.fish
 
-The shell then asks the program for runs, workflows, jobs, steps and environments, as they are when Tab is pressed.")]
+The shell then asks the program for runs, workflows, events, inputs, jobs, steps and environments, as they are when
+Tab is pressed.")]
 pub(super) struct Args {
     /// The shell
     shell: Shell,

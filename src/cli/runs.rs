@@ -41,7 +41,7 @@ pub(super) struct ListArgs {
     /// Only runs of this event
     #[arg(long, short)]
     event: Option<String>,
-    /// Only runs with this status or conclusion
+    /// Only runs with this status or conclusion: a word that the list shows, or GitHub's
     #[arg(long, short)]
     status: Option<StatusFilter>,
     /// Only runs of this commit: its id or the beginning of it
