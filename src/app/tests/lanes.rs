@@ -364,7 +364,7 @@ fn a_dialog_about_a_deployment_closes_when_the_deployment_goes_on() {
 #[test]
 fn failed_requests_stand_before_everything_else_in_the_row_of_an_environment() {
     let mut failing = lane("production", &[("v1.4.1", 1)]);
-    let counters = Counters { requests: 6, errors: 6, time: std::time::Duration::ZERO };
+    let counters = Counters { requests: 6, errors: 6, ..Counters::default() };
     let requests = Some(Requests { counters, length: std::time::Duration::from_secs(58) });
     failing.reported = Some(Reported { requests, ..reported(2, 2, 1_000) });
     for width in [60, 80, 120] {

@@ -58,7 +58,7 @@ fn slot(slot: Slot, tag: &str, healthy: u32, weight: u8, (requests, errors): (u6
         slot,
         title: release(tag).title(),
         state: SlotState { release: None, replicas: 2, healthy, open: 2, weight },
-        counters: Some(Counters { requests, errors, time: Duration::from_millis(12 * requests) }),
+        counters: Some(Counters { requests, errors, answers: requests, time: Duration::from_millis(12 * requests) }),
     }
 }
 

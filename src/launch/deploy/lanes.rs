@@ -312,7 +312,7 @@ mod tests {
         let mut observed = Observed::default();
         observed.slot_mut(Slot::Green).weight = 100;
         let mut seen = |seconds: u64, requests, errors| {
-            let green = Counters { requests, errors, time: Duration::ZERO };
+            let green = Counters { requests, errors, ..Counters::default() };
             // Probes of the slot without traffic do not count.
             let blue = Counters { requests: 100 * requests, ..green };
             memory.remember(TargetReport {

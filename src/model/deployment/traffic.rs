@@ -10,10 +10,14 @@ use crate::model::Timestamp;
 /// Counters of the answers of one or more replicas, since their router started.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Counters {
-    /// Number of answers.
+    /// Number of requests that ended, with or without an answer.
     pub requests: u64,
-    /// Number of answers with a status of 500 or more, and of failed connections.
+    /// Number of answers with a status of 500 or more, and of requests without a whole answer: the connection failed or
+    /// broke, or the answer was invalid or too late.
     pub errors: u64,
+    /// Number of requests whose answer had a status.
+    #[serde(default)]
+    pub answers: u64,
     /// Time until the answers began, all answers together. Samples of older versions have none.
     #[serde(default)]
     pub time: Duration,
@@ -26,6 +30,7 @@ impl Counters {
         Self {
             requests: self.requests + other.requests,
             errors: self.errors + other.errors,
+            answers: self.answers + other.answers,
             time: self.time + other.time,
         }
     }
@@ -40,6 +45,7 @@ impl Counters {
         Self {
             requests: self.requests - earlier.requests,
             errors: self.errors - earlier.errors,
+            answers: self.answers.saturating_sub(earlier.answers),
             time: self.time.saturating_sub(earlier.time),
         }
     }
@@ -47,7 +53,7 @@ impl Counters {
     /// Returns the mean time until an answer began; zero if there were no answers.
     #[must_use]
     pub fn latency(self) -> Duration {
-        let nanoseconds = self.time.as_nanos().checked_div(self.requests.into()).unwrap_or_default();
+        let nanoseconds = self.time.as_nanos().checked_div(self.answers.into()).unwrap_or_default();
         Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
     }
 }
@@ -112,7 +118,12 @@ mod tests {
 
     #[test]
     fn answers_are_counted_between_two_samples_of_a_slot() {
-        let counters = |requests, errors| Counters { requests, errors, time: Duration::from_millis(5 * requests) };
+        let counters = |requests, errors| Counters {
+            requests,
+            errors,
+            answers: requests,
+            time: Duration::from_millis(5 * requests),
+        };
         let first = sample(1_000, Some(counters(90, 1)));
         let second = sample(3_000, Some(counters(100, 4)));
         let green = slot(Slot::Green, None, None);

@@ -24,9 +24,11 @@ class Service(BaseHTTPRequestHandler):
         is_bad = FAULT == "errors" and self.path != "/health" or FAULT == "sick" and self.path == "/health"
         body = RELEASE.encode()
         self.send_response(500 if is_bad else 200)
-        self.send_header("Content-Length", str(len(body)))
+        is_broken = FAULT == "breaks" and self.path != "/health"
+        self.send_header("Content-Length", str(len(body) + is_broken))
         self.end_headers()
         self.wfile.write(body)
+        self.close_connection |= is_broken
 
     def log_message(self, *_):
         pass

@@ -20,6 +20,7 @@ const RELEASES: [(&str, &str); 10] = [
     ("sick", "sick"),
     ("late", "late"),
     ("ends", "ends"),
+    ("breaks", "breaks"),
     ("slow", "slow"),
     ("dies", "dies"),
     ("stays", "stays"),

@@ -31,7 +31,7 @@ impl Times {
     /// Adds the time of the answers since the last report to the counters of each place.
     pub(super) fn add_to(&mut self, places: &mut HashMap<String, Place>) {
         for (name, place) in places {
-            let answers = place.counters.requests;
+            let answers = place.counters.answers;
             let last = self.0.get(name).copied().filter(|last| last.answers <= answers).unwrap_or_default();
             let new = Seen { answers, mean: place.mean, time: Duration::ZERO };
             place.counters.time = last.time + time_between(last, new);
@@ -80,7 +80,7 @@ mod tests {
 
         fn place(&self) -> Place {
             let mean = Duration::from_millis(self.sum.div_ceil(self.answers.clamp(1, WINDOW)));
-            let counters = Counters { requests: self.answers, ..Counters::default() };
+            let counters = Counters { requests: self.answers, answers: self.answers, ..Counters::default() };
             Place { counters, mean, ..Place::default() }
         }
     }

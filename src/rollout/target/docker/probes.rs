@@ -116,7 +116,11 @@ mod tests {
     fn a_release_is_bad_as_soon_as_its_errors_cannot_be_few_enough() {
         let limits = RouterLimits { errors: 100, latency: Some(Duration::from_millis(500)), min_requests: 200 };
         let judged = |requests, errors, millis| {
-            judge(Slot::Green, limits, Counters { requests, errors, time: Duration::from_millis(millis * requests) })
+            judge(
+                Slot::Green,
+                limits,
+                Counters { requests, errors, answers: requests, time: Duration::from_millis(millis * requests) },
+            )
         };
         let text = |text: &str| format!("green: {text}");
         assert_eq!(judged(10, 0, 1), Answer::Unknown(text("10 requests, 0.00 % errors, 1 ms: less than 200 requests")));

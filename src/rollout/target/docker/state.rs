@@ -67,11 +67,12 @@ pub(super) fn places(servers: &str, statistics: &str) -> Option<HashMap<String, 
         let number = |name: &str| row.get(name).and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
         place.sessions = u32::try_from(number("scur")).unwrap_or(u32::MAX);
         let answers = ["hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other"];
-        place.counters = Counters {
-            requests: answers.into_iter().map(number).sum::<u64>() + number("econ"),
-            errors: number("hrsp_5xx") + number("econ"),
-            time: Duration::ZERO,
-        };
+        let answers = answers.into_iter().map(number).sum();
+        // An answer that breaks off is in both of the last two columns, or in one. It also has a status, so it counts as
+        // two requests, of which at least one failed.
+        let failed = number("econ") + number("eresp").max(number("srv_abrt"));
+        place.counters =
+            Counters { requests: answers + failed, errors: number("hrsp_5xx") + failed, answers, time: Duration::ZERO };
         place.mean = Duration::from_millis(["qtime", "ctime", "rtime"].into_iter().map(number).sum());
         let text = |name: &str| row.get(name).copied().unwrap_or_default();
         let words = [text("check_status"), text("check_code")];
@@ -100,17 +101,17 @@ mod tests {
 3 app 3 green1 - 0 32 0 0
 ";
     const STATISTICS: &str =
-        "# pxname,svname,scur,econ,status,check_status,check_code,hrsp_2xx,hrsp_5xx,qtime,ctime,rtime,ttime,
-service,FRONTEND,3,,OPEN,,,9,0,,,,,
-app,blue1,2,1,UP,L7OK,200,90,4,1,2,9,5012,
-app,blue2,0,0,DRAIN,L7STS,503,0,0,0,0,0,0,
-app,green1,0,0,MAINT (resolution),,,0,0,0,0,0,0,
+        "# pxname,svname,scur,econ,eresp,srv_abrt,status,check_status,check_code,hrsp_2xx,hrsp_5xx,qtime,ctime,rtime,ttime,
+service,FRONTEND,3,,,,OPEN,,,9,0,,,,,
+app,blue1,2,1,3,2,UP,L7OK,200,90,4,1,2,9,5012,
+app,blue2,0,0,0,0,DRAIN,L7STS,503,0,0,0,0,0,0,
+app,green1,0,0,0,0,MAINT (resolution),,,0,0,0,0,0,0,
 ";
 
     #[test]
     fn places_have_their_state_and_what_they_answered() {
         let places = places(SERVERS, STATISTICS).expect("two tables");
-        let counters = Counters { requests: 95, errors: 5, time: Duration::ZERO };
+        let counters = Counters { requests: 98, errors: 8, answers: 94, time: Duration::ZERO };
         let expected = Place {
             address: Some("172.18.0.3".to_owned()),
             is_up: true,
@@ -124,8 +125,8 @@ app,green1,0,0,MAINT (resolution),,,0,0,0,0,0,0,
         assert_eq!(places["blue1"], expected);
         assert!(places["blue2"].is_drained && places["blue2"].check == "L7STS 503", "{:?}", places["blue2"]);
         assert_eq!((places["green1"].is_up, &places["green1"].address), (false, &None));
-        assert_eq!(super::counters(&places, Slot::Blue).requests, 95);
-        let later = Counters { requests: 100, errors: 6, ..counters };
+        assert_eq!(super::counters(&places, Slot::Blue).requests, 98);
+        let later = Counters { requests: 103, errors: 9, ..counters };
         assert_eq!((later.since(counters).requests, later.since(counters).errors), (5, 1));
         assert_eq!(Counters { requests: 3, errors: 0, ..counters }.since(counters).requests, 3);
         assert_eq!(super::places("Permission denied", STATISTICS), None);
