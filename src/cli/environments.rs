@@ -5,6 +5,7 @@ use crate::backend::github::environments::Environments;
 use crate::launch::deploy::Deployments;
 use crate::model::deployment::Needed;
 use crate::model::environment::Environment;
+use crate::model::lane_details::LaneDetails;
 use crate::report::deployments;
 use crate::report::environments::Page;
 use crate::report::style;
@@ -51,8 +52,13 @@ pub(super) fn run(args: &Args) -> Outcome {
     let local = if args.repository.name.is_some() { None } else { deploy::local_if_any()? };
     let own = local.as_ref().map_or_else(|| Ok(Vec::new()), |deployments| of_this_machine(args, deployments))?;
     let here = || local.as_ref().map(|deployments| deployments.repository().slug.clone()).unwrap_or_default();
-    if !own.is_empty() && args.environment.is_some() {
-        return show(args, &here(), &own);
+    if let (Some(local), Some(name), [_]) = (&local, &args.environment, own.as_slice()) {
+        // What the ledger has is shown even if git fails.
+        let details = local.details(name);
+        if let Err(error) = &details {
+            style::notice(&text!("note: the commits of the deployments are not shown: {}", error.to_string()));
+        }
+        return show(args, &here(), &own, details.ok().as_ref());
     }
     let asked = servers::ask(args.repository.name.as_deref(), async |poller, repository| {
         let environments = Environments::of(poller, repository.clone(), Priority::User).await?;
@@ -85,7 +91,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     };
     let others = of_server.into_iter().filter(|one| !own.iter().any(|local| local.name == one.name));
     let all: Vec<Environment> = own.iter().cloned().chain(others).collect();
-    let shown = show(args, &repository, &all);
+    let shown = show(args, &repository, &all, None);
     if let (Some(local), false) = (&local, args.json) {
         demo::note_leftovers(&local.repository().root);
     }
@@ -119,9 +125,13 @@ fn check(args: &Args, needed: &[Needed]) -> Outcome {
     Ok(if needed.iter().all(|one| one.is_set) { Exit::Success } else { Exit::Failed })
 }
 
-fn show(args: &Args, repository: &str, environments: &[Environment]) -> Outcome {
+/// Shows environments: with a name in the arguments the page of one, otherwise a table.
+fn show(args: &Args, repository: &str, environments: &[Environment], details: Option<&LaneDetails>) -> Outcome {
     if args.json {
-        let documents: Vec<_> = environments.iter().map(Environment::document).collect();
+        let mut documents: Vec<_> = environments.iter().map(Environment::document).collect();
+        if let (Some(details), [document]) = (details, documents.as_mut_slice()) {
+            details.add_to(document);
+        }
         match (documents.as_slice(), &args.environment) {
             ([one], Some(_)) => style::json(one)?,
             (all, _) => style::json(&all)?,
@@ -131,7 +141,7 @@ fn show(args: &Args, repository: &str, environments: &[Environment]) -> Outcome 
     let shown = Page { style: Style::of_output(), repository: repository.to_owned(), now: now() };
     let printed = match (environments, &args.environment) {
         ([], _) => text!("{} has no environments\n", repository),
-        ([one], Some(_)) => shown.one(one),
+        ([one], Some(_)) => shown.one(one, details),
         (all, _) => shown.table(all),
     };
     style::print(&shown.style.spelled(printed))?;

@@ -14,6 +14,7 @@ mod explanation;
 pub mod feed;
 mod id;
 pub mod lane;
+pub mod lane_details;
 pub mod legs;
 mod lookup;
 mod names;

@@ -44,6 +44,18 @@ impl Changes {
         (shown, self.count.unwrap_or_default().saturating_sub(most as u64))
     }
 
+    /// Describes the number of commits, which are new or, in a rollback, undone: `3 commits are new`. `None` if the
+    /// releases were not compared.
+    #[must_use]
+    pub fn counted(&self, is_rollback: bool) -> Option<String> {
+        let what = if is_rollback { "undone" } else { "new" };
+        Some(match self.count? {
+            0 => format!("no commits are {what}"),
+            1 => format!("1 commit is {what}"),
+            count => format!("{count} commits are {what}"),
+        })
+    }
+
     /// Returns a line for each of the newest commits, at most `most`, and one that counts the others.
     #[must_use]
     pub fn lines(&self, most: usize) -> Vec<String> {
@@ -343,12 +355,7 @@ impl Rollback {
     /// Returns the number of commits in words, and what happens to them.
     #[must_use]
     pub fn summary(&self) -> String {
-        match self.changes.count {
-            None => "the server does not compare these releases".to_owned(),
-            Some(0) => "no commits are undone".to_owned(),
-            Some(1) => "1 commit is undone".to_owned(),
-            Some(count) => format!("{count} commits are undone"),
-        }
+        self.changes.counted(true).unwrap_or_else(|| "the server does not compare these releases".to_owned())
     }
 
     /// Returns why other methods are not used, and what holds back this one. `None` for a preferred or requested method

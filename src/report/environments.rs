@@ -1,6 +1,7 @@
 //! Environments of a repository, their deployments, and rollbacks.
 
 use crate::model::environment::{DeploymentSource, Drift, Environment, EnvironmentDeployment, Protection};
+use crate::model::lane_details::{DeployedCommits, LaneDetails};
 use crate::model::rollback::Rollback;
 use crate::model::{Timestamp, short_sha};
 use crate::ui::terminal_text::{TerminalText, text};
@@ -13,6 +14,9 @@ use super::style::Style;
 
 /// Maximum number of commits that are listed; the others are counted.
 pub const LISTED: usize = 10;
+
+/// Maximum number of commits that are listed for each deployment.
+const LISTED_OF_EACH: usize = 3;
 
 /// Context of a page about environments.
 pub struct Page {
@@ -106,8 +110,8 @@ impl Page {
         text!("{} {} {}, {}  {}", glyph, release, state, when, self.style.paint(Hue::Dim, command)).trim_end()
     }
 
-    /// Returns the details of one environment.
-    pub fn one(&self, environment: &Environment) -> TerminalText {
+    /// Returns the page of one environment, for an environment of this machine with its details.
+    pub fn one(&self, environment: &Environment, details: Option<&LaneDetails>) -> TerminalText {
         let mut all = TerminalText::default();
         let of = text!("  {}", self.repository);
         all.push_line(&text!("{}{}", self.style.bold(&environment.name), self.style.paint(Hue::Dim, of)));
@@ -135,6 +139,9 @@ impl Page {
             Some(rules) if rules.is_empty() => all.push_line(&text!("rules: none")),
             Some(rules) => rules.iter().for_each(|rule| all.push_line(&text!("rule: {}", rule))),
         }
+        if let Some(details) = details {
+            self.push_details(&mut all, details);
+        }
         if environment.deployments.is_empty() {
             return all;
         }
@@ -142,8 +149,46 @@ impl Page {
         all.push_line(&text!("\ndeployments, newest first:"));
         for one in &environment.deployments {
             all.push_line(&self.deployment(environment, one, releases));
+            let run = one.local.as_ref();
+            let commits = details.zip(run).and_then(|(details, run)| details.commits_of(run, &one.release.sha));
+            if let Some(commits) = commits {
+                self.push_commits(&mut all, commits);
+            }
         }
         all
+    }
+
+    /// Adds what would be deployed next, and the variables that the commands need, without their values.
+    fn push_details(&self, all: &mut TerminalText, details: &LaneDetails) {
+        if let Some(next) = &details.next {
+            all.push_line(&text!("next: {}", next.text()));
+            for line in next.changes.lines(LISTED) {
+                all.push_line(&text!("    {}", line));
+            }
+            for closed in next.closed.iter().filter(|_| !next.is_live) {
+                all.push_line(&text!("      {}", self.style.paint(Hue::Review, closed)));
+            }
+        }
+        for one in &details.needed {
+            let (hue, state) = if one.is_set { (Hue::Good, "set") } else { (Hue::Bad, "missing") };
+            all.push_line(&text!("{}: {} is {}", one.kind(), one.name, self.style.paint(hue, state)));
+        }
+    }
+
+    /// Adds the commits of a deployment.
+    fn push_commits(&self, all: &mut TerminalText, commits: &DeployedCommits) {
+        let counted = commits.counted().filter(|_| commits.changes.count != Some(0));
+        let lines = match counted {
+            Some(counted) => {
+                let listed = commits.changes.lines(LISTED_OF_EACH).into_iter().map(|line| format!("  {line}"));
+                [format!("  {counted}:")].into_iter().chain(listed).collect()
+            }
+            None if commits.subject.is_empty() => Vec::new(),
+            None => vec![format!("  {}", commits.subject)],
+        };
+        for line in lines {
+            all.push_line(&self.style.paint(Hue::Dim, text!("  {}", line)));
+        }
     }
 
     fn deployment(&self, environment: &Environment, one: &EnvironmentDeployment, releases: usize) -> TerminalText {

@@ -219,6 +219,22 @@ fn a_release_goes_through_its_environments_and_back() {
 }
 
 #[test]
+fn the_page_of_an_environment_has_what_would_be_next_and_the_commits_of_each_deployment() {
+    let shop = Shop::new();
+    for tag in ["v1", "v2"] {
+        shop.call(&["deploy", "staging", tag]).expect(0, &["is live"]);
+    }
+    shop.call(&["deploy", "production", "v1", "--yes=production"]).expect(0, &["is live"]);
+    let page = shop.call(&["env", "production"]);
+    page.expect(0, &["live: v1 ", "next: v2 ", " from staging: 1 commit is new", "rule: only tag:v* may deploy"]);
+    let page = shop.json(&["env", "production", "--json"]);
+    assert_eq!((&page["next"]["release"]["tag"], &page["next"]["changes"]["count"]), (&"v2".into(), &1.into()));
+    let page = shop.json(&["env", "staging", "--json"]);
+    assert_eq!((&page["commits"][0]["changes"]["count"], &page["needed"]), (&1.into(), &Value::Array(Vec::new())));
+    shop.call(&["env", "staging"]).expect(0, &["1 commit is new:"]);
+}
+
+#[test]
 fn a_locked_environment_is_deployed_to_only_by_an_override() {
     let shop = Shop::new();
     shop.call(&["lock", "staging", "--reason", "migration"]).expect(0, &["staging is locked"]);

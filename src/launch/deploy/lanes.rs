@@ -165,24 +165,20 @@ impl Deployments {
         }
         let mut lanes: Vec<Lane> = Vec::with_capacity(all.len());
         for settings in in_order(all.values().collect()) {
-            let lane = self.lane(settings, ledger, &lanes, memory);
+            let lane = self.lane(settings, ledger, memory);
             lanes.push(lane);
         }
         memory.ledger = Some(latest);
         Ok(lanes)
     }
 
-    /// Returns the lane of an environment. `before` contains the lanes of the environments that come before it.
-    fn lane(&self, settings: &EnvironmentSettings, ledger: &Ledger, before: &[Lane], memory: &mut LaneMemory) -> Lane {
+    /// Returns the lane of an environment.
+    fn lane(&self, settings: &EnvironmentSettings, ledger: &Ledger, memory: &mut LaneMemory) -> Lane {
         let (at, state) = (now(), ledger.of(&settings.name));
         let mut environment = Environment { protection: Some(self.protection(settings, &state)), ..state.shown(at) };
         let live = environment.deployments.iter().position(|one| one.state == DeploymentState::Success);
         environment.deployments.truncate(MAX_DEPLOYMENTS.max(live.map_or(0, |live| live + 1)));
-        let head = memory.head.clone().unwrap_or_default();
-        let previous =
-            settings.after.iter().filter_map(|name| before.iter().find(|lane| lane.name() == name)).next_back();
-        let source = previous.and_then(|lane| Some((lane.name().to_owned(), lane.environment.live()?.release.clone())));
-        let (name, offered) = source.unwrap_or_else(|| (head_name(&head), head));
+        let (name, offered) = self.source(settings, ledger, memory.head.clone().unwrap_or_default());
         if let Some(live) = environment.live() {
             environment.drift = self.drift(&live.release.sha, &offered.sha, memory).map(|(behind, ahead)| Drift {
                 branch: name,
@@ -205,6 +201,15 @@ impl Deployments {
             is_silent: memory.silent.contains(&settings.name),
             environment,
         }
+    }
+
+    /// Returns the release to offer for an environment, after the name of where it is from: what is live in the
+    /// environment that comes before, or `head`, the checked-out commit.
+    pub(super) fn source(&self, settings: &EnvironmentSettings, ledger: &Ledger, head: Release) -> (String, Release) {
+        let all = self.all_settings().ok();
+        let previous = settings.after.iter().rev().find(|name| all.is_some_and(|all| all.contains_key(name.as_str())));
+        let live = previous.and_then(|name| Some((name.clone(), ledger.of(name).live()?.release.clone())));
+        live.unwrap_or_else(|| (head_name(&head), head))
     }
 
     /// Returns the open deployment of an environment. `None` if none of the last [`MAX_DEPLOYMENTS`] is open.

@@ -20,6 +20,7 @@ use crate::store::clock::now;
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::spec::RunSpec;
 
+mod details;
 mod error;
 mod lanes;
 mod open;

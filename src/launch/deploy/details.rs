@@ -1,0 +1,511 @@
+//! Reads the details of an environment that a person wants before a deployment or a rollback: releases to choose from,
+//! the commits of deployments, and what would be deployed next.
+
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
+
+use super::{DeployError, DeployRequest, Deployments};
+use crate::model::deployment::{Cause, EnvironmentSettings, EnvironmentState, Ledger};
+use crate::model::environment::{Environment, Release};
+use crate::model::lane_details::{
+    CommitResult, Deployable, DeployedCommits, Distance, EarlierRelease, LaneDetails, NextDeployment,
+};
+use crate::model::rollback::Changes;
+use crate::model::{Conclusion, Summary, Timestamp};
+use crate::repo::git::{GitError, git};
+use crate::rollout::release;
+use crate::store::StoreError;
+use crate::store::clock::now;
+use crate::store::history::{self, Filter};
+
+/// Maximum number of commits of the checkout that are offered as releases. Others can be named.
+const MAX_COMMITS: usize = 50;
+
+/// Maximum number of tags that are offered besides.
+const MAX_TAGS: usize = 20;
+
+/// Maximum number of deployments whose commits are read.
+const MAX_DEPLOYMENTS: usize = 10;
+
+/// Maximum number of earlier releases whose commits are counted.
+const MAX_EARLIER: usize = 20;
+
+/// Maximum number of runs that are searched for results of commits.
+const MAX_RUNS: usize = 200;
+
+/// Maximum number of commits after the live release for which releases are compared with it.
+const MAX_NEW: usize = 1_000;
+
+impl Deployments {
+    /// Reads the details of an environment. Starts git some dozens of times, and blocks meanwhile.
+    ///
+    /// # Errors
+    /// The environment does not exist, the settings are invalid, or git or the state folder cannot be read.
+    pub fn details(&self, name: &str) -> Result<LaneDetails, DeployError> {
+        let settings = self.settings(name)?;
+        let ledger = self.ledger()?;
+        let state = ledger.of(name);
+        let shown = state.shown(now());
+        let current = shown.current().map(|current| &current.release);
+        let subjects = self.subjects(&state)?;
+        Ok(LaneDetails {
+            environment: name.to_owned(),
+            releases: self.releases(&ledger, state.live().map(|live| &live.release))?,
+            next: self.next(settings, &ledger),
+            needed: self.needed(name)?,
+            history: self.history(&state, &subjects),
+            earlier: current.map(|current| self.earlier(&shown, current, &subjects)).unwrap_or_default(),
+            current: current.map(|current| current.sha.clone()),
+        })
+    }
+
+    /// Returns the releases to choose from, newest first.
+    fn releases(&self, ledger: &Ledger, live: Option<&Release>) -> Result<Vec<Deployable>, DeployError> {
+        let most = format!("-{MAX_COMMITS}");
+        let has_commits = !self.repository.sha.is_empty();
+        let mut commits = if has_commits { self.log([most.as_str(), "HEAD"])? } else { Vec::new() };
+        let of_checkout: HashSet<String> = commits.iter().map(|commit| commit.sha.clone()).collect();
+        let live_in: Vec<(&String, String)> = self
+            .all_settings()?
+            .keys()
+            .filter_map(|name| Some((name, ledger.of(name).live()?.release.sha.clone())))
+            .collect();
+        let named = self.tags()?.into_iter().chain(live_in.iter().map(|(_, sha)| sha.clone()));
+        for commit in self.commits(named)? {
+            if commits.iter().all(|known| known.sha != commit.sha) {
+                commits.push(commit);
+            }
+        }
+        // Stable, so that commits of the same second stay in the order of their history.
+        commits.sort_by_key(|commit| Reverse(commit.committed));
+        let new = live.and_then(|live| self.since(live));
+        let mut results = self.results()?;
+        let releases = commits.into_iter().map(|commit| {
+            let distance = match &new {
+                _ if live.is_some_and(|live| live.sha == commit.sha) => Distance::Live,
+                Some(parents) if parents.contains_key(&commit.sha) => Distance::New(reachable(parents, &commit.sha)),
+                Some(_) if of_checkout.contains(&commit.sha) => Distance::Older,
+                _ => Distance::Unknown,
+            };
+            Deployable {
+                live_in: live_in
+                    .iter()
+                    .filter(|(_, sha)| *sha == commit.sha)
+                    .map(|(name, _)| (*name).clone())
+                    .collect(),
+                is_checked_out: commit.sha == self.repository.sha,
+                result: results.remove(&commit.sha),
+                distance,
+                subject: commit.subject,
+                committed: commit.committed,
+                branches: commit.branches,
+                release: Release {
+                    // The same tag that is chosen when the commit is named.
+                    reference: commit.tags.last().unwrap_or(&commit.sha).clone(),
+                    tag: commit.tags.into_iter().next_back(),
+                    sha: commit.sha,
+                },
+            }
+        });
+        Ok(releases.collect())
+    }
+
+    /// Returns the full names of the newest tags.
+    fn tags(&self) -> Result<Vec<String>, GitError> {
+        let most = format!("--count={MAX_TAGS}");
+        let args = ["for-each-ref", "--sort=-creatordate", &most, "--format=%(refname)", "refs/tags"];
+        Ok(git(&self.repository.root, args)?.lines().map(str::to_owned).collect())
+    }
+
+    /// Returns these commits, as far as the repository has them.
+    fn commits(&self, named: impl IntoIterator<Item = String>) -> Result<Vec<Commit>, GitError> {
+        let named: Vec<String> = named.into_iter().filter(|name| Release::of_image(name).is_none()).collect();
+        if named.is_empty() {
+            return Ok(Vec::new());
+        }
+        let options = ["--no-walk=unsorted", "--ignore-missing", "--end-of-options"];
+        self.log(options.into_iter().chain(named.iter().map(String::as_str)))
+    }
+
+    /// Returns the commits that `git log` with these arguments prints.
+    fn log<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Result<Vec<Commit>, GitError> {
+        // Names of refs are printed whatever the configuration leaves out.
+        const LOG: [&str; 6] = [
+            "log",
+            "--decorate=full",
+            "--decorate-refs=refs/heads",
+            "--decorate-refs=refs/remotes",
+            "--decorate-refs=refs/tags",
+            "--format=%H%x00%ct%x00%s%x00%D",
+        ];
+        let printed = git(&self.repository.root, LOG.into_iter().chain(args))?;
+        Ok(printed.lines().filter_map(Commit::parse).collect())
+    }
+
+    /// Returns the commits that the checkout has and a release does not, with their parents. `None` if git does not
+    /// know the release, or if there are more than [`MAX_NEW`].
+    fn since(&self, release: &Release) -> Option<HashMap<String, Vec<String>>> {
+        let (most, range) = (format!("--max-count={}", MAX_NEW + 1), format!("{}..HEAD", release.sha));
+        let listed = git(&self.repository.root, ["rev-list", "--parents", &most, "--end-of-options", &range]).ok()?;
+        let with_parents = listed.lines().filter_map(|line| {
+            let mut commits = line.split(' ').map(str::to_owned);
+            Some((commits.next()?, commits.collect()))
+        });
+        let parents: HashMap<String, Vec<String>> = with_parents.collect();
+        (parents.len() <= MAX_NEW).then_some(parents)
+    }
+
+    /// Returns the results of the newest runs, by commit.
+    fn results(&self) -> Result<HashMap<String, CommitResult>, StoreError> {
+        let filter = Filter { repository: Some(self.repository.id()), ..Filter::default() };
+        let runs = history::page(&self.runs, &filter, None, MAX_RUNS)?.runs;
+        // A run on this machine says something about its commit only if no file was changed.
+        let is_clean = |run: &Summary| run.info.changed == 0;
+        let mut seen = HashSet::new();
+        let mut results: HashMap<String, CommitResult> = HashMap::new();
+        for run in runs.iter().filter(|run| !run.info.is_deployment() && !run.info.sha.is_empty()) {
+            let Some(conclusion) = run.phase.conclusion() else { continue };
+            let has_passed = conclusion == Conclusion::Success;
+            let has_failed =
+                matches!(conclusion, Conclusion::Failure | Conclusion::TimedOut | Conclusion::StartupFailure);
+            // Only the newest run of each workflow counts.
+            if !(has_passed || has_failed) || seen.contains(&(&run.info.sha, &run.info.workflow)) || !is_clean(run) {
+                continue;
+            }
+            seen.insert((&run.info.sha, &run.info.workflow));
+            let file = run.info.workflow.rsplit('/').next().unwrap_or_default();
+            let result = CommitResult {
+                workflow: if file.is_empty() { run.name.clone() } else { file.to_owned() },
+                has_passed,
+                is_local: run.info.remote.is_none(),
+                at: run.finished.unwrap_or(run.info.created),
+            };
+            let known = results.entry(run.info.sha.clone()).or_insert_with(|| result.clone());
+            if known.has_passed && !result.has_passed {
+                *known = result;
+            }
+        }
+        Ok(results)
+    }
+
+    /// Returns what would be deployed next; `None` before the first commit.
+    fn next(&self, settings: &EnvironmentSettings, ledger: &Ledger) -> Option<NextDeployment> {
+        let head = release::resolve(&self.repository.root, "HEAD").map(|named| named.release).unwrap_or_default();
+        let (source, release) = self.source(settings, ledger, head);
+        if release.sha.is_empty() {
+            return None;
+        }
+        let live = ledger.of(&settings.name).live().map(|live| live.release.clone());
+        let request = DeployRequest {
+            environment: settings.name.clone(),
+            release: Some(release.sha.clone()),
+            cause: Cause::Manual,
+            reason: String::new(),
+            overrides: false,
+            trust: false,
+        };
+        let closed = match self.prepare(request) {
+            Ok(prepared) => prepared.closed().iter().map(|closed| closed.sentence.clone()).collect(),
+            Err(error) => vec![error.to_string()],
+        };
+        Some(NextDeployment {
+            is_live: live.as_ref().is_some_and(|live| live.sha == release.sha),
+            changes: live.map(|live| self.changes(&live, &release)).unwrap_or_default(),
+            release,
+            source,
+            closed,
+        })
+    }
+
+    /// Returns the first lines of the messages of the commits that were deployed to an environment, by commit.
+    fn subjects(&self, state: &EnvironmentState) -> Result<HashMap<String, String>, GitError> {
+        let mut shas: Vec<String> = Vec::new();
+        for record in state.deployments() {
+            if shas.len() < MAX_DEPLOYMENTS + MAX_EARLIER && !shas.contains(&record.release.sha) {
+                shas.push(record.release.sha.clone());
+            }
+        }
+        Ok(self.commits(shas)?.into_iter().map(|commit| (commit.sha, commit.subject)).collect())
+    }
+
+    /// Returns the commits of the newest deployments.
+    fn history(&self, state: &EnvironmentState, subjects: &HashMap<String, String>) -> Vec<DeployedCommits> {
+        let newest = state.deployments().take(MAX_DEPLOYMENTS);
+        let commits = newest.map(|record| {
+            let is_rollback = record.cause == Cause::Rollback;
+            let changes = match &record.from {
+                Some(from) if is_rollback => self.changes(&record.release, from),
+                Some(from) => self.changes(from, &record.release),
+                None => Changes::default(),
+            };
+            DeployedCommits {
+                run: record.run.clone(),
+                sha: record.release.sha.clone(),
+                subject: subjects.get(&record.release.sha).cloned().unwrap_or_default(),
+                is_rollback,
+                changes,
+            }
+        });
+        commits.collect()
+    }
+
+    /// Returns the releases that an environment can go back to from the current one.
+    fn earlier(
+        &self,
+        shown: &Environment,
+        current: &Release,
+        subjects: &HashMap<String, String>,
+    ) -> Vec<EarlierRelease> {
+        let mut earlier: Vec<EarlierRelease> = Vec::new();
+        for one in shown.deployments.iter().filter(|one| one.succeeded && one.release.sha != current.sha) {
+            let sha = &one.release.sha;
+            if earlier.len() < MAX_EARLIER && earlier.iter().all(|known| known.sha != *sha) {
+                let range = format!("{sha}..{}", current.sha);
+                let undone = git(&self.repository.root, ["rev-list", "--count", "--end-of-options", &range]);
+                earlier.push(EarlierRelease {
+                    sha: sha.clone(),
+                    subject: subjects.get(sha).cloned().unwrap_or_default(),
+                    undone: undone.ok().and_then(|count| count.trim().parse().ok()),
+                });
+            }
+        }
+        earlier
+    }
+}
+
+/// A commit with the names of the refs that point to it.
+struct Commit {
+    sha: String,
+    committed: Timestamp,
+    subject: String,
+    /// Sorted by name.
+    tags: Vec<String>,
+    branches: Vec<String>,
+}
+
+impl Commit {
+    /// Parses a line that [`Deployments::log`] asks git for.
+    fn parse(line: &str) -> Option<Self> {
+        let mut fields = line.split('\0');
+        let (sha, seconds, subject) = (fields.next()?, fields.next()?.parse::<u64>().ok()?, fields.next()?);
+        let (mut tags, mut branches) = (Vec::new(), Vec::new());
+        for name in fields.next().unwrap_or_default().split(", ") {
+            let name = name.rsplit_once(" -> ").map_or(name, |(_, name)| name);
+            if let Some(tag) = name.strip_prefix("tag: refs/tags/") {
+                tags.push(tag.to_owned());
+                continue;
+            }
+            let of_remote =
+                || name.strip_prefix("refs/remotes/").and_then(|rest| rest.split_once('/')).map(|(_, name)| name);
+            let branch = name.strip_prefix("refs/heads/").or_else(of_remote).filter(|branch| *branch != "HEAD");
+            if let Some(branch) = branch.filter(|branch| !branches.iter().any(|known| known == branch)) {
+                branches.push(branch.to_owned());
+            }
+        }
+        tags.sort_unstable();
+        let committed = Timestamp(seconds.saturating_mul(1_000));
+        Some(Self { sha: sha.to_owned(), committed, subject: subject.to_owned(), tags, branches })
+    }
+}
+
+/// Returns the number of commits among `parents` that a commit of them leads to, itself included.
+fn reachable(parents: &HashMap<String, Vec<String>>, from: &str) -> u64 {
+    let mut seen: HashSet<&str> = HashSet::new();
+    let mut next: Vec<&str> = vec![from];
+    while let Some(commit) = next.pop() {
+        if let Some(parents) = parents.get(commit)
+            && seen.insert(commit)
+        {
+            next.extend(parents.iter().map(String::as_str));
+        }
+    }
+    seen.len() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::model::RunId;
+    use crate::model::deployment::{Action, Actor, Entry, Outcome};
+    use crate::store::folder::RunsDir;
+
+    const SETTINGS: &str = r#"
+[environments.staging]
+variables = ["SHOP_NAME_THAT_IS_NOT_SET"]
+[environments.staging.target]
+start = "true"
+stop = "true"
+healthy = "true"
+
+[environments.production]
+on = "tag:v*"
+after = ["staging"]
+reviewers = ["ada"]
+[environments.production.target]
+start = "true"
+stop = "true"
+healthy = "true"
+"#;
+
+    fn call(folder: &Path, args: &[&str]) -> String {
+        let who = ["-c", "user.name=Ada L", "-c", "user.email=ada@example.org"];
+        git(folder, who.into_iter().chain(args.iter().copied())).expect("git works").trim().to_owned()
+    }
+
+    /// A repository with three commits, of which the first two have the tags v1 and v2.
+    struct Shop {
+        folder: tempfile::TempDir,
+        state: tempfile::TempDir,
+    }
+
+    impl Shop {
+        fn new() -> Self {
+            let shop =
+                Self { folder: tempfile::tempdir().expect("a folder"), state: tempfile::tempdir().expect("a folder") };
+            let folder = shop.folder.path();
+            call(folder, &["init", "-q", "-b", "main"]);
+            std::fs::write(folder.join(".cuelight.toml"), SETTINGS).expect("written");
+            call(folder, &["add", ".cuelight.toml"]);
+            for (number, subject) in (1..).zip(["Open the shop", "Add a cart", "Fix the cart"]) {
+                call(folder, &["commit", "-q", "--allow-empty", "-m", subject]);
+                if number < 3 {
+                    call(folder, &["tag", &format!("v{number}")]);
+                }
+            }
+            shop
+        }
+
+        fn deployments(&self) -> Deployments {
+            Deployments::of(&RunsDir::at(self.state.path()), self.folder.path()).expect("a repository")
+        }
+
+        /// Records deployments of these tags to an environment, all of which succeeded.
+        fn deployed(&self, environment: &str, tags: &[(&str, Cause)]) {
+            let deployments = self.deployments();
+            let resolve = |tag: &str| release::resolve(self.folder.path(), tag).expect("a tag").release;
+            let mut from = None;
+            for (number, (tag, cause)) in (1..).zip(tags) {
+                let release = resolve(tag);
+                let requested = Action::Requested { release: release.clone(), from, cause: cause.clone() };
+                for action in [requested, Action::Began, Action::Ended { outcome: Outcome::Succeeded }] {
+                    let by = Actor { user: "ada".to_owned(), host: "web".to_owned(), email: String::new() };
+                    let entry = Entry {
+                        at: Timestamp(number),
+                        by,
+                        environment: environment.to_owned(),
+                        deployment: Some(RunId::new(format!("{environment}-{number}"))),
+                        job: None,
+                        action,
+                        reason: String::new(),
+                    };
+                    deployments.file().append(&entry).expect("written");
+                }
+                from = Some(release);
+            }
+        }
+    }
+
+    /// Describes the releases to choose from: title, subject, and what is known about each.
+    fn listed(details: &LaneDetails) -> Vec<(String, String, Distance, Vec<String>)> {
+        let row = |one: &Deployable| {
+            let name = one.release.tag.clone().unwrap_or_else(|| "none".to_owned());
+            (name, one.subject.clone(), one.distance, one.live_in.clone())
+        };
+        details.releases.iter().map(row).collect()
+    }
+
+    #[test]
+    fn the_history_of_the_repository_is_offered_newest_first() {
+        let shop = Shop::new();
+        shop.deployed("staging", &[("v2", Cause::Manual)]);
+        shop.deployed("production", &[("v1", Cause::Manual)]);
+        let details = shop.deployments().details("production").expect("read");
+        let row = |name: &str, subject: &str, distance, live_in: &[&str]| {
+            let live_in = live_in.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+            (name.to_owned(), subject.to_owned(), distance, live_in)
+        };
+        assert_eq!(
+            listed(&details),
+            [
+                row("none", "Fix the cart", Distance::New(2), &[]),
+                row("v2", "Add a cart", Distance::New(1), &["staging"]),
+                row("v1", "Open the shop", Distance::Live, &["production"]),
+            ]
+        );
+        assert!(details.releases[0].is_checked_out && details.releases[0].branches == ["main"]);
+        let staging = shop.deployments().details("staging").expect("read");
+        assert_eq!(staging.releases[2].distance, Distance::Older);
+    }
+
+    #[test]
+    fn the_next_deployment_is_that_of_the_environment_before_with_the_gates_that_hold_it_back() {
+        let shop = Shop::new();
+        shop.deployed("staging", &[("v2", Cause::Manual)]);
+        shop.deployed("production", &[("v1", Cause::Manual)]);
+        let next = shop.deployments().details("production").expect("read").next.expect("a commit");
+        assert_eq!((next.release.tag.as_deref(), next.source.as_str()), (Some("v2"), "staging"));
+        assert_eq!((next.changes.count, next.is_live), (Some(1), false));
+        assert!(next.closed.len() == 1 && next.closed[0].starts_with("waits for an approval"), "{:?}", next.closed);
+        let staging = shop.deployments().details("staging").expect("read");
+        let next = staging.next.expect("a commit");
+        assert_eq!((next.source.as_str(), next.changes.count), ("main", Some(1)));
+        let needed: Vec<_> = staging.needed.iter().map(|one| (one.name.as_str(), one.is_set)).collect();
+        assert_eq!(needed, [("SHOP_NAME_THAT_IS_NOT_SET", false)]);
+    }
+
+    #[test]
+    fn each_deployment_has_its_commits_and_each_way_back_what_it_undoes() {
+        let shop = Shop::new();
+        shop.deployed("staging", &[("v1", Cause::Manual), ("v2", Cause::Manual), ("v1", Cause::Rollback)]);
+        let details = shop.deployments().details("staging").expect("read");
+        let history: Vec<_> = details.history.iter().map(|one| (one.subject.as_str(), one.counted())).collect();
+        assert_eq!(
+            history,
+            [
+                ("Open the shop", Some("1 commit is undone".to_owned())),
+                ("Add a cart", Some("1 commit is new".to_owned())),
+                ("Open the shop", None),
+            ]
+        );
+        shop.deployed("production", &[("v1", Cause::Manual), ("v2", Cause::Manual)]);
+        let details = shop.deployments().details("production").expect("read");
+        let earlier: Vec<_> = details.earlier.iter().map(|one| (one.subject.as_str(), one.undone)).collect();
+        assert_eq!(earlier, [("Open the shop", Some(1))]);
+    }
+
+    #[test]
+    fn a_repository_without_commits_offers_nothing() {
+        let (folder, state) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        call(folder.path(), &["init", "-q", "-b", "main"]);
+        std::fs::write(folder.path().join(".cuelight.toml"), SETTINGS).expect("written");
+        let deployments = Deployments::of(&RunsDir::at(state.path()), folder.path()).expect("a repository");
+        let details = deployments.details("staging").expect("read");
+        assert!(details.releases.is_empty() && details.next.is_none() && details.history.is_empty());
+    }
+
+    #[test]
+    fn commits_are_counted_once_where_branches_were_merged() {
+        let parents = |commits: &[(&str, &[&str])]| -> HashMap<String, Vec<String>> {
+            let one = |(sha, parents): &(&str, &[&str])| {
+                ((*sha).to_owned(), parents.iter().map(|parent| (*parent).to_owned()).collect())
+            };
+            commits.iter().map(one).collect()
+        };
+        let merged = parents(&[("d", &["b", "c"]), ("c", &["a"]), ("b", &["a"]), ("a", &["live"])]);
+        assert_eq!((reachable(&merged, "d"), reachable(&merged, "b"), reachable(&merged, "a")), (4, 2, 1));
+    }
+
+    #[test]
+    fn tags_and_branches_are_read_from_the_decoration() {
+        let line = "abc\x001796056262\x00Fix, twice -> done\x00HEAD -> refs/heads/main, tag: refs/tags/v2, \
+                    tag: refs/tags/v10, refs/remotes/origin/main, refs/remotes/origin/HEAD, refs/heads/fix/a,b";
+        let commit = Commit::parse(line).expect("a commit");
+        assert_eq!((commit.subject.as_str(), commit.committed), ("Fix, twice -> done", Timestamp(1_796_056_262_000)));
+        assert_eq!(
+            (commit.tags, commit.branches),
+            (["v10", "v2"].map(str::to_owned).to_vec(), ["main", "fix/a,b"].map(str::to_owned).to_vec())
+        );
+    }
+}

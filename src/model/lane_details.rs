@@ -1,0 +1,175 @@
+//! Details of an environment of this machine that are read on request: releases to choose from, the commits of its
+//! deployments, what would be deployed next, and the variables that its commands need.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::deployment::Needed;
+use super::environment::Release;
+use super::rollback::Changes;
+use super::{RunId, Timestamp};
+
+/// Details of an environment of this machine.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LaneDetails {
+    /// Name of the environment.
+    pub environment: String,
+    /// Releases that can be deployed, newest first: the newest commits of the checkout, the newest tags, and what is
+    /// live in the environments of the repository.
+    pub releases: Vec<Deployable>,
+    /// What would be deployed next; `None` before the first commit.
+    pub next: Option<NextDeployment>,
+    /// Environment variables that the commands of the environment need.
+    pub needed: Vec<Needed>,
+    /// The newest deployments with their commits, newest first.
+    pub history: Vec<DeployedCommits>,
+    /// The commit that rollbacks start from, to which [`EarlierRelease::undone`] refers; `None` if nothing is deployed.
+    pub current: Option<String>,
+    /// Releases that succeeded in the environment, other than the current one.
+    pub earlier: Vec<EarlierRelease>,
+}
+
+/// A release that can be deployed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Deployable {
+    /// The release.
+    pub release: Release,
+    /// First line of the message of its commit.
+    pub subject: String,
+    /// Time of its commit.
+    pub committed: Timestamp,
+    /// Branches that end at its commit, without the names of remotes.
+    pub branches: Vec<String>,
+    /// Environments of this machine in which it is live.
+    pub live_in: Vec<String>,
+    /// Whether its commit is checked out.
+    pub is_checked_out: bool,
+    /// Result of the workflows that ran on exactly its commit; `None` if none of the newest runs did.
+    pub result: Option<CommitResult>,
+    /// Its position relative to the live release of the environment.
+    pub distance: Distance,
+}
+
+/// Result of the workflows that ran on a commit: the newest success if all of them succeeded, or the newest failure.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CommitResult {
+    /// Name of the workflow's file.
+    pub workflow: String,
+    /// Whether it succeeded.
+    pub has_passed: bool,
+    /// Whether it ran on this machine.
+    pub is_local: bool,
+    /// End of the run.
+    pub at: Timestamp,
+}
+
+/// Position of a release relative to the live one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Distance {
+    /// It is live.
+    Live,
+    /// It has this number of commits that the live release does not have.
+    New(u64),
+    /// The live release has its commit and later ones.
+    Older,
+    /// Nothing is live, or the releases were not compared.
+    Unknown,
+}
+
+/// What would be deployed next to an environment.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct NextDeployment {
+    /// The release.
+    pub release: Release,
+    /// Where it is from: the environment that comes before, a branch, or the checkout.
+    pub source: String,
+    /// Whether it is live in the environment already.
+    pub is_live: bool,
+    /// The commits that the live release does not have.
+    pub changes: Changes,
+    /// Why it would be refused now, or what it would wait for, as sentences without their full stops.
+    pub closed: Vec<String>,
+}
+
+/// The commits of a deployment.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct DeployedCommits {
+    /// The run of the deployment.
+    pub run: RunId,
+    /// The commit of the release.
+    pub sha: String,
+    /// First line of the message of that commit; empty if the repository does not have it.
+    pub subject: String,
+    /// Whether the deployment was a rollback, so that the commits were undone.
+    pub is_rollback: bool,
+    /// The commits between the release and the one that it replaced.
+    pub changes: Changes,
+}
+
+/// A release that succeeded earlier.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EarlierRelease {
+    /// Its commit.
+    pub sha: String,
+    /// First line of the message of the commit; empty if the repository does not have it.
+    pub subject: String,
+    /// Number of commits that a rollback to it undoes; `None` if git does not know both releases.
+    pub undone: Option<u64>,
+}
+
+impl LaneDetails {
+    /// Returns the commits of a deployment; `None` if they were not read.
+    #[must_use]
+    pub fn commits_of(&self, run: &RunId, sha: &str) -> Option<&DeployedCommits> {
+        self.history.iter().find(|one| one.run == *run && one.sha == sha)
+    }
+
+    /// Adds the details to the JSON document of the environment.
+    pub fn add_to(&self, document: &mut Value) {
+        document["next"] = json!(self.next);
+        document["needed"] = json!(self.needed);
+        document["commits"] = json!(self.history);
+    }
+}
+
+impl NextDeployment {
+    /// Describes the release and its commits: `v1.4.3 332e342 from staging: 12 commits are new`.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let title = self.release.title();
+        if self.is_live {
+            return format!("nothing new: {title} of {} is live", self.source);
+        }
+        let commits = self.changes.counted(false).map(|commits| format!(": {commits}")).unwrap_or_default();
+        format!("{title} from {}{commits}", self.source)
+    }
+}
+
+impl DeployedCommits {
+    /// Describes the number of commits: `3 commits are new`. `None` if they were not compared.
+    #[must_use]
+    pub fn counted(&self) -> Option<String> {
+        self.changes.counted(self.is_rollback)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::environment::DeploymentState;
+    use crate::model::testing::deployment_of;
+
+    #[test]
+    fn the_next_deployment_is_described_with_the_number_of_its_commits() {
+        let release = deployment_of("v1.4.3", DeploymentState::Success, Timestamp(0)).release;
+        let title = release.title();
+        let next = |count, is_live| {
+            let (source, changes) = ("staging".to_owned(), Changes { count, commits: Vec::new() });
+            NextDeployment { release: release.clone(), source, is_live, changes, closed: Vec::new() }.text()
+        };
+        assert_eq!(next(Some(12), false), format!("{title} from staging: 12 commits are new"));
+        assert_eq!(next(Some(1), false), format!("{title} from staging: 1 commit is new"));
+        assert_eq!(next(None, false), format!("{title} from staging"));
+        assert_eq!(next(Some(0), true), format!("nothing new: {title} of staging is live"));
+    }
+}
