@@ -17,6 +17,7 @@ use super::overlay::form::Form;
 use super::overlay::order::OrderBox;
 use super::overlay::picker::{Pick, Picker};
 use super::overlay::prompt::Kind;
+use super::palette::not_listed;
 use super::panes::{WorkflowRow, any_failed, next_failed};
 use super::selection::JobSelection;
 use super::state::has_failed;
@@ -84,7 +85,7 @@ impl App {
             Action::Deployments => {
                 self.overlay = self.lane_deployments().or_else(|| self.deployments_picker());
             }
-            Action::Deploy => self.overlay = self.lane().map(|lane| Overlay::Order(OrderBox::deploy(lane))),
+            Action::Deploy => return self.deploy_here(),
             Action::Promote => self.overlay = self.promote_question(),
             Action::PauseDeployment => {
                 let lane = self.lane().and_then(|lane| Some((lane.name().to_owned(), lane.open.as_ref()?.run.clone())));
@@ -208,20 +209,29 @@ impl App {
         self.panes.get_mut(panel).act(action, &cx, &mut self.selection);
     }
 
-    /// Opens the selected row of the focused pane. In the deployments pane, opens the list of deployments to the
-    /// selected environment, or shows the deployment to it that is on its way.
+    /// Opens the selected row of the focused pane. In the Deploys pane, opens the page of an environment of this
+    /// machine, or the list of deployments to one of a server.
     fn open(&mut self) {
         let panel = self.view.focus;
-        let is_on_its_way = self.lane().is_some_and(|lane| lane.open.is_some());
-        let is_list = panel == Panel::Deploys && !is_on_its_way;
-        let deployments = is_list.then(|| self.lane_deployments().or_else(|| self.deployments_picker())).flatten();
-        if deployments.is_some() {
-            self.overlay = deployments;
-            return;
+        if panel == Panel::Deploys && self.panes.deploys.paged(&self.state, &self.selection).is_none() {
+            if let Some(name) = self.lane().map(|lane| lane.name().to_owned()) {
+                self.panes.deploys.open_page(&name);
+                return;
+            }
+            if let Some(deployments) = self.deployments_picker() {
+                self.overlay = Some(deployments);
+                return;
+            }
         }
         let cx = cx(&self.state, self.theme, self.view, self.screen().as_ref(), panel);
         if let Some(panel) = self.panes.get_mut(panel).open(&cx, &mut self.selection) {
             self.focus(panel);
+        } else if panel == Panel::Deploys {
+            self.toast = Some(match self.panes.deploys.page_run(&cx, &self.selection) {
+                Some(run) => not_listed(&run),
+                None if self.view.page => Notice::news("this line has no run: go to a deployment"),
+                None => Notice::news("no deployment to open"),
+            });
         }
     }
 

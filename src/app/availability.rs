@@ -19,13 +19,17 @@ pub(super) struct Subject<'s> {
     pub(super) in_deploys: bool,
 }
 
-/// Returns the action that a key means: in the Deploys pane, a review is that of the selected environment, if its
-/// deployment waits for one.
+/// Returns the action that a key means. In the Deploys pane, some keys stand for actions on the selected environment: a
+/// review does if the deployment to the environment waits for one.
 pub(super) fn meant(action: Action, state: &AppState, subject: Subject<'_>) -> Action {
-    let is_of_lane = action == Action::Review
-        && subject.in_deploys
-        && unavailable(Action::ReviewDeployment, state, subject).is_none();
-    if is_of_lane { Action::ReviewDeployment } else { action }
+    match action {
+        Action::DeployHere => Action::Deploy,
+        Action::PromoteHere => Action::Promote,
+        Action::Review if subject.in_deploys && unavailable(Action::ReviewDeployment, state, subject).is_none() => {
+            Action::ReviewDeployment
+        }
+        action => action,
+    }
 }
 
 /// Returns why an action is unavailable; `None` if it is available.
@@ -83,7 +87,16 @@ pub(super) fn unavailable(action: Action, state: &AppState, subject: Subject<'_>
         Action::Shell => Operation::Shell,
         _ => return None,
     };
-    capabilities.check(operation).err()
+    match capabilities.check(operation).err()? {
+        Unavailable::NoLane if subject.in_deploys && state.lanes_unreadable.is_none() => {
+            Some(match state.lanes.len() {
+                0 => Unavailable::NoLanes,
+                // An environment of a server or of the listed runs is selected.
+                _ => Unavailable::NotDeployedHere,
+            })
+        }
+        reason => Some(reason),
+    }
 }
 
 /// Returns what is known about a run and its repository, from which the available operations follow.

@@ -213,9 +213,10 @@ pub(super) fn toast(notice: &Notice, theme: Theme, area: Rect, buffer: &mut Buff
 /// Actions whose hints come before those of key sequences; with little room, later hints are left out. While a
 /// deployment or an environment is selected, the hint for a rollback comes before all of these. The hint for a held
 /// step comes after the first [`BEFORE_HELD`].
-const FIRST: [Action; 9] = [
+const FIRST: [Action; 10] = [
     Action::Help,
     Action::Palette,
+    Action::DeployHere,
     Action::Play,
     Action::Review,
     Action::Start,

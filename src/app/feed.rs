@@ -151,6 +151,11 @@ impl App {
                 self.notify(Notice::bad(reason.clone()));
                 self.state.lanes_unreadable = Some(reason);
             }
+            Feed::LaneDetails(details) => {
+                self.state.details.insert(details.environment.clone(), Ok(details));
+                self.refresh_releases();
+            }
+            Feed::LaneDetailsUnreadable { environment, reason } => self.take_unreadable_details(environment, reason),
             Feed::DeploymentPlanned { preview, .. } if self.overlay.is_some() => {
                 self.notify(Notice::news(format!(
                     "nothing was done to {}: close this dialog and try again",
@@ -228,7 +233,7 @@ impl App {
         if closed.is_some() {
             self.overlay = None;
         }
-        self.refresh_rollback();
+        self.refresh_releases();
         notices.into_iter().chain(closed).for_each(|notice| self.notify(notice));
     }
 

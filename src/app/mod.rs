@@ -309,6 +309,7 @@ impl App {
             services: !panes::has_services(&self.state, self.run()),
             deploys: !panes::has_deployments(&self.state, &self.selection),
         };
+        self.view.page = self.panes.deploys.paged(&self.state, &self.selection).is_some();
         // A run of another repository that was named, started or found is listed among the runs of all repositories.
         self.state.is_everywhere |= self.summary().is_some_and(|run| !self.state.is_near(run));
         let screen = self.screen();

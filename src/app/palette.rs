@@ -1,7 +1,9 @@
 //! The palette: a fuzzy search over actions, jobs, runs and workflows.
 
+use crate::model::RunId;
 use crate::model::capabilities::Unavailable;
 use crate::model::feed::{Notice, Request};
+use crate::model::lane::LaneRequest;
 use crate::store::logs::query::SearchSlot;
 use crate::ui::layout::Panel;
 use crate::ui::text;
@@ -17,6 +19,12 @@ use super::overlay::picker::{Pick, PickRow, Picker};
 use super::overlay::run_search::RunSearchBox;
 use super::panes::file_name;
 use super::selection::JobSelection;
+
+/// Returns the notice about a run that the list of runs does not have: it was removed, or is older than the listed
+/// ones.
+pub(super) fn not_listed(run: &RunId) -> Notice {
+    Notice::bad(format!("{run} is not among the listed runs: `cuelight show {run}` prints it, unless it was removed"))
+}
 
 impl App {
     /// Returns the palette with the actions of the focused panel, the jobs of the run, the startable workflows, the
@@ -102,10 +110,10 @@ impl App {
         request.or_else(|| is_cleared.then_some(Effect::CancelSearch(SearchSlot::Run)))
     }
 
-    /// Asks for what a rollback would do, with a notice meanwhile, unless nothing may be changed.
-    fn ask_to_roll_back(&mut self, news: &str, request: Request) -> Vec<Effect> {
+    /// Asks for what a deployment or a rollback would do, with a notice meanwhile, unless nothing may be changed.
+    fn ask_for_preview(&mut self, action: Action, news: &str, request: Request) -> Vec<Effect> {
         if let Some(reason) = self.state.refusal() {
-            self.toast = Some(Notice::bad(format!("roll-back: {reason}")));
+            self.toast = Some(Notice::bad(format!("{}: {reason}", action.entry().name)));
             return Vec::new();
         }
         self.toast = Some(Notice::news(news));
@@ -118,6 +126,7 @@ impl App {
             Pick::Fill(form) => return self.fill(form),
             Pick::Faults(faults) => self.overlay = Some(Overlay::Faults(faults)),
             Pick::Act(action) => return self.act(action),
+            Pick::Run(run) if self.state.summary(&run).is_none() => self.toast = Some(not_listed(&run)),
             Pick::Run(run) => {
                 self.selection.select_run(Some(run));
                 self.focus(Panel::Jobs);
@@ -128,10 +137,13 @@ impl App {
                 self.focus(Panel::Jobs);
             }
             Pick::RollBack { repository, request } => {
-                return self.ask_to_roll_back("preparing the rollback", Request::PlanRollback { repository, request });
+                let request = Request::PlanRollback { repository, request };
+                return self.ask_for_preview(Action::RollBack, "preparing the rollback", request);
             }
             Pick::Lane(request) => {
-                return self.ask_to_roll_back("checking what runs on the target", Request::Lane(request));
+                let is_plan = matches!(request, LaneRequest::Plan { .. });
+                let action = if is_plan { Action::Deploy } else { Action::RollBack };
+                return self.ask_for_preview(action, "checking what runs on the target", Request::Lane(request));
             }
             Pick::Environment(name) => return self.roll_back(&name),
             Pick::Stored(run, file) => {

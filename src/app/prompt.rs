@@ -15,6 +15,10 @@ impl App {
     pub(super) fn find(&mut self) {
         let kind = match self.view.focus {
             Panel::Log => Kind::Search,
+            Panel::Deploys if self.view.page => {
+                self.toast = Some(Notice::news("a page has nothing to filter"));
+                return;
+            }
             panel => Kind::Filter(panel),
         };
         self.prompt(kind);

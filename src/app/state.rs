@@ -8,6 +8,7 @@ use crate::model::deployment::{notified, recorded};
 use crate::model::environment::{EnvironmentDeployment, Release};
 use crate::model::feed::{BrokenWorkflow, Connection, Notice, Polling, Request, StartableWorkflow, Watching};
 use crate::model::lane::{Kept, Lane};
+use crate::model::lane_details::LaneDetails;
 use crate::model::rights::{Denied, KnownRights, Rights};
 use crate::model::{
     Command, Conclusion, DeploymentOrder, EndReason, Event, Expected, HeldOrder, Job, PendingReview, Phase, Record,
@@ -68,6 +69,8 @@ pub(super) struct AppState {
     pub(super) lanes_unreadable: Option<String>,
     /// What is checked out here; `None` while it is being read.
     pub(super) head: Option<String>,
+    /// Details of environments of this machine, or why they cannot be read, as far as they were requested.
+    pub(super) details: BTreeMap<String, Result<Box<LaneDetails>, String>>,
     /// The workflows here that have errors.
     pub(super) broken: Vec<BrokenWorkflow>,
     /// The workflows that can be started here.
@@ -115,6 +118,11 @@ impl AppState {
     /// keeps the former release running, whose end is fixed.
     pub(super) fn expected(&self, run: &RunId) -> Option<&Expected> {
         self.expected.get(run).filter(|_| self.kept_by(run).is_none())
+    }
+
+    /// Returns the details of an environment of this machine; `None` before they were read.
+    pub(super) fn details(&self, environment: &str) -> Option<&LaneDetails> {
+        self.details.get(environment)?.as_deref().ok()
     }
 
     /// Returns a deployment by this machine; `None` for any other run.

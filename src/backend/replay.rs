@@ -92,6 +92,7 @@ fn answer(request: Request) -> Option<Feed> {
         | Request::WatchFiles { .. }
         | Request::ListEnvironments { .. }
         | Request::ListLanes
+        | Request::DescribeLane { .. }
         | Request::Lane(_)
         | Request::PlanRollback { .. }
         | Request::RollBack { .. }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::environment::Environment;
 use super::lane::{DeploymentPreview, Lane, LaneRequest};
+use super::lane_details::LaneDetails;
 use super::rights::KnownRights;
 use super::rollback::{Rollback, RollbackRequest};
 use super::stored::{JobSummary, StoredFile};
@@ -121,6 +122,15 @@ pub enum Feed {
     /// Why the environments of this machine cannot be read. Those of an earlier [`Feed::Lanes`] stay. Sent again when the
     /// reason changes.
     LanesUnreadable(String),
+    /// Details of an environment of this machine: answer to [`Request::DescribeLane`].
+    LaneDetails(Box<LaneDetails>),
+    /// Why the details that [`Request::DescribeLane`] asked for cannot be read.
+    LaneDetailsUnreadable {
+        /// Name of the environment.
+        environment: String,
+        /// The reason.
+        reason: String,
+    },
     /// What a deployment or a rollback would do: answer to [`LaneRequest::Plan`] and [`LaneRequest::PlanRollback`].
     DeploymentPlanned {
         /// Number of the question, used in [`LaneRequest::Start`].
@@ -456,6 +466,12 @@ pub enum Request {
     },
     /// Read the environments of this machine again, and ask their targets what runs. Answered by [`Feed::Lanes`].
     ListLanes,
+    /// Read the details of an environment of this machine. Answered by [`Feed::LaneDetails`] or
+    /// [`Feed::LaneDetailsUnreadable`].
+    DescribeLane {
+        /// Name of the environment.
+        environment: String,
+    },
     /// Act on an environment of this machine.
     Lane(LaneRequest),
     /// Plan a rollback. Answered by [`Feed::RollbackPlanned`].

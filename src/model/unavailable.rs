@@ -136,6 +136,12 @@ pub enum Unavailable {
     /// No environment of this machine is selected.
     #[error("no environment of this machine is selected: see the Deploys panel")]
     NoLane,
+    /// The repository has no environments of this machine.
+    #[error("no environments in .cuelight.toml: see `cuelight config --example`")]
+    NoLanes,
+    /// The selected environment is not one of this machine.
+    #[error("this machine does not deploy to it: start the workflow that does")]
+    NotDeployedHere,
     /// No deployment to the environment is in progress.
     #[error("no deployment to it is in progress")]
     NothingOnItsWay,

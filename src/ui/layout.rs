@@ -108,6 +108,8 @@ pub struct View {
     /// Panels that have nothing to show. The other panels get their room, unless the empty panel is
     /// [`above`](Self::above).
     pub empty: Empty,
+    /// Whether the Deploys panel shows the page of one environment, which takes the whole screen.
+    pub page: bool,
 }
 
 impl View {
@@ -173,7 +175,8 @@ pub fn screen(area: Rect, view: View) -> Option<Screen> {
     let single = is_single(area);
     let toast = u16::from(!single);
     let body = between(area);
-    let panels = if single || view.zoom == Zoom::Full || view.focus == Panel::Workflows {
+    let is_page = view.focus == Panel::Workflows || (view.page && view.focus == Panel::Deploys);
+    let panels = if single || view.zoom == Zoom::Full || is_page {
         vec![(view.focus, body)]
     } else if area.width < TWO_COLUMNS {
         let log = if view.focus == Panel::Log { 75 } else { 33 };
@@ -313,7 +316,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn view(focus: Panel, above: Panel, zoom: Zoom) -> View {
-        View { focus, above: if above == Panel::Log { Panel::Jobs } else { above }, zoom, empty: Empty::default() }
+        View { focus, above: if above == Panel::Log { Panel::Jobs } else { above }, zoom, ..View::default() }
     }
 
     proptest! {
@@ -370,7 +373,7 @@ mod tests {
 
     #[test]
     fn a_zoomed_panel_fills_the_screen() {
-        let view = View { focus: Panel::Log, above: Panel::Jobs, zoom: Zoom::Full, empty: Empty::default() };
+        let view = View { focus: Panel::Log, above: Panel::Jobs, zoom: Zoom::Full, ..View::default() };
         let screen = screen(Rect::new(0, 0, 120, 40), view).expect("large enough");
         assert_eq!(screen.panels, [(Panel::Log, Rect::new(0, 1, 120, 37))]);
     }

@@ -182,6 +182,12 @@ pub fn ago(time: Duration) -> String {
     letter.map_or_else(|| "now".to_owned(), |letter| format!("{}{letter}", time.as_secs() / unit))
 }
 
+/// Returns how long ago an event was, in words: `2d ago`, or `just now` within the last minute.
+#[must_use]
+pub fn past(time: Duration) -> String {
+    if time < Duration::from_mins(1) { "just now".to_owned() } else { format!("{} ago", ago(time)) }
+}
+
 /// Returns the unit in which [`ago`] writes a time: its length in seconds, and its letter. `None` as the letter for
 /// `now`, which stands for less than 10 seconds.
 fn unit_of_ago(time: Duration) -> (u64, Option<char>) {

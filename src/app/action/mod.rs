@@ -111,8 +111,13 @@ pub enum Action {
     Deployments,
     /// Deploy a release to the environment of this machine.
     Deploy,
+    /// Deploy a release to the environment that is selected in the Deploys pane.
+    DeployHere,
     /// Let the deployment continue after a pause.
     Promote,
+    /// Let the deployment to the environment that is selected in the Deploys pane continue after a pause, or wait
+    /// before its next step.
+    PromoteHere,
     /// Let the deployment wait before its next step.
     PauseDeployment,
     /// Abort the deployment.

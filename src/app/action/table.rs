@@ -177,6 +177,15 @@ const TABLE: &[Entry] = &[
         "",
         "show the deployments to the environment: what, when, who and why",
     ),
+    entry(Action::DeployHere, "deploy-here", &["d"], DEPLOYS, "deploy", "deploy a release to the selected environment"),
+    entry(
+        Action::PromoteHere,
+        "promote-here",
+        &["p"],
+        DEPLOYS,
+        "",
+        "let the selected deployment go on after a pause, or stop it before its next step",
+    ),
     entry(Action::Deploy, "deploy", &["D d"], EVERYWHERE, "", "deploy a release to the environment"),
     entry(Action::Promote, "promote", &["D p"], EVERYWHERE, "", "let the deployment go on after a pause"),
     entry(

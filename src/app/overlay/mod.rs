@@ -3,6 +3,7 @@
 //! While an overlay is open, only the overlay receives keys. In a text input, only keys that do not edit text keep
 //! their bindings.
 
+mod body;
 pub(super) mod dialogs;
 pub(super) mod faults;
 pub(super) mod form;
@@ -12,6 +13,7 @@ pub(super) mod order;
 pub(super) mod picker;
 pub(super) mod prompt;
 pub(super) mod question;
+mod releases;
 pub(super) mod review;
 pub(super) mod rollback;
 pub(super) mod run_search;
@@ -163,8 +165,8 @@ impl Overlay {
             Self::Help(help) => help.act(action, height),
             Self::Question(question) => return question.act(action, height),
             Self::Review(review) => return review.act(action, height),
-            Self::Rollback(rollback) => return rollback.act(action),
-            Self::Order(order) => return order.act(action),
+            Self::Rollback(rollback) => return rollback.act(action, height),
+            Self::Order(order) => return order.act(action, height),
             Self::Trust(trust) => trust.act(action, height),
             Self::Faults(faults) => faults.act(action, height),
             Self::Summaries(summaries) => summaries.act(action, height),
@@ -185,8 +187,12 @@ impl Overlay {
                 let inside = popup(screen, columns, 3).width.saturating_sub(2);
                 popup(screen, columns, question.rows(inside).saturating_add(2))
             }
-            Self::Rollback(rollback) => popup(screen, 90, rollback.height().saturating_add(2)),
-            Self::Order(order) => popup(screen, 90, order.height().saturating_add(2)),
+            Self::Rollback(rollback) => {
+                popup(screen, 90, rollback.height(frame::inside(popup(screen, 90, 3)).width).saturating_add(2))
+            }
+            Self::Order(order) => {
+                popup(screen, 90, order.height(frame::inside(popup(screen, 90, 3)).width).saturating_add(2))
+            }
             Self::Review(review) => popup(screen, 90, review.height().saturating_add(2)),
             Self::Trust(trust) => {
                 let (columns, rows) = trust.size();
@@ -236,6 +242,11 @@ impl Overlay {
             Self::Help(_) => {
                 &[Hint::Note("type", "search"), Hint::Note("up, down", "scroll"), Hint::Key(Action::Back, "close")]
             }
+            Self::Picker(picker) if picker.deploys() => &[
+                Hint::Note("type", "filter, or any tag, branch, commit"),
+                Hint::Key(Action::Open, "show the plan"),
+                Hint::Key(Action::Back, "close"),
+            ],
             Self::Picker(_) => {
                 &[Hint::Note("type", "filter"), Hint::Key(Action::Open, "choose"), Hint::Key(Action::Back, "close")]
             }
@@ -253,9 +264,10 @@ impl Overlay {
             ],
             Self::Faults(_) => &[Hint::Key(Action::Edit, "open file"), Hint::Key(Action::Back, "close")],
             Self::Review(review) => review.hints(),
-            Self::Rollback(_) | Self::Order(_) | Self::Summaries(_) | Self::Diagnostics => {
-                &[Hint::Key(Action::Back, "close")]
+            Self::Rollback(_) | Self::Order(_) => {
+                &[Hint::Note("pagedown, pageup", "scroll"), Hint::Key(Action::Back, "close")]
             }
+            Self::Summaries(_) | Self::Diagnostics => &[Hint::Key(Action::Back, "close")],
             Self::Prompt(_) => &[],
         }
     }
@@ -276,9 +288,9 @@ impl Overlay {
                 Self::Summaries(summaries) => return Some(summaries.draw(cx, inside, buffer)),
                 Self::RunSearch(search) => return Some(search.draw(cx, inside, buffer)),
                 Self::Form(form) => return Some(form.draw(cx, inside, buffer)),
+                Self::Rollback(rollback) => return Some(rollback.draw(cx, inside, buffer)),
+                Self::Order(order) => return Some(order.draw(cx, inside, buffer)),
                 Self::Question(question) => question.draw(cx, inside, buffer),
-                Self::Rollback(rollback) => rollback.draw(cx, inside, buffer),
-                Self::Order(order) => order.draw(cx, inside, buffer),
                 Self::Review(review) => review.draw(cx, inside, buffer),
                 Self::Prompt(_) | Self::Diagnostics => {}
             }

@@ -1,5 +1,5 @@
 //! A box that shows what an order to an environment of this machine would do, with fields for the texts that the order
-//! needs: a reason, a release, the name of a production environment.
+//! needs: a reason, the name of a production environment.
 
 use crossterm::event::KeyEvent;
 use ratatui::buffer::Buffer;
@@ -10,18 +10,21 @@ use crate::app::action::Action;
 use crate::app::msg::Effect;
 use crate::app::panes::{Cx, motion};
 use crate::app::text_input::TextInput;
-use crate::model::environment::{DeploymentState, title_of};
+use crate::model::environment::title_of;
 use crate::model::feed::Request;
 use crate::model::lane::{DeploymentPreview, DeploymentWay, Lane, LaneRequest};
 use crate::model::rollback::Changes;
 use crate::model::{RunId, is_production};
+use crate::ui::frame::Scroll;
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
 use super::Outcome;
+use super::body::Body;
 
-/// Maximum numbers of commits and of steps to list; further ones are only counted.
-const MAX_COMMITS: usize = 4;
+/// Maximum numbers of new commits, of undone ones, and of steps to list; further ones are only counted.
+const MAX_NEW: usize = 8;
+const MAX_UNDONE: usize = 4;
 const MAX_STEPS: usize = 9;
 
 /// Columns of the labels of fields, with the gap after them.
@@ -31,7 +34,7 @@ const LABELS: u16 = 10;
 #[derive(Clone, Debug)]
 pub(in crate::app) struct OrderBox {
     title: String,
-    lines: Vec<(String, Hue)>,
+    body: Body,
     fields: Vec<Field>,
     order: Order,
     /// Index of the focused field.
@@ -41,7 +44,6 @@ pub(in crate::app) struct OrderBox {
 /// An order without the texts that the user types into the fields.
 #[derive(Clone, Debug)]
 enum Order {
-    Plan(String),
     /// Confirms the preview with this number. If it is that of an abort, also has the environment.
     Start(u64, Option<String>),
     Abort(String, RunId),
@@ -87,29 +89,7 @@ impl Field {
 
 impl OrderBox {
     fn new(title: String, lines: Vec<(String, Hue)>, fields: Vec<Field>, order: Order) -> Self {
-        Self { title, lines, fields, order, focused: 0 }
-    }
-
-    /// Returns the form for the release of a deployment.
-    pub(in crate::app) fn deploy(lane: &Lane) -> Self {
-        let offered = &lane.offered;
-        let live = title_of(lane.environment.live().map(|live| &live.release));
-        let mut lines = vec![(format!("{live} is live"), Hue::Plain)];
-        // The release before the live one is not offered again: it was replaced, perhaps because of a fault.
-        let known = &lane.environment.deployments;
-        let since = known.iter().position(|one| one.state == DeploymentState::Success).map_or(0, |live| live + 1);
-        let was_live = known.iter().skip(since).find(|one| one.succeeded);
-        let input = match was_live.filter(|former| former.release.sha == offered.sha) {
-            Some(former) => {
-                let ago = format!("{} was live before it: type its name to deploy it again", former.release.title());
-                lines.push((ago, Hue::Review));
-                TextInput::default()
-            }
-            None => TextInput::from(offered.name().to_owned()),
-        };
-        lines.push((String::new(), Hue::Plain));
-        let release = Field { input, ..Field::new("release", Rule::Something) };
-        Self::new(format!("Deploy to {}", lane.name()), lines, vec![release], Order::Plan(lane.name().to_owned()))
+        Self { title, body: Body::new(lines), fields, order, focused: 0 }
     }
 
     /// Returns the box that shows what a deployment or a rollback would do, and that the user confirms.
@@ -181,7 +161,7 @@ impl OrderBox {
     pub(super) fn aborts(&self) -> Option<&str> {
         match &self.order {
             Order::Abort(environment, _) | Order::Start(_, Some(environment)) => Some(environment),
-            Order::Plan(_) | Order::Start(_, None) | Order::Lock(_) | Order::Unlock(_) => None,
+            Order::Start(_, None) | Order::Lock(_) | Order::Unlock(_) => None,
         }
     }
 
@@ -202,8 +182,12 @@ impl OrderBox {
         }
     }
 
-    pub(super) fn act(&mut self, action: Action) -> Outcome {
+    pub(super) fn act(&mut self, action: Action, height: usize) -> Outcome {
         if action != Action::Open {
+            let above = height.saturating_sub(self.below());
+            if self.body.act(action, above) {
+                return Outcome::Stays;
+            }
             self.focused = motion(action, self.focused, self.fields.len(), self.fields.len()).unwrap_or(self.focused);
             return Outcome::Stays;
         }
@@ -216,10 +200,9 @@ impl OrderBox {
     }
 
     fn request(&self) -> LaneRequest {
-        // The last field is the release or the reason.
+        // The last field is the reason.
         let text = self.fields.last().map(|field| field.input.text().trim().to_owned()).unwrap_or_default();
         match self.order.clone() {
-            Order::Plan(environment) => LaneRequest::Plan { environment, release: text },
             Order::Start(question, _) => LaneRequest::Start { question, reason: text },
             Order::Abort(environment, run) => LaneRequest::Abort { environment, run, reason: text },
             Order::Lock(environment) => LaneRequest::Lock { environment, reason: text },
@@ -227,27 +210,24 @@ impl OrderBox {
         }
     }
 
-    /// Returns the number of rows without the border.
-    pub(super) fn height(&self) -> u16 {
-        text::limited(self.lines.len() + self.fields.len() + 1)
+    /// Returns the number of rows below the text: the fields, and the hint.
+    fn below(&self) -> usize {
+        self.fields.len() + 1
     }
 
-    pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
+    /// Returns the number of rows without the border, inside a border of this width.
+    pub(super) fn height(&self, columns: u16) -> u16 {
+        text::limited(self.body.height(columns) + self.below())
+    }
+
+    /// Draws the box. Returns the visible part of its text.
+    pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) -> Scroll {
         let room = area.width.saturating_sub(2);
-        let below = text::limited(self.fields.len() + 1);
-        let shown = usize::from(area.height.saturating_sub(below));
-        let put = |y: u16, line: &str, style: Style, buffer: &mut Buffer| {
-            let shown = text::clip(line, usize::from(room), cx.theme.ellipsis());
-            text::put(buffer, area.x + 1, y, room, &shown, style);
-        };
-        for ((line, hue), y) in self.lines.iter().take(shown).zip(area.y..) {
-            let style = if *hue == Hue::Accent { cx.theme.heading() } else { cx.theme.style(*hue) };
-            put(y, line, style, buffer);
-        }
-        let mut y = area.y + text::limited(self.lines.len().min(shown));
+        let above = area.height.saturating_sub(text::limited(self.below()));
+        let (scroll, mut y) = self.body.draw(cx, Rect { height: above, ..area }, buffer);
         for (at, field) in self.fields.iter().enumerate() {
             if y >= area.bottom() {
-                return;
+                return scroll;
             }
             let is_focused = at == self.focused;
             let style = if is_focused { cx.theme.style(Hue::Accent) } else { Style::new() };
@@ -258,24 +238,24 @@ impl OrderBox {
             let is_name = matches!(field.rule, Rule::Name(_));
             if let Some(fault) = field.fault().filter(|_| field.is_refused || is_name) {
                 let hue = if field.is_refused { Hue::Bad } else { Hue::Dim };
-                text::put(buffer, end + 2, y, area.right().saturating_sub(end + 3), &fault, cx.theme.style(hue));
+                let room = area.right().saturating_sub(end + 3);
+                let fault = text::clip(&fault, usize::from(room), cx.theme.ellipsis());
+                text::put(buffer, end + 2, y, room, &fault, cx.theme.style(hue));
             }
             y += 1;
         }
         let verb = match self.order {
-            Order::Plan(_) => "show the plan",
             Order::Start(..) => "do it",
             Order::Abort(..) => "abort",
             Order::Lock(_) => "lock",
             Order::Unlock(_) => "unlock",
         };
         let other = if self.fields.len() > 1 { "  Up, Down: other field" } else { "" };
-        put(
-            y.min(area.bottom().saturating_sub(1)),
-            &format!("Enter: {verb}{other}  Esc: cancel"),
-            cx.theme.style(Hue::Dim),
-            buffer,
-        );
+        let hint = format!("Enter: {verb}  Esc: cancel{other}");
+        let hint = text::clip(&hint, usize::from(room), cx.theme.ellipsis());
+        let y = y.min(area.bottom().saturating_sub(1));
+        text::put(buffer, area.x + 1, y, room, &hint, cx.theme.style(Hue::Dim));
+        scroll
     }
 }
 
@@ -318,12 +298,7 @@ fn lines(preview: &DeploymentPreview) -> Vec<(String, Hue)> {
 
 /// Describes the commits between two releases.
 fn changes(changes: &Changes, is_back: bool) -> Vec<String> {
-    let what = if is_back { "undone" } else { "new" };
-    let head = match changes.count {
-        None => return Vec::new(),
-        Some(0) => return vec![format!("no commits are {what}")],
-        Some(1) => format!("1 commit is {what}:"),
-        Some(count) => format!("{count} commits are {what}:"),
-    };
-    [head].into_iter().chain(changes.lines(MAX_COMMITS)).collect()
+    let Some(head) = changes.counted(is_back) else { return Vec::new() };
+    let head = if changes.count == Some(0) { head } else { format!("{head}:") };
+    [head].into_iter().chain(changes.lines(if is_back { MAX_UNDONE } else { MAX_NEW })).collect()
 }

@@ -33,9 +33,24 @@ pub(in crate::app) struct Picker {
     commands: bool,
     /// Kind of the rows if some of them arrive after the list was opened.
     later: Option<Later>,
+    /// What the list is for, if its rows are releases of an environment of this machine.
+    releases: Option<ReleasesOf>,
     rows: Vec<PickRow>,
+    /// Text at the bottom while the selected row has none, and in place of the rows if there are none; may be empty.
+    note: String,
     /// Index of the selected row among the matching rows.
     selected: usize,
+    /// Whether the user has selected the row.
+    has_moved: bool,
+}
+
+/// Purpose of a list of releases, with the name of the environment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::app) enum ReleasesOf {
+    /// Deploy one of them, or any other release that is typed.
+    Deploy(String),
+    /// Go back to one of them.
+    RollBack(String),
 }
 
 /// A row of a list to pick from.
@@ -44,14 +59,16 @@ pub(in crate::app) struct PickRow {
     name: String,
     /// Description in a second column; may be empty.
     about: String,
-    /// Key that does the same, at the right edge; may be empty.
+    /// Key that does the same, or the age of the row, at the right edge; may be empty.
     key: String,
+    /// Text at the bottom of the list while the row is selected; may be empty.
+    note: String,
     pick: Pick,
 }
 
 impl From<(String, Pick)> for PickRow {
     fn from((name, pick): (String, Pick)) -> Self {
-        Self { name, about: String::new(), key: String::new(), pick }
+        Self { name, about: String::new(), key: String::new(), note: String::new(), pick }
     }
 }
 
@@ -60,9 +77,19 @@ impl PickRow {
         Self { about: about.into(), ..Self::from((name.into(), pick)) }
     }
 
-    /// Shows a key at the end of the row.
+    /// Shows a key or an age at the end of the row.
     pub(in crate::app) fn with_key(self, key: impl Into<String>) -> Self {
         Self { key: key.into(), ..self }
+    }
+
+    /// Shows a text at the bottom of the list while the row is selected.
+    pub(in crate::app) fn with_note(self, note: impl Into<String>) -> Self {
+        Self { note: note.into(), ..self }
+    }
+
+    /// Whether a word of the name is this text.
+    fn is_named(&self, text: &str) -> bool {
+        self.name.split(' ').any(|word| word == text)
     }
 
     /// Scores how well the row matches the typed text: by the letters of its name, else by the words of its description.
@@ -144,7 +171,32 @@ pub(in crate::app) enum Pick {
 impl Picker {
     pub(in crate::app) fn new(title: &str, rows: impl IntoIterator<Item = impl Into<PickRow>>) -> Self {
         let rows = rows.into_iter().map(Into::into).collect();
-        Self { title: title.to_owned(), filter: TextInput::default(), commands: false, later: None, rows, selected: 0 }
+        Self {
+            title: title.to_owned(),
+            filter: TextInput::default(),
+            commands: false,
+            later: None,
+            releases: None,
+            rows,
+            note: String::new(),
+            selected: 0,
+            has_moved: false,
+        }
+    }
+
+    /// Sets what the list is for. Its rows are releases.
+    pub(in crate::app) fn of_releases(self, releases: ReleasesOf) -> Self {
+        Self { releases: Some(releases), ..self }
+    }
+
+    /// Returns what the list is for, if its rows are releases.
+    pub(super) fn releases(&self) -> Option<&ReleasesOf> {
+        self.releases.as_ref()
+    }
+
+    /// Whether the list is for a deployment, so that any release can be typed.
+    pub(super) fn deploys(&self) -> bool {
+        matches!(self.releases, Some(ReleasesOf::Deploy(_)))
     }
 
     /// Makes the picker accept a typed command, too: `grep TEXT`.
@@ -166,21 +218,18 @@ impl Picker {
         }
     }
 
-    /// Whether the list has the releases that an environment of this machine can go back to.
-    pub(super) fn rolls_back(&self, name: &str) -> bool {
-        let row = self.rows.first().map(|row| &row.pick);
-        matches!(row, Some(Pick::Lane(LaneRequest::PlanRollback { environment, .. })) if environment == name)
-    }
-
-    /// Replaces the rows. A row that the user has moved to stays selected if it is still there.
-    pub(super) fn replace(&mut self, rows: Vec<PickRow>) {
-        let selected = self.matching().get(self.selected).filter(|_| self.selected > 0).map(|row| row.pick.clone());
-        self.rows = rows;
-        let is_same = |row: &PickRow| match (&row.pick, &selected) {
+    /// Replaces the rows and the text at the bottom. A row that the user has selected stays selected if it is still
+    /// there; otherwise the row with the index `preferred` is selected, or the first one that matches the filter.
+    pub(super) fn replace(&mut self, rows: Vec<PickRow>, preferred: usize, note: String) {
+        let kept = self.matching().get(self.selected).filter(|_| self.has_moved).map(|row| row.pick.clone());
+        (self.rows, self.note) = (rows, note);
+        let is_same = |row: &PickRow| match (&row.pick, &kept) {
             (Pick::Lane(one), Some(Pick::Lane(other))) => one == other,
             _ => false,
         };
-        self.selected = self.matching().iter().position(|row| is_same(row)).unwrap_or_default();
+        let matching = self.matching();
+        let preferred = if self.filter.text().is_empty() { preferred.min(matching.len().saturating_sub(1)) } else { 0 };
+        self.selected = matching.iter().position(|row| is_same(row)).unwrap_or(preferred);
     }
 
     /// Whether the list still waits for rows of this kind.
@@ -196,14 +245,14 @@ impl Picker {
     pub(super) fn key(&mut self, key: KeyEvent) -> bool {
         let edits = self.filter.key(key);
         if edits {
-            self.selected = 0;
+            (self.selected, self.has_moved) = (0, false);
         }
         edits
     }
 
     pub(super) fn paste(&mut self, text: &str) {
         self.filter.insert(text);
-        self.selected = 0;
+        (self.selected, self.has_moved) = (0, false);
     }
 
     pub(super) fn act(&mut self, action: Action, height: usize) -> Outcome {
@@ -213,20 +262,44 @@ impl Picker {
             return picked.map_or(Outcome::Stays, Outcome::Picked);
         }
         // One row is for the text input.
-        let rows = height.saturating_sub(1);
-        self.selected = motion(action, self.selected, matching.len(), rows).unwrap_or(self.selected);
+        let rows = height.saturating_sub(1 + self.below());
+        if let Some(to) = motion(action, self.selected, matching.len(), rows) {
+            (self.selected, self.has_moved) = (to, true);
+        }
         Outcome::Stays
     }
 
+    /// Returns the number of rows below the list: one if there is a text at the bottom.
+    fn below(&self) -> usize {
+        usize::from(!self.note.is_empty() || self.rows.iter().any(|row| !row.note.is_empty()))
+    }
+
+    /// Returns the row that deploys the typed release; `None` if nothing is typed, or if a row has this name.
+    fn typed_release(&self) -> Option<PickRow> {
+        let Some(ReleasesOf::Deploy(environment)) = &self.releases else { return None };
+        let typed = self.filter.text().trim();
+        if typed.is_empty() || self.rows.iter().any(|row| row.is_named(typed)) {
+            return None;
+        }
+        let plan = LaneRequest::Plan { environment: environment.clone(), release: typed.to_owned() };
+        Some(PickRow::new(typed, "deploy the tag, branch or commit of this name", Pick::Lane(plan)))
+    }
+
     /// Returns the rows whose names contain the letters of the filter in order, or whose descriptions contain its words,
-    /// the best match first. A typed command replaces the rows.
+    /// the best match first. A typed command replaces the rows. In a list of releases to deploy, which stay in their
+    /// order, rows match by words only, and a row for the typed release is the last one.
     fn matching(&self) -> Vec<Cow<'_, PickRow>> {
         if let Some(command) = command(self.filter.text()).filter(|_| self.commands) {
             return vec![Cow::Owned(command.into())];
         }
-        let mut rows: Vec<_> = self.rows.iter().filter_map(|row| Some((row.score(self.filter.text())?, row))).collect();
+        let typed = self.filter.text();
+        let by_words =
+            |row: &PickRow| text::holds(typed, &[&row.name, &row.about]).then(|| i32::from(row.is_named(typed.trim())));
+        let score = |row: &PickRow| if self.deploys() { by_words(row) } else { row.score(typed) };
+        let mut rows: Vec<_> = self.rows.iter().filter_map(|row| Some((score(row)?, row))).collect();
         rows.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
-        rows.into_iter().map(|(_, row)| Cow::Borrowed(row)).collect()
+        let rows = rows.into_iter().map(|(_, row)| Cow::Borrowed(row));
+        rows.chain(self.typed_release().map(Cow::Owned)).collect()
     }
 
     /// Draws the list. Returns its visible part.
@@ -234,9 +307,11 @@ impl Picker {
         let list = input_row(&self.filter, true, cx, area, buffer);
         let rows = self.matching();
         if rows.is_empty() {
-            let why = self.later.filter(|_| self.rows.is_empty()).map_or("no matches", Later::empty);
-            empty(why, cx, list, buffer);
+            let note = Some(self.note.as_str()).filter(|note| !note.is_empty());
+            let why = self.later.map(Later::empty).or(note).filter(|_| self.rows.is_empty());
+            empty(why.unwrap_or("no matches"), cx, list, buffer);
         }
+        let list = self.draw_note(rows.get(self.selected).map(AsRef::as_ref), cx, list, buffer);
         let columns = |column: fn(&PickRow) -> &str, rows: &[Cow<'_, PickRow>]| {
             rows.iter().map(|row| text::columns(column(row))).max().unwrap_or_default()
         };
@@ -264,6 +339,21 @@ impl Picker {
             mark_selected(at == self.selected, cx, Rect { y, height: 1, ..area }, buffer);
         }
         Scroll { first: offset, shown: list.height.into(), all: rows.len() }
+    }
+
+    /// Draws the text of the selected row, or that of the list, in the last row of an area. Returns the rows above it.
+    fn draw_note(&self, selected: Option<&PickRow>, cx: &Cx, area: Rect, buffer: &mut Buffer) -> Rect {
+        // A list of one row is of more use than its description.
+        if self.below() == 0 || area.height < 2 {
+            return area;
+        }
+        let note = selected.map(|row| row.note.as_str()).filter(|note| !note.is_empty());
+        if let Some(note) = note.or(selected.map(|_| self.note.as_str())) {
+            let room = area.width.saturating_sub(4);
+            let note = text::clip(note, usize::from(room), cx.theme.ellipsis());
+            text::put(buffer, area.x + 2, area.bottom() - 1, room, &note, cx.theme.style(Hue::Dim));
+        }
+        Rect { height: area.height - 1, ..area }
     }
 }
 
@@ -311,6 +401,31 @@ mod tests {
         };
         assert_eq!(best("stop", &["job Shared top", "stop"]).as_deref(), Some("stop"));
         assert_eq!(best("ts", &["job Contests", "job Test Scan"]).as_deref(), Some("job Test Scan"));
+    }
+
+    #[test]
+    fn a_release_that_is_not_listed_can_be_typed() {
+        let plan = |release: &str| {
+            Pick::Lane(LaneRequest::Plan { environment: "staging".to_owned(), release: release.to_owned() })
+        };
+        let rows = [("v1.4.3 332e342", "(main) Fix the cart"), ("v1.4.2 322e342", "Add a map")];
+        let rows = rows.map(|(name, about)| PickRow::new(name, about, plan(name)));
+        let mut picker = Picker::new("Deploy", rows).of_releases(ReleasesOf::Deploy("staging".to_owned()));
+        let mut names = |typed: &str| {
+            picker.filter.clear();
+            picker.paste(typed);
+            picker.matching().iter().map(|row| row.name.clone()).collect::<Vec<_>>()
+        };
+        for (typed, expected) in [
+            ("", vec!["v1.4.3 332e342", "v1.4.2 322e342"]),
+            ("cart", vec!["v1.4.3 332e342", "cart"]),
+            ("v1.4.2", vec!["v1.4.2 322e342"]),
+            ("322e", vec!["v1.4.2 322e342", "322e"]),
+            ("topic", vec!["topic"]),
+            ("vcart", vec!["vcart"]),
+        ] {
+            assert_eq!(names(typed), expected, "{typed}");
+        }
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use crossterm::event::KeyEvent;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
 
 use crate::app::action::Action;
 use crate::app::msg::Effect;
@@ -11,9 +10,11 @@ use crate::app::panes::Cx;
 use crate::app::text_input::TextInput;
 use crate::model::feed::Request;
 use crate::model::rollback::Rollback;
+use crate::ui::frame::Scroll;
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
+use super::body::Body;
 use super::{Outcome, input_row};
 
 /// Text that confirms a rollback of an environment that is not guarded.
@@ -22,11 +23,15 @@ const YES: &str = "yes";
 /// Maximum number of commits to list. The others are only counted.
 const MAX_COMMITS: usize = 12;
 
+/// Number of rows below the preview: the prompt and the text input.
+const BELOW: usize = 2;
+
 /// The rollback and the typed confirmation.
 #[derive(Clone, Debug)]
 pub(in crate::app) struct RollbackBox {
     repository: String,
     rollback: Box<Rollback>,
+    body: Body,
     typed: TextInput,
     /// Whether the last confirmation did not match.
     is_wrong: bool,
@@ -34,7 +39,8 @@ pub(in crate::app) struct RollbackBox {
 
 impl RollbackBox {
     pub(in crate::app) fn new(repository: String, rollback: Box<Rollback>) -> Self {
-        Self { repository, rollback, typed: TextInput::default(), is_wrong: false }
+        let body = Body::new(lines(&rollback));
+        Self { repository, rollback, body, typed: TextInput::default(), is_wrong: false }
     }
 
     fn expected(&self) -> &str {
@@ -51,8 +57,9 @@ impl RollbackBox {
         self.typed.insert(pasted);
     }
 
-    pub(super) fn act(&mut self, action: Action) -> Outcome {
+    pub(super) fn act(&mut self, action: Action, height: usize) -> Outcome {
         if action != Action::Open {
+            self.body.act(action, height.saturating_sub(BELOW));
             return Outcome::Stays;
         }
         if self.typed.text().trim() != self.expected() {
@@ -63,39 +70,32 @@ impl RollbackBox {
         Outcome::Closes(vec![Effect::Request(request)])
     }
 
-    /// Returns the lines above the text input.
-    fn lines(&self) -> Vec<String> {
-        let rollback = &self.rollback;
-        let first = [rollback.title(), String::new(), format!("{}:", rollback.summary())];
-        let method = [String::new(), format!("This {}.", rollback.method.text())];
-        let why = rollback.why().map(|why| format!("  {why}"));
-        let last = method.into_iter().chain(why).chain([String::new()]);
-        first.into_iter().chain(rollback.changes.lines(MAX_COMMITS)).chain(last).collect()
+    /// Returns the number of rows without the border, inside a border of this width.
+    pub(super) fn height(&self, columns: u16) -> u16 {
+        text::limited(self.body.height(columns) + BELOW)
     }
 
-    /// Returns the number of rows without the border.
-    pub(super) fn height(&self) -> u16 {
-        self.lines().len() as u16 + 2
-    }
-
-    pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
-        let room = usize::from(area.height.saturating_sub(2));
-        let mut y = area.y;
-        for line in self.lines().iter().take(room) {
-            let shown = text::clip(line, usize::from(area.width.saturating_sub(2)), cx.theme.ellipsis());
-            let style = if y == area.y { cx.theme.heading() } else { Style::new() };
-            text::put(buffer, area.x + 1, y, area.width.saturating_sub(2), &shown, style);
-            y += 1;
-        }
+    /// Draws the box. Returns the visible part of the preview.
+    pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) -> Scroll {
+        let above = area.height.saturating_sub(BELOW as u16);
+        let (scroll, y) = self.body.draw(cx, Rect { height: above, ..area }, buffer);
         let (hue, verb) = if self.is_wrong { (Hue::Bad, "Does not match:") } else { (Hue::Dim, "To confirm,") };
+        let room = area.width.saturating_sub(2);
         let prompt = format!("{verb} type `{}` and press Enter; Esc: cancel", self.expected());
-        text::put(buffer, area.x + 1, y, area.width.saturating_sub(2), &prompt, cx.theme.style(hue));
-        input_row(
-            &self.typed,
-            true,
-            cx,
-            Rect { y: y + 1, height: area.bottom().saturating_sub(y + 1), ..area },
-            buffer,
-        );
+        let prompt = text::clip(&prompt, usize::from(room), cx.theme.ellipsis());
+        text::put(buffer, area.x + 1, y, room, &prompt, cx.theme.style(hue));
+        let below = Rect { y: y + 1, height: area.bottom().saturating_sub(y + 1), ..area };
+        input_row(&self.typed, true, cx, below, buffer);
+        scroll
     }
+}
+
+/// Describes a rollback.
+fn lines(rollback: &Rollback) -> Vec<(String, Hue)> {
+    let first = [String::new(), format!("{}:", rollback.summary())];
+    let method = [String::new(), format!("This {}.", rollback.method.text())];
+    let why = rollback.why().map(|why| format!("  {why}"));
+    let last = method.into_iter().chain(why).chain([String::new()]);
+    let rest = first.into_iter().chain(rollback.changes.lines(MAX_COMMITS)).chain(last);
+    [(rollback.title(), Hue::Accent)].into_iter().chain(rest.map(|line| (line, Hue::Plain))).collect()
 }

@@ -11,12 +11,12 @@ use crate::model::lane::{
 use crate::model::rollback::{ChangedCommit, Changes};
 use crate::model::testing::deployment_of;
 
-const HOUR: u64 = 3_600_000;
+pub(super) const HOUR: u64 = 3_600_000;
 
 /// Time at which the screen of these tests shows the lanes.
-const NOW: u64 = START + 200_000;
+pub(super) const NOW: u64 = START + 200_000;
 
-fn release(tag: &str) -> Release {
+pub(super) fn release(tag: &str) -> Release {
     deployment_of(tag, DeploymentState::Success, Timestamp(0)).release
 }
 
@@ -26,7 +26,7 @@ fn deployed(tag: &str, state: DeploymentState, hours: u64) -> EnvironmentDeploym
 }
 
 /// Returns an environment in which these tags were deployed, the newest first and live.
-fn lane(name: &str, tags: &[(&str, u64)]) -> Lane {
+pub(super) fn lane(name: &str, tags: &[(&str, u64)]) -> Lane {
     let deployments = tags.iter().enumerate().map(|(at, (tag, hours))| {
         deployed(tag, if at == 0 { DeploymentState::Success } else { DeploymentState::Inactive }, *hours)
     });
@@ -46,7 +46,7 @@ fn lane(name: &str, tags: &[(&str, u64)]) -> Lane {
     }
 }
 
-fn reported(healthy: u32, replicas: u32, age: u64) -> Reported {
+pub(super) fn reported(healthy: u32, replicas: u32, age: u64) -> Reported {
     let mut observed = Observed::default();
     *observed.slot_mut(Slot::Blue) =
         SlotState { release: Some("sha".to_owned()), replicas, healthy, open: replicas, weight: 100 };
@@ -59,7 +59,7 @@ fn drift(branch: &str, behind: u64) -> Drift {
 
 /// Returns three environments: development is current and healthy, a deployment to staging is in progress, production
 /// is locked and lags behind.
-fn lanes() -> Vec<Lane> {
+pub(super) fn lanes() -> Vec<Lane> {
     let mut development = lane("development", &[("v1.4.3", 1), ("v1.4.2", 30)]);
     development.reported = Some(reported(2, 2, 5_000));
     development.environment.drift = Some(drift("main", 0));
@@ -90,7 +90,7 @@ fn the_time_until_an_environment_is_stopped_counts_down() {
     assert_eq!(driver.app.is_still_for(), Some(Duration::from_millis(30_501)), "{}", driver.screen());
 }
 
-fn on_its_way(tag: &str) -> LaneDeployment {
+pub(super) fn on_its_way(tag: &str) -> LaneDeployment {
     LaneDeployment {
         run: run(),
         release: release(tag),
@@ -106,7 +106,7 @@ fn on_its_way(tag: &str) -> LaneDeployment {
 }
 
 /// Returns a screen with the Deploys pane in focus.
-fn showing(width: u16, height: u16, glyphs: Glyphs, lanes: Vec<Lane>) -> Driver {
+pub(super) fn showing(width: u16, height: u16, glyphs: Glyphs, lanes: Vec<Lane>) -> Driver {
     let mut driver = Driver::showing(width, height, glyphs);
     driver.send(Msg::Tick(Timestamp(NOW))).feed(Feed::Lanes(lanes)).press("6");
     driver
@@ -397,8 +397,7 @@ fn a_release_that_was_rolled_back_is_not_offered_again() {
     back.reported = Some(report);
     let mut driver = showing(80, 24, Glyphs::Unicode, vec![back]);
     driver.press("Dd<enter>");
-    assert!(asked(&mut driver).is_empty() && driver.shows("required"), "{}", driver.screen());
-    assert!(driver.shows("was live before it: type its name to deploy it again"), "{}", driver.screen());
+    assert!(asked(&mut driver).is_empty() && driver.shows("reading the history"), "{}", driver.screen());
     // Nor is it the first to go back to, although it still runs.
     driver.press("<esc>B<enter>");
     let [environment, to] = ["production".to_owned(), release("v1.3.9").sha];
@@ -409,14 +408,14 @@ fn a_release_that_was_rolled_back_is_not_offered_again() {
 fn an_environment_leads_to_the_run_of_its_deployment() {
     let mut driver = showing(120, 40, Glyphs::Unicode, lanes());
     driver.press("<enter>");
-    assert!(driver.shows("Deployments to development"), "{}", driver.screen());
+    assert!(driver.shows("Deploys › development"), "{}", driver.screen());
     driver.press("<enter>");
     assert_eq!(driver.app.selection.run_id(), Some(&RunId::new("20261123-101010-aaaa")));
-    driver.press("6j<enter>");
+    driver.press("6<esc>j<enter><enter>");
     assert_eq!(driver.app.selection.run_id(), Some(&run()));
 }
 
-fn commit(subject: &str) -> ChangedCommit {
+pub(super) fn commit(subject: &str) -> ChangedCommit {
     ChangedCommit { sha: "0123456789".to_owned(), subject: subject.to_owned(), author: "ines".to_owned() }
 }
 
@@ -437,7 +436,7 @@ fn rollback() -> Feed {
 }
 
 /// Returns the requests about environments.
-fn asked(driver: &mut Driver) -> Vec<LaneRequest> {
+pub(super) fn asked(driver: &mut Driver) -> Vec<LaneRequest> {
     let requests = driver.asked().into_iter().filter_map(|effect| match effect {
         Effect::Request(Request::Lane(request)) => Some(request),
         _ => None,
@@ -474,13 +473,11 @@ fn production_is_rolled_back_in_five_keys_and_its_name() {
 fn a_deployment_is_requested_with_the_release_of_the_environment_before_and_shown_first() {
     let mut driver = showing(80, 24, Glyphs::Unicode, lanes());
     driver.press("Dd");
-    assert!(driver.shows("Deploy to development") && driver.shows("v1.4.3"), "{}", driver.screen());
+    assert!(driver.shows("Deploy to development, v1.4.3") && driver.shows("▌ v1.4.3"), "{}", driver.screen());
     driver.press("<enter>");
     let plan = |release: &str| LaneRequest::Plan { environment: "development".to_owned(), release: release.to_owned() };
     assert_eq!(asked(&mut driver), [plan("v1.4.3")]);
-    driver.press("Dd<ctrl-u><enter>");
-    assert!(asked(&mut driver).is_empty() && driver.shows("required"), "{}", driver.screen());
-    driver.press("topic<enter>");
+    driver.press("dtopic<enter>");
     assert_eq!(asked(&mut driver), [plan("topic")]);
     let preview = DeploymentPreview {
         environment: "development".to_owned(),
@@ -504,6 +501,8 @@ fn a_deployment_on_its_way_is_promoted_paused_and_aborted() {
     assert!(driver.shows("v1.4.2") && driver.shows("step 4/9, Wait until green is healthy"), "{}", driver.screen());
     driver.press("f");
     assert_eq!(asked(&mut driver), [LaneRequest::Promote { environment: environment(), run: run(), full: true }]);
+    driver.press("ps");
+    assert_eq!(asked(&mut driver), [LaneRequest::Pause { environment: environment(), run: run() }]);
     driver.press("Dp<enter>Ds");
     let [promote, pause] = [
         LaneRequest::Promote { environment: environment(), run: run(), full: false },
@@ -548,6 +547,7 @@ fn what_cannot_be_done_is_listed_with_its_reason() {
     driver.press("<esc>");
     for (keys, reason) in [
         ("Dp", "promote: no deployment to it is in progress"),
+        ("p", "promote: no deployment to it is in progress"),
         ("Da", "abort: no deployment to it is in progress"),
         ("Du", "unlock: it is not locked"),
         ("Dr", "review-deployment: no deployment waits for a review"),
@@ -575,13 +575,17 @@ fn what_cannot_be_done_is_listed_with_its_reason() {
     let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
     driver.press("Dd");
     assert!(driver.shows("deploy: no environment of this machine is selected"), "{}", driver.screen());
+    for keys in ["6d", "p", "Dd"] {
+        driver.press(keys);
+        assert!(driver.shows("no environments in .cuelight.toml: see `cuelight config"), "{keys}: {}", driver.screen());
+    }
 }
 
 #[test]
 fn a_read_only_screen_changes_no_environment() {
     let mut driver = showing(80, 24, Glyphs::Unicode, lanes());
     driver.app.state.refusal = Some(crate::model::capabilities::Unavailable::ReadOnly);
-    for keys in ["Dd", "Dl", "jDp", "Ds", "Da", "Dr", "GB", "Db", "Du", "a"] {
+    for keys in ["Dd", "d", "Dl", "jDp", "p", "Ds", "Da", "Dr", "GB", "Db", "Du", "a"] {
         driver.press(keys);
         assert!(driver.app.overlay.is_none() && driver.shows("the screen is read-only"), "{keys}: {}", driver.screen());
     }

@@ -22,6 +22,7 @@ mod lanes;
 mod log;
 mod orders;
 mod popups;
+mod releases;
 mod reviews;
 mod rollout;
 mod runs;

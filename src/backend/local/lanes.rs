@@ -18,7 +18,7 @@ use crate::model::lane::Lane;
 use crate::store::folder::RunsDir;
 
 use super::fs_watch::FolderWatch;
-use super::{LIST_DELAY, changed};
+use super::{LIST_DELAY, Serving, changed};
 
 /// Interval at which the environments are read while a release is on its way.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -40,6 +40,24 @@ pub(super) fn report(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>) -
     let (ask, asked) = mpsc::channel(MAX_REQUESTS);
     tokio::spawn(serve(runs, folder, feed, asked));
     ask
+}
+
+impl Serving {
+    /// Reads the details of an environment in a separate task, because git may be slow, and reports them.
+    pub(super) fn describe_lane(&self, environment: String) {
+        let (runs, folder, feed) = (self.runs.clone(), self.folder.clone(), self.feed.clone());
+        tokio::spawn(async move {
+            let name = environment.clone();
+            let read = spawn_blocking(move || Deployments::of(&runs, &folder)?.details(&name)).await;
+            let report = match read {
+                Ok(Ok(details)) => Feed::LaneDetails(Box::new(details)),
+                Ok(Err(error)) => Feed::LaneDetailsUnreadable { environment, reason: error.to_string() },
+                Err(error) => Feed::LaneDetailsUnreadable { environment, reason: error.to_string() },
+            };
+            // The screen may be closed.
+            let _ = feed.send(report).await;
+        });
+    }
 }
 
 async fn serve(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>, mut asked: mpsc::Receiver<()>) {

@@ -322,6 +322,7 @@ impl Serving {
                 // If the queue is full, a look is about to begin anyway.
                 let _ = self.lanes.as_ref().map(|lanes| lanes.try_send(()));
             }
+            Request::DescribeLane { environment } => self.describe_lane(environment),
             Request::Lane(request) => self.act_on_lane(request).await,
             Request::PlanRollback { repository, request } => self.plan_rollback(repository, request),
             Request::RollBack { repository, rollback } => self.roll_back(repository, rollback),

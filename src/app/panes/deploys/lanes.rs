@@ -82,10 +82,10 @@ fn live(lane: &Lane, width: u16) -> String {
 }
 
 /// A part of a row, in full and in short.
-struct Part {
-    full: String,
+pub(super) struct Part {
+    pub(super) full: String,
     short: String,
-    hue: Hue,
+    pub(super) hue: Hue,
 }
 
 impl Part {
@@ -138,7 +138,7 @@ fn parts(lane: &Lane, now: Timestamp) -> Vec<Part> {
 }
 
 /// Describes what the target reported, and whether it answers. `None` if there is nothing to say.
-fn health(lane: &Lane, now: Timestamp) -> Option<Part> {
+pub(super) fn health(lane: &Lane, now: Timestamp) -> Option<Part> {
     let reported = lane.reported.as_ref().and_then(|reported| Some((reported, reported.health()?)));
     let Some((reported, (healthy, all))) = reported else {
         let full = "its target does not answer".to_owned();
@@ -157,7 +157,7 @@ fn health(lane: &Lane, now: Timestamp) -> Option<Part> {
 }
 
 /// Describes a deployment on its way.
-fn on_its_way(open: &LaneDeployment) -> Part {
+pub(super) fn on_its_way(open: &LaneDeployment) -> Part {
     let release = open.release.name();
     match (&open.step, &open.waits) {
         (Some(step), _) if open.is_running => {

@@ -21,20 +21,22 @@ use crate::app::environments::repository;
 use crate::app::msg::Effect;
 use crate::app::selection::Selection;
 use crate::app::state::AppState;
-use crate::model::environment::{Drift, Environment as ServerEnvironment, EnvironmentDeployment};
+use crate::model::environment::{Environment as ServerEnvironment, EnvironmentDeployment};
 use crate::model::feed::Request;
 use crate::model::lane::Lane;
-use crate::model::{Conclusion, Deployment, Gate, PendingReview, Phase, Summary, Timestamp};
+use crate::model::{Conclusion, Deployment, Phase, RunId, Summary, Timestamp};
 use crate::ui::frame::Scroll;
 use crate::ui::layout::Panel;
 use crate::ui::text;
-use crate::ui::theme::Hue;
 
-use super::list::{ListRow, filter_chip};
+use super::list::filter_chip;
 use super::{Cx, Pane, empty, motion};
 use lanes::Columns;
+use page::Page;
 
 mod lanes;
+mod page;
+mod rows;
 
 /// Maximum number of runs that are searched for deployments. Older runs are left out, because each page of runs takes
 /// memory.
@@ -55,7 +57,17 @@ pub(in crate::app) struct Deploys {
     selected: Option<String>,
     filter: String,
     offset: usize,
+    /// The page of an environment of this machine, in place of the list while the pane has the focus; `None` for the
+    /// list.
+    page: Option<Page>,
 }
+
+/// Text of an empty list.
+const EMPTY: &str = "no deployment in these runs";
+
+/// Text of an empty list, if this machine has no environments.
+const NO_ENVIRONMENTS: &str = "no deployment in these runs, and no `[environments.NAME]` in the .cuelight.toml of the \
+                               repository: `cuelight config --example` shows how to write one";
 
 /// The deployments to one environment.
 struct Environment<'s> {
@@ -70,10 +82,21 @@ impl Pane for Deploys {
     fn sync(&mut self, cx: &Cx, selection: &mut Selection) -> Vec<Effect> {
         let rows = self.listed(cx.state, selection);
         self.offset = cx.scrolled(self.offset, self.at(&rows), rows.len());
-        self.ask(cx, selection).into_iter().chain(self.look(cx)).collect()
+        let lane = self.paged(cx.state, selection);
+        if lane.is_none() {
+            self.page = None;
+        }
+        let page = self.page.as_mut().filter(|_| cx.focused);
+        let details = page.zip(lane).and_then(|(page, lane)| page.sync(lane, cx));
+        self.ask(cx, selection).into_iter().chain(self.look(cx)).chain(details).collect()
     }
 
     fn act(&mut self, action: Action, cx: &Cx, selection: &mut Selection) {
+        let lane = self.paged(cx.state, selection).filter(|_| cx.focused);
+        if let Some((page, lane)) = self.page.as_mut().zip(lane) {
+            page.act(action, lane, cx);
+            return;
+        }
         let rows = self.listed(cx.state, selection);
         if let Some(to) = motion(action, self.at(&rows), rows.len(), cx.rows()) {
             self.selected = rows.name(to).map(str::to_owned);
@@ -81,25 +104,35 @@ impl Pane for Deploys {
     }
 
     fn click(&mut self, _: usize, row: usize, cx: &Cx, selection: &mut Selection) {
+        if let Some(page) = self.page.as_mut().filter(|_| cx.focused) {
+            page.click(row);
+            return;
+        }
+        // Without the focus, the list is on the screen.
+        self.page = None;
         let clicked = self.listed(cx.state, selection).name(self.offset + row).map(str::to_owned);
         self.selected = clicked.or(self.selected.take());
     }
 
-    /// Selects the listed run of the latest deployment to the selected environment. Does nothing for an environment of
-    /// a server.
+    /// Selects the run of the deployment on the selected line of the page, or the listed run of the latest deployment
+    /// to the selected environment. Does nothing for an environment of this machine, which has a page, or of a server.
     fn open(&mut self, cx: &Cx, selection: &mut Selection) -> Option<Panel> {
-        let rows = self.listed(cx.state, selection);
-        let run = match rows.at(self.at(&rows))? {
-            Row::Lane(lane) => {
-                let newest = lane.environment.deployments.first().and_then(|newest| newest.local.clone());
-                lane.open.as_ref().map(|open| open.run.clone()).or(newest)?
+        let run = if self.shown(cx, selection).is_some() {
+            self.page_run(cx, selection)?
+        } else {
+            let rows = self.listed(cx.state, selection);
+            match rows.at(self.at(&rows))? {
+                Row::InRuns(found) => found.latest.0.info.id.clone(),
+                Row::Lane(_) | Row::OnServer(_) => return None,
             }
-            Row::InRuns(found) => found.latest.0.info.id.clone(),
-            Row::OnServer(_) => return None,
         };
         cx.state.summary(&run)?;
         selection.select_run(Some(run));
         Some(Panel::Jobs)
+    }
+
+    fn close(&mut self) -> bool {
+        self.page.take().is_some()
     }
 
     fn needs_older_runs(&self, cx: &Cx) -> bool {
@@ -107,10 +140,18 @@ impl Pane for Deploys {
     }
 
     fn filter(&mut self) -> Option<&mut String> {
-        Some(&mut self.filter)
+        self.page.is_none().then_some(&mut self.filter)
+    }
+
+    fn title(&self, cx: &Cx, _: &Selection) -> Option<String> {
+        let page = self.page.as_ref().filter(|_| cx.focused)?;
+        Some(format!("{}{}{}", Panel::Deploys.name(), cx.theme.arrow(), page.environment()))
     }
 
     fn title_suffix(&self, cx: &Cx, selection: &Selection) -> String {
+        if cx.focused && self.page.is_some() {
+            return String::new();
+        }
         if let Some((repository, _)) = on_server(cx.state, selection) {
             let name = repository.split_once('/').map_or(repository.clone(), |(_, name)| name.to_owned());
             return filter_chip(&self.filter).into_iter().chain([name]).collect::<Vec<_>>().join(cx.theme.dot());
@@ -121,11 +162,17 @@ impl Pane for Deploys {
     }
 
     fn scroll(&self, cx: &Cx, selection: &Selection) -> Option<Scroll> {
+        if let Some((page, lane)) = self.shown(cx, selection) {
+            return Some(page.scroll(lane, cx));
+        }
         let all = self.listed(cx.state, selection).len();
         Some(Scroll { first: self.offset, shown: cx.rows(), all })
     }
 
     fn times(&self, cx: &Cx, selection: &Selection) -> Vec<Timestamp> {
+        if let Some((_, lane)) = self.shown(cx, selection) {
+            return page::times(lane);
+        }
         let rows = self.listed(cx.state, selection);
         let visible = (self.offset..rows.len()).take(cx.rows()).filter_map(|number| rows.at(number));
         let times = visible.flat_map(|row| match row {
@@ -143,12 +190,16 @@ impl Pane for Deploys {
     }
 
     fn draw(&self, cx: &Cx, selection: &Selection, area: Rect, buffer: &mut Buffer) {
+        if let Some((page, lane)) = self.shown(cx, selection) {
+            return page.draw(lane, cx, area, buffer);
+        }
         let rows = self.listed(cx.state, selection);
         if rows.len() == 0 {
             let why = match &cx.state.lanes_unreadable {
                 _ if !self.filter.is_empty() => "no environment matches the filter",
                 Some(reason) => reason,
-                None => "no deployment in these runs",
+                None if cx.state.lanes.is_empty() => NO_ENVIRONMENTS,
+                None => EMPTY,
             };
             empty(why, cx, area, buffer);
         }
@@ -158,8 +209,8 @@ impl Pane for Deploys {
             let (selected, row) = (cx.focused && number == at, Rect { y, height: 1, ..area });
             match rows.at(number) {
                 Some(Row::Lane(lane)) => lanes::draw(lane, &columns, selected, cx, row, buffer),
-                Some(Row::OnServer(environment)) => draw_server(environment, tab, selected, cx, row, buffer),
-                Some(Row::InRuns(found)) => draw_found(found, tab, selected, cx, row, buffer),
+                Some(Row::OnServer(environment)) => rows::server(environment, tab, selected, cx, row, buffer),
+                Some(Row::InRuns(found)) => rows::found(found, tab, selected, cx, row, buffer),
                 None => {}
             }
         }
@@ -175,68 +226,6 @@ fn max_age(cx: &Cx) -> Duration {
 /// Returns the number of runs that are searched for deployments.
 fn searched(state: &AppState) -> usize {
     state.summaries().filter(|run| state.is_at_home(run)).count()
-}
-
-/// Draws an environment of a server.
-fn draw_server(row: &ServerEnvironment, tab: u16, selected: bool, cx: &Cx, area: Rect, buffer: &mut Buffer) {
-    let newest = row.deployments.first();
-    let phase = newest.map_or(Phase::Done(Conclusion::Neutral), |newest| newest.state.phase(&row.name));
-    // The pending deployment comes first, because the user may act on it.
-    let pending =
-        row.pending().map(|newest| format!("{} {}", newest.release.name(), newest.state.word().replace('_', " ")));
-    let live = row.live().map(|live| format!("live {}", live.release.title()));
-    let nothing = || if row.unknown.is_some() { "not shown" } else { "nothing live" }.to_owned();
-    let drift = row.drift.as_ref().map(Drift::short);
-    let parts = pending.into_iter().chain([live.unwrap_or_else(nothing)]).chain(drift);
-    let age = row.live().or(newest).map(|one| text::ago(cx.state.now.since(one.at())));
-    let line = ListRow {
-        indent: 0,
-        glyph: if newest.is_some() { cx.theme.lamp(&phase, cx.state.now.0) } else { " " },
-        style: cx.theme.phase(&phase),
-        name: &row.name,
-        tab,
-        remark: &parts.collect::<Vec<_>>().join("  "),
-        remark_style: cx.theme.style(Hue::Dim),
-        right: &age.unwrap_or_default(),
-        selected,
-    };
-    line.draw(cx, area, buffer);
-}
-
-/// Draws an environment that was found in the listed runs.
-fn draw_found(row: &Environment, tab: u16, selected: bool, cx: &Cx, area: Rect, buffer: &mut Buffer) {
-    let (run, deployment) = row.latest;
-    let mut parts = vec![version(run)];
-    match (&deployment.phase, row.live) {
-        (Phase::Done(Conclusion::Success), _) => parts.extend(deployment.url.clone()),
-        (Phase::Done(_), Some((live, _))) => parts.push(format!("live {}", version(live))),
-        (Phase::Waiting(Gate::Review(_)), live) => {
-            let is_here = |review: &&PendingReview| review.environment == row.name;
-            let reviewers = run.reviews.iter().find(is_here).map(|review| review.reviewers.join(", "));
-            let reviewers = reviewers.filter(|names| !names.is_empty());
-            let review = reviewers.map_or("needs review".to_owned(), |names| format!("review by {names}"));
-            // The review comes first, because the user may act on it.
-            parts.insert(0, review);
-            parts.extend(live.map(|(live, _)| format!("live {}", version(live))));
-        }
-        (phase, Some((live, _))) => {
-            parts.push(format!("{}, live {}", cx.theme.look(phase).word, version(live)));
-        }
-        (phase, None) => parts.push(cx.theme.look(phase).word.to_owned()),
-    }
-    let ago = deployment.at.map(|at| text::ago(cx.state.now.since(at))).unwrap_or_default();
-    let line = ListRow {
-        indent: 0,
-        glyph: cx.theme.lamp(&deployment.phase, cx.state.now.0),
-        style: cx.theme.phase(&deployment.phase),
-        name: row.name,
-        tab,
-        remark: &parts.join("  "),
-        remark_style: cx.theme.style(Hue::Dim),
-        right: &ago,
-        selected,
-    };
-    line.draw(cx, area, buffer);
 }
 
 impl Deploys {
@@ -286,8 +275,36 @@ impl Deploys {
         }
     }
 
+    /// Opens the page of an environment of this machine.
+    pub(in crate::app) fn open_page(&mut self, environment: &str) {
+        self.selected = Some(environment.to_owned());
+        self.page = Some(Page::new(environment));
+    }
+
+    /// Returns the environment whose page is open; `None` for the list of environments.
+    pub(in crate::app) fn paged<'s>(&self, state: &'s AppState, selection: &Selection) -> Option<&'s Lane> {
+        let name = self.page.as_ref()?.environment();
+        Self::all_lanes(state, selection).iter().find(|lane| lane.name() == name)
+    }
+
+    /// Returns the page on the screen, with its environment. Without the focus, the pane is too small for a page and
+    /// shows the list.
+    fn shown<'p, 's>(&'p self, cx: &Cx<'s>, selection: &Selection) -> Option<(&'p Page, &'s Lane)> {
+        self.page.as_ref().filter(|_| cx.focused).zip(self.paged(cx.state, selection))
+    }
+
+    /// Returns the run of the deployment on the selected line of the page; `None` for any other line, and without a
+    /// page.
+    pub(in crate::app) fn page_run(&self, cx: &Cx, selection: &Selection) -> Option<RunId> {
+        let (page, lane) = self.shown(cx, selection)?;
+        page.run(lane, cx)
+    }
+
     /// Returns the selected environment, if it is one of this machine.
     pub(in crate::app) fn selected_lane<'s>(&self, state: &'s AppState, selection: &Selection) -> Option<&'s Lane> {
+        if self.page.is_some() {
+            return self.paged(state, selection);
+        }
         let lanes = self.lanes(state, selection);
         // The first row is selected unless the selected environment is listed. Other rows are costly to list.
         match &self.selected {
@@ -463,7 +480,6 @@ fn environments(state: &AppState) -> Vec<Environment<'_>> {
 mod tests {
     use super::*;
     use crate::model::testing;
-    use crate::model::{RunId, Timestamp};
 
     /// Returns a completed run with deployments to `prod` that ended at these times.
     fn run(id: &str, ends: &[(Conclusion, u64)]) -> Summary {

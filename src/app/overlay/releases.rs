@@ -1,0 +1,216 @@
+//! Lists of the releases of an environment of this machine: those that can be deployed to it, and those that it can go
+//! back to.
+
+use std::time::Duration;
+
+use crate::app::App;
+use crate::app::msg::Effect;
+use crate::model::environment::{DeploymentState, EnvironmentDeployment, Release, title_of};
+use crate::model::feed::{Notice, Request};
+use crate::model::lane::{Lane, LaneRequest};
+use crate::model::lane_details::{CommitResult, Deployable, Distance};
+use crate::model::rollback::RollbackRequest;
+use crate::ui::text;
+
+use super::Overlay;
+use super::picker::{Pick, PickRow, Picker, ReleasesOf};
+
+/// Maximum number of branches that are named at a release.
+const MAX_BRANCHES: usize = 2;
+
+/// Minimum width of a screen in columns for long descriptions.
+const WIDE: u16 = 70;
+
+/// Length of time below which a release was live only briefly.
+const BRIEF: Duration = Duration::from_mins(1);
+
+/// Text at the bottom of a list before the details of its environment were read.
+const READING: &str = "reading the history of the repository";
+
+impl App {
+    /// Opens the list of releases to deploy to the selected environment, and requests those of the repository.
+    pub(in crate::app) fn deploy_here(&mut self) -> Vec<Effect> {
+        let Some(lane) = self.lane() else { return Vec::new() };
+        let name = lane.name().to_owned();
+        let live = lane
+            .environment
+            .live()
+            .map_or_else(|| ", nothing is live".to_owned(), |live| format!(", {} is live", live.release.title()));
+        let picker = Picker::new(&format!("Deploy to {name}{live}"), Vec::<PickRow>::new());
+        self.overlay = Some(Overlay::Picker(picker.of_releases(ReleasesOf::Deploy(name.clone()))));
+        self.refresh_releases();
+        vec![Effect::Request(Request::DescribeLane { environment: name })]
+    }
+
+    /// Opens the list of releases that an environment can go back to. Requests their commits, and what still runs.
+    pub(super) fn open_rollback(&mut self, lane: &str, title: &str) -> Vec<Effect> {
+        let picker = Picker::new(title, Vec::<PickRow>::new());
+        self.overlay = Some(Overlay::Picker(picker.of_releases(ReleasesOf::RollBack(lane.to_owned()))));
+        self.refresh_releases();
+        let details = Request::DescribeLane { environment: lane.to_owned() };
+        vec![Effect::Request(Request::ListLanes), Effect::Request(details)]
+    }
+
+    /// Shows the newest state of the environment in the open list of releases.
+    pub(in crate::app) fn refresh_releases(&mut self) {
+        let Some(Overlay::Picker(picker)) = &self.overlay else { return };
+        let (name, deploys) = match picker.releases() {
+            Some(ReleasesOf::Deploy(name)) => (name, true),
+            Some(ReleasesOf::RollBack(name)) => (name, false),
+            None => return,
+        };
+        let Some(lane) = self.state.lanes.iter().find(|lane| lane.name() == name) else { return };
+        let note = match self.state.details.get(name) {
+            None => READING.to_owned(),
+            Some(Err(reason)) => reason.clone(),
+            Some(Ok(details)) if deploys && details.releases.is_empty() => {
+                "the repository has no commits: commit something first".to_owned()
+            }
+            Some(Ok(_)) => String::new(),
+        };
+        let (rows, preferred) = if deploys { self.deployable_rows(lane) } else { (self.rollback_rows(lane), 0) };
+        if let Some(Overlay::Picker(picker)) = &mut self.overlay {
+            picker.replace(rows, preferred, note);
+        }
+    }
+
+    /// Stores why the details of an environment cannot be read, and announces it if a list of releases is open.
+    pub(in crate::app) fn take_unreadable_details(&mut self, environment: String, reason: String) {
+        if matches!(&self.overlay, Some(Overlay::Picker(picker)) if picker.releases().is_some()) {
+            self.notify(Notice::bad(format!("{environment}: {reason}")));
+        }
+        self.state.details.insert(environment, Err(reason));
+        self.refresh_releases();
+    }
+
+    /// Returns the releases that can be deployed to an environment, newest first, and the index of the one to offer:
+    /// what is live in the environment before it, or what is checked out. Until the details are read, only this one is
+    /// known.
+    ///
+    /// A release that was live before and was replaced is not offered: it was replaced perhaps because of a fault.
+    fn deployable_rows(&self, lane: &Lane) -> (Vec<PickRow>, usize) {
+        let offered = &lane.offered;
+        let Some(details) = self.state.details(lane.name()) else {
+            let is_known = !offered.sha.is_empty() && !was_replaced(lane, offered);
+            let row = is_known.then(|| PickRow::from((offered.title(), plan(lane, offered))));
+            return (row.into_iter().collect(), 0);
+        };
+        let rows = details.releases.iter().map(|one| self.deployable_row(lane, one)).collect();
+        let may_offer = |one: &Deployable| !was_replaced(lane, &one.release);
+        let first = details.releases.iter().position(|one| one.release.sha == offered.sha && may_offer(one));
+        let other = || details.releases.iter().position(|one| may_offer(one) && one.distance != Distance::Older);
+        (rows, first.or_else(other).unwrap_or_default())
+    }
+
+    fn deployable_row(&self, lane: &Lane, one: &Deployable) -> PickRow {
+        let is_here = |name: &&String| name.as_str() == lane.name();
+        let here = one.live_in.iter().find(is_here).map(|_| "live here".to_owned());
+        let elsewhere: Vec<&str> = one.live_in.iter().filter(|name| !is_here(name)).map(String::as_str).collect();
+        let elsewhere = (!elsewhere.is_empty()).then(|| format!("live in {}", elsewhere.join(", ")));
+        let replaced = was_replaced(lane, &one.release).then(|| "was live here".to_owned());
+        let result = one.result.as_ref().map(|result| self.result_text(result));
+        let head = one.is_checked_out.then(|| "checked out".to_owned());
+        let marks: Vec<String> = here.into_iter().chain(elsewhere).chain(replaced).chain(result).chain(head).collect();
+        let marks: Vec<String> = marks.into_iter().chain(one.branches.iter().take(MAX_BRANCHES).cloned()).collect();
+        let about =
+            if marks.is_empty() { one.subject.clone() } else { format!("({}) {}", marks.join(", "), one.subject) };
+        let age = text::ago(self.state.now.since(one.committed));
+        let note = distance_text(lane, one);
+        PickRow::new(one.release.title(), about, plan(lane, &one.release)).with_key(age).with_note(note)
+    }
+
+    /// Describes the result of the workflows at a commit: `ci.yml passed here 2h ago`.
+    fn result_text(&self, result: &CommitResult) -> String {
+        let verb = if result.has_passed { "passed" } else { "failed" };
+        let here = if result.is_local { " here" } else { "" };
+        format!("{} {verb}{here} {}", result.workflow, text::past(self.state.now.since(result.at)))
+    }
+
+    /// Returns the releases that an environment can go back to: first the usual one, then those that still run, then
+    /// the newest. While a deployment is carrying out its steps, the only choice is to abort it.
+    fn rollback_rows(&self, lane: &Lane) -> Vec<PickRow> {
+        let environment = lane.name().to_owned();
+        if let Some(open) = lane.on_its_way().filter(|open| open.is_running && open.step.is_some()) {
+            let back = title_of(open.from.as_ref());
+            let label = format!("{back}  by aborting {}, which is in progress", open.release.title());
+            return vec![(label, Pick::Lane(LaneRequest::PlanRollback { environment, to: None })).into()];
+        }
+        let current = lane.environment.current().map(|current| current.release.sha.as_str());
+        let mut known: Vec<&EnvironmentDeployment> = Vec::new();
+        for one in lane.environment.deployments.iter().filter(|one| one.succeeded) {
+            let sha = one.release.sha.as_str();
+            if current != Some(sha) && known.iter().all(|known| known.release.sha != sha) {
+                known.push(one);
+            }
+        }
+        // The release that a rollback goes to unless another one is named: never one that was left as bad.
+        let usual = lane.environment.rollback(&RollbackRequest::default()).ok().map(|(_, to)| &to.release.sha);
+        known.sort_by_key(|one| (usual != Some(&one.release.sha), !lane.is_running(&one.release)));
+        // Commits are counted from the release that was current when they were read.
+        let details = self.state.details(&environment).filter(|details| details.current.as_deref() == current);
+        let cells = |one: &&EnvironmentDeployment| {
+            let instant = match (lane.is_running(&one.release), self.area.width < WIDE) {
+                (true, true) => "instant",
+                (true, false) => "still running, instant",
+                (false, _) => "",
+            };
+            let earlier = details.and_then(|details| details.earlier.iter().find(|it| it.sha == one.release.sha));
+            let undone = earlier.and_then(|earlier| earlier.undone).map(|count| format!("{count} undone"));
+            let subject = earlier.map(|earlier| earlier.subject.clone());
+            [instant.to_owned(), undone.unwrap_or_default(), subject.unwrap_or_default()]
+        };
+        let cells: Vec<[String; 3]> = known.iter().map(cells).collect();
+        let widest = |column: usize| cells.iter().map(|row| text::width(&row[column])).max().unwrap_or_default();
+        let (instants, counts) = (widest(0), widest(1));
+        let row = |(one, [instant, undone, subject]): (&&EnvironmentDeployment, &[String; 3])| {
+            let instant = if instants == 0 { String::new() } else { format!("{instant:<instants$}  ") };
+            let undone = if counts == 0 { String::new() } else { format!("{undone:>counts$}  ") };
+            let about = format!("{instant}{undone}{subject}").trim_end().to_owned();
+            let to = Some(one.release.sha.clone());
+            let pick = Pick::Lane(LaneRequest::PlanRollback { environment: environment.clone(), to });
+            PickRow::new(one.release.title(), about, pick).with_note(self.was_live(lane, one))
+        };
+        known.iter().zip(&cells).map(row).collect()
+    }
+
+    /// Describes how long a release was live after a deployment, who deployed it, and why.
+    fn was_live(&self, lane: &Lane, one: &EnvironmentDeployment) -> String {
+        // The deployments are sorted, the newest first.
+        let later = lane.environment.deployments.iter().take_while(|later| *later != one).filter(|it| it.succeeded);
+        let until = later.last().map_or(self.state.now, EnvironmentDeployment::at);
+        let length = match until.since(one.at()) {
+            length if length < BRIEF => "briefly".to_owned(),
+            length => text::ago(length),
+        };
+        format!("live {length}, until {}, {}", text::past(self.state.now.since(until)), one.by())
+    }
+}
+
+/// Whether a release was live in an environment before the release that is live now, and is not live.
+fn was_replaced(lane: &Lane, release: &Release) -> bool {
+    let known = &lane.environment.deployments;
+    let live = known.iter().position(|one| one.state == DeploymentState::Success);
+    let is_live = live.is_some_and(|live| known[live].release.sha == release.sha);
+    !is_live
+        && known.iter().skip(live.map_or(0, |live| live + 1)).any(|one| one.succeeded && one.release.sha == release.sha)
+}
+
+/// Returns the pick that shows the plan of a deployment.
+fn plan(lane: &Lane, release: &Release) -> Pick {
+    let release = release.tag.clone().unwrap_or_else(|| release.sha.clone());
+    Pick::Lane(LaneRequest::Plan { environment: lane.name().to_owned(), release })
+}
+
+/// Describes what a deployment of a release would change: `from v1.4.1 to v1.4.3: 3 commits are new`.
+fn distance_text(lane: &Lane, one: &Deployable) -> String {
+    let (from, to) = (title_of(lane.environment.live().map(|live| &live.release)), one.release.title());
+    match one.distance {
+        Distance::Live => format!("{to} is live already: deploys it again"),
+        Distance::New(count) => {
+            let are = if count == 1 { "is" } else { "are" };
+            format!("from {from} to {to}: {} {are} new", text::counted(count, "commit"))
+        }
+        Distance::Older => format!("from {from} back to {to}, which is older"),
+        Distance::Unknown => format!("from {from} to {to}"),
+    }
+}

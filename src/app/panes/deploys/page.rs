@@ -1,0 +1,330 @@
+//! The page of an environment of this machine: its state, what would be deployed next, its deployments with their
+//! commits, its rules, and the variables that its commands need.
+//!
+//! The page shows the state of the screen, and details that are requested when it opens, once per [`MAX_AGE`], and when
+//! a deployment or a new commit has changed them.
+
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::app::action::Action;
+use crate::app::msg::Effect;
+use crate::app::panes::list::mark_row;
+use crate::app::panes::{Cx, motion};
+use crate::model::environment::{DeploymentState, EnvironmentDeployment, Protection};
+use crate::model::feed::Request;
+use crate::model::lane::Lane;
+use crate::model::lane_details::{DeployedCommits, LaneDetails};
+use crate::model::{Phase, RunId, Timestamp};
+use crate::ui::frame::Scroll;
+use crate::ui::text;
+use crate::ui::theme::Hue;
+
+use super::lanes::{health, on_its_way, phase};
+
+/// Maximum age of the details.
+const MAX_AGE: Duration = Duration::from_mins(1);
+
+/// Maximum number of commits of the next deployment that are listed; further ones are only counted.
+const MAX_NEXT: usize = 8;
+
+/// Maximum number of commits of each earlier deployment that are listed.
+const MAX_COMMITS: usize = 3;
+
+/// Columns before the text of a line: a margin, a glyph, and a gap.
+const BEFORE: u16 = 3;
+
+/// The page of an environment.
+#[derive(Clone, Debug)]
+pub(super) struct Page {
+    environment: String,
+    /// Index of the selected line.
+    at: usize,
+    /// First line on the screen.
+    offset: usize,
+    /// What the details were last requested for, and when; `None` before the first request.
+    asked: Option<(Version, Timestamp)>,
+}
+
+/// What the details of an environment depend on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Version {
+    newest: Option<(Option<RunId>, DeploymentState)>,
+    live: Option<String>,
+    offered: String,
+    is_locked: bool,
+}
+
+impl Version {
+    fn of(lane: &Lane) -> Self {
+        let newest = lane.environment.deployments.first();
+        Self {
+            newest: newest.map(|newest| (newest.local.clone(), newest.state.clone())),
+            live: lane.environment.live().map(|live| live.release.sha.clone()),
+            offered: lane.offered.sha.clone(),
+            is_locked: lane.lock.is_some(),
+        }
+    }
+}
+
+impl Page {
+    pub(super) fn new(environment: &str) -> Self {
+        Self { environment: environment.to_owned(), at: 0, offset: 0, asked: None }
+    }
+
+    pub(super) fn environment(&self) -> &str {
+        &self.environment
+    }
+
+    /// Keeps the selected line on the screen. Returns the request for the details, if they are missing or may have
+    /// changed.
+    pub(super) fn sync(&mut self, lane: &Lane, cx: &Cx) -> Option<Effect> {
+        let len = lines(lane, cx).len();
+        self.at = self.at.min(len.saturating_sub(1));
+        self.offset = cx.scrolled(self.offset, self.at, len);
+        let (version, now) = (Version::of(lane), cx.state.now);
+        let is_current = self.asked.as_ref().is_some_and(|(asked, at)| *asked == version && now.since(*at) < MAX_AGE);
+        if is_current {
+            return None;
+        }
+        self.asked = Some((version, now));
+        Some(Effect::Request(Request::DescribeLane { environment: self.environment.clone() }))
+    }
+
+    pub(super) fn act(&mut self, action: Action, lane: &Lane, cx: &Cx) {
+        let len = lines(lane, cx).len();
+        self.at = motion(action, self.at, len, cx.rows()).unwrap_or(self.at);
+    }
+
+    /// Selects the line in this row of the screen.
+    pub(super) fn click(&mut self, row: usize) {
+        self.at = self.offset + row;
+    }
+
+    /// Returns the run of the deployment that the selected line is about; `None` for any other line.
+    pub(super) fn run(&self, lane: &Lane, cx: &Cx) -> Option<RunId> {
+        lines(lane, cx).into_iter().nth(self.at)?.run
+    }
+
+    pub(super) fn scroll(&self, lane: &Lane, cx: &Cx) -> Scroll {
+        Scroll { first: self.offset, shown: cx.rows(), all: lines(lane, cx).len() }
+    }
+
+    pub(super) fn draw(&self, lane: &Lane, cx: &Cx, area: Rect, buffer: &mut Buffer) {
+        let lines = lines(lane, cx);
+        for ((at, line), y) in lines.iter().enumerate().skip(self.offset).zip(area.y..area.bottom()) {
+            line.draw(cx, Rect { y, height: 1, ..area }, buffer);
+            mark_row(cx.focused && at == self.at, cx, Rect { y, height: 1, ..area }, buffer);
+        }
+    }
+}
+
+/// Returns the times whose ages the page shows.
+pub(super) fn times(lane: &Lane) -> Vec<Timestamp> {
+    let deployments = lane.environment.deployments.iter().map(EnvironmentDeployment::at);
+    deployments.chain(lane.reported.as_ref().map(|reported| reported.at)).chain(lane.stops).collect()
+}
+
+/// A line of the page.
+struct Line {
+    /// State whose glyph is drawn before the text; `None` for text without a glyph.
+    phase: Option<Phase>,
+    text: String,
+    hue: Hue,
+    is_heading: bool,
+    /// The run of the deployment that the line is about.
+    run: Option<RunId>,
+}
+
+impl Line {
+    fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
+        if let Some(phase) = &self.phase {
+            text::put(buffer, area.x + 1, area.y, 2, cx.theme.lamp(phase, cx.state.now.0), cx.theme.phase(phase));
+        }
+        let before = if self.is_heading { 1 } else { BEFORE };
+        let style: Style = if self.is_heading { cx.theme.heading() } else { cx.theme.style(self.hue) };
+        let room = area.width.saturating_sub(before + 1);
+        let shown = text::clip(&self.text, usize::from(room), cx.theme.ellipsis());
+        text::put(buffer, area.x + before, area.y, room, &shown, style);
+    }
+}
+
+/// Lines that are wrapped to a width.
+struct Lines {
+    columns: usize,
+    all: Vec<Line>,
+}
+
+impl Lines {
+    /// Begins a section.
+    fn heading(&mut self, heading: &str) {
+        for text in ["", heading] {
+            self.all.push(Line { phase: None, text: text.to_owned(), hue: Hue::Plain, is_heading: true, run: None });
+        }
+    }
+
+    fn add(&mut self, text: impl Into<String>, hue: Hue) {
+        self.row(None, text.into(), hue, None);
+    }
+
+    /// Adds a text, which is wrapped if it is too long. The rows after the first one are indented.
+    fn row(&mut self, phase: Option<Phase>, text: String, hue: Hue, run: Option<&RunId>) {
+        if text::width(&text) <= self.columns {
+            self.all.push(Line { phase, text, hue, is_heading: false, run: run.cloned() });
+            return;
+        }
+        let indent = (text.len() - text.trim_start_matches(' ').len()).min(self.columns / 2);
+        let rows = text::wrap(&text, self.columns.saturating_sub(indent + 2).max(1));
+        for (number, row) in rows.into_iter().enumerate() {
+            let indent = if number == 0 { indent } else { indent + 2 };
+            let phase = phase.clone().filter(|_| number == 0);
+            let text = format!("{:indent$}{row}", "");
+            self.all.push(Line { phase, text, hue, is_heading: false, run: run.cloned() });
+        }
+    }
+}
+
+/// Returns the lines of the page.
+fn lines(lane: &Lane, cx: &Cx) -> Vec<Line> {
+    let columns = usize::from(cx.size.0.saturating_sub(BEFORE + 1)).max(1);
+    let mut lines = Lines { columns, all: Vec::new() };
+    let details = cx.state.details.get(lane.name());
+    let known = details.and_then(|details| details.as_deref().ok());
+    // Why the details are missing.
+    let missing = match details {
+        None => Some(("reading the history of the repository", Hue::Dim)),
+        Some(Err(reason)) => Some((reason.as_str(), Hue::Bad)),
+        Some(Ok(_)) => None,
+    };
+    state(lane, cx.state.now, &mut lines);
+    lines.heading("Next");
+    match (known, missing) {
+        (Some(details), _) => next(details, &mut lines),
+        (None, Some((why, hue))) => lines.add(why, hue),
+        (None, None) => {}
+    }
+    lines.heading("Deployments, newest first");
+    deployments(lane, known, cx.state.now, &mut lines);
+    lines.heading("Rules");
+    let rules = lane.environment.protection.as_ref().map(Protection::sentences).unwrap_or_default();
+    if rules.is_empty() {
+        lines.add("none: any release may be deployed at any time", Hue::Dim);
+    }
+    rules.into_iter().for_each(|rule| lines.add(rule, Hue::Plain));
+    if let Some(details) = known {
+        lines.heading("Secrets and variables");
+        needed(details, &mut lines);
+    }
+    lines.all
+}
+
+/// Adds the state of the environment: the deployment on its way, the live release, its health, and what holds back
+/// deployments.
+fn state(lane: &Lane, now: Timestamp, lines: &mut Lines) {
+    let environment = &lane.environment;
+    let is_open = lane.on_its_way().is_some();
+    if let Some(open) = lane.on_its_way() {
+        let part = on_its_way(open);
+        lines.row(phase(lane), format!("on its way: {}", part.full), part.hue, Some(&open.run));
+    }
+    let own = phase(lane).filter(|_| !is_open);
+    match (environment.live(), &environment.unknown) {
+        (Some(live), _) => {
+            let when = text::past(now.since(live.at()));
+            let title = format!("live: {}, {when}, {}", live.release.title(), live.by());
+            lines.row(own, title, Hue::Plain, live.local.as_ref());
+        }
+        (None, Some(unknown)) => lines.row(own, unknown.clone(), Hue::Bad, None),
+        (None, None) => lines.row(own, "no release is live".to_owned(), Hue::Dim, None),
+    }
+    if let Some(kept) = lane.open.as_ref().and_then(|open| open.kept.as_ref()) {
+        lines.add(
+            format!("{} still runs, {}: a rollback to it is instant", kept.release.title(), kept.short(now)),
+            Hue::Plain,
+        );
+    }
+    if let Some(failed) = lane.requests().and_then(|requests| requests.failed()) {
+        lines.add(format!("requests: {failed}"), Hue::Bad);
+    }
+    if let Some(health) = health(lane, now) {
+        lines.add(health.full, health.hue);
+    }
+    let note = lane.reported.as_ref().filter(|_| !lane.is_silent).and_then(|reported| reported.observed.note.clone());
+    note.into_iter().for_each(|note| lines.add(note, Hue::Busy));
+    if let Some(drift) = &environment.drift {
+        lines.add(drift.text(), Hue::Plain);
+    }
+    if let Some(lock) = &lane.lock {
+        lines.add(lock.text(), Hue::Review);
+    }
+    if let Some(window) = &lane.frozen {
+        lines.add(format!("frozen {window}, local time"), Hue::Review);
+    }
+    if let Some(stops) = lane.stops {
+        let left = stops.since(now);
+        let left = if left.is_zero() { "now".to_owned() } else { format!("in {}", text::ago(left)) };
+        lines.add(format!("stops {left}"), Hue::Plain);
+    }
+}
+
+/// Adds what would be deployed next, and what would hold it back.
+fn next(details: &LaneDetails, lines: &mut Lines) {
+    let Some(next) = &details.next else {
+        return lines.add("the repository has no commits", Hue::Dim);
+    };
+    lines.add(next.text(), Hue::Plain);
+    next.changes.lines(MAX_NEXT).into_iter().for_each(|commit| lines.add(commit, Hue::Dim));
+    if !next.is_live {
+        next.closed.iter().for_each(|closed| lines.add(closed.clone(), Hue::Review));
+    }
+}
+
+/// Adds the deployments, with the commits of the newest ones.
+fn deployments(lane: &Lane, known: Option<&LaneDetails>, now: Timestamp, lines: &mut Lines) {
+    let all = &lane.environment.deployments;
+    if all.is_empty() {
+        return lines.add("none yet", Hue::Dim);
+    }
+    let widest = all.iter().map(|one| text::width(&one.release.title())).max().unwrap_or_default();
+    for one in all {
+        let state = match one.state {
+            DeploymentState::Success => "live".to_owned(),
+            DeploymentState::Inactive if one.succeeded => "was live".to_owned(),
+            _ => one.state.word().replace('_', " "),
+        };
+        let (title, when) = (one.release.title(), text::past(now.since(one.at())));
+        let took = one.took().map(|took| format!(" after {}", text::duration(took))).unwrap_or_default();
+        let row = format!("{title:<widest$}  {state}{took}, {when}, {}", one.by());
+        lines.row(Some(one.state.phase(lane.name())), row, Hue::Plain, one.local.as_ref());
+        let run = one.local.as_ref();
+        let commits = known.zip(run).and_then(|(known, run)| known.commits_of(run, &one.release.sha));
+        commits.into_iter().flat_map(commits_of).for_each(|line| lines.row(None, line, Hue::Dim, run));
+    }
+}
+
+/// Returns lines about the commits of a deployment.
+fn commits_of(commits: &DeployedCommits) -> Vec<String> {
+    match commits.counted() {
+        Some(counted) if commits.changes.count != Some(0) => {
+            let listed = commits.changes.lines(MAX_COMMITS).into_iter().map(|line| format!("  {line}"));
+            [format!("  {counted}:")].into_iter().chain(listed).collect()
+        }
+        _ if commits.subject.is_empty() => Vec::new(),
+        _ => vec![format!("  {}", commits.subject)],
+    }
+}
+
+/// Adds the variables that the commands of the environment need. Their values are never shown.
+fn needed(details: &LaneDetails, lines: &mut Lines) {
+    if details.needed.is_empty() {
+        return lines.add("the settings name none", Hue::Dim);
+    }
+    let widest = details.needed.iter().map(|one| text::width(&one.name)).max().unwrap_or_default();
+    for one in &details.needed {
+        let (hue, state) = if one.is_set { (Hue::Good, "set") } else { (Hue::Bad, "missing") };
+        lines.add(format!("{:<widest$}  {:<8}  {state}", one.name, one.kind()), hue);
+    }
+}
