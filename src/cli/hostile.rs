@@ -107,12 +107,13 @@ proptest! {
         let (any, path) = (|| text.clone(), || PathBuf::from(&text));
         let skipped = TriggerDecision { path: path(), name: any(), outcome: TriggerOutcome::Skipped(any()) };
         let unknown = UnknownJob { name: any(), hint: any() };
-        let failures: [Failure; 13] = [
+        let failures: [Failure; 14] = [
             GitError::Failed { what: any(), folder: path(), message: any() }.into(),
             GitError::Misplaced { git_folder: path(), root: path() }.into(),
             ConfigError::Invalid { origin: any(), reason: any() }.into(),
             WorkflowFileError::Unknown { wanted: any(), known: vec![any()], nearest: Some(any()) }.into(),
             TriggerError::NoWorkflows(path()).into(),
+            TriggerError::NoEvent { event: any(), near: "push" }.into(),
             TriggerError::AllSkipped { event: any(), skipped: vec![skipped] }.into(),
             Untrusted { root: path(), reason: Distrust::Unknown }.into(),
             StoreError::Damaged { path: path(), reason: any() }.into(),

@@ -50,12 +50,12 @@ fn mistyped(error: &clap::Error, words: &[String]) -> Option<String> {
         Some(ContextValue::String(invalid)) => invalid.as_str(),
         _ => "",
     };
-    let (program, words) = match words {
-        [help, rest @ ..] if help == "help" && !rest.is_empty() => ("cuelight help", rest),
-        _ => ("cuelight", words),
-    };
     let mut known = command();
     known.build();
+    let (program, words) = match after_flags(&known, words) {
+        [help, rest @ ..] if help == "help" && !rest.is_empty() => ("cuelight help", rest),
+        words => ("cuelight", words),
+    };
     let Some(first) = words.first().filter(|first| !first.starts_with('-')) else {
         return invalid.starts_with('-').then(|| unknown_option(&known, "", invalid));
     };
@@ -69,11 +69,27 @@ fn mistyped(error: &clap::Error, words: &[String]) -> Option<String> {
         };
     };
     let mut name = first.clone();
-    if let Some(inner) = words.get(1).and_then(|second| subcommand.find_subcommand(second)) {
+    let inner = after_flags(subcommand, &words[1..]).first();
+    if let Some(inner) = inner.and_then(|inner| subcommand.find_subcommand(inner)) {
         name = format!("{name} {}", inner.get_name());
         subcommand = inner;
     }
     invalid.starts_with('-').then(|| unknown_option(subcommand, &name, invalid))
+}
+
+/// Returns the arguments of a command after its leading options without a value, which may stand before the name of a
+/// subcommand. The definition of the command must be built, so that it has the global options.
+fn after_flags<'w>(command: &clap::Command, words: &'w [String]) -> &'w [String] {
+    let is_flag = |word: &String| {
+        let flags = || command.get_arguments().filter(|known| !known.get_action().takes_values());
+        match (word.strip_prefix("--"), word.strip_prefix('-')) {
+            (Some(long), _) => flags().any(|flag| flag.get_long() == Some(long)),
+            (_, Some(short)) => flags().any(|flag| flag.get_short().is_some_and(|known| short == known.to_string())),
+            _ => false,
+        }
+    };
+    let first = words.iter().position(|word| !is_flag(word)).unwrap_or(words.len());
+    &words[first..]
 }
 
 /// Returns the message about an option that a command does not have: the option that is probably meant, or what to do
@@ -157,6 +173,8 @@ mod tests {
             ("dispatch ci -f a=b", "--input"),
             ("rerun -v", "--debug"),
             ("held retry --forse", "--force"),
+            ("--linear runs --jsn", "--json"),
+            ("--linear held retry --forse", "--force"),
         ] {
             let said = said(line).expect(line);
             assert!(said.ends_with(&format!("; did you mean `{meant}`?")), "{line}: {said}");
@@ -169,6 +187,13 @@ mod tests {
             ("--xyz", "unknown option `--xyz`: `cuelight --help` lists the options"),
             ("latest --linaer", "unknown option `--linaer`; did you mean `--linear`?"),
             ("held list -x", "unknown option `-x`: `cuelight held list --help` lists the options"),
+            ("--linear --xyz runs", "unknown option `--xyz`: `cuelight --help` lists the options"),
+            ("--linear shwo x", "there is no command `shwo`; did you mean `cuelight show`?"),
+            (
+                "cancel -fa",
+                "unknown option `-a`: name the runs; `--all` only lets `latest` be the newest run of all repositories",
+            ),
+            ("delete --all", "unknown option `--all`: name the runs, or remove old ones with `cuelight clean`"),
         ] {
             assert_eq!(said(line).as_deref(), Some(expected), "{line}");
         }

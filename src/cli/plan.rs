@@ -101,11 +101,12 @@ pub(super) fn run(args: &Args) -> Outcome {
         let rendered: Vec<_> = faults.iter().map(|(source, fault)| fault.render(source, false)).collect();
         Failure::rendered(Exit::Failed, rendered.join("\n\n"), false)
     })?;
-    if !runs && args.format != Format::Json {
+    let is_mistyped = !runs && event_meant_by(&event).is_some();
+    if is_mistyped || (!runs && args.format != Format::Json) {
         let events: Vec<_> = plan.workflow().triggers.iter().map(|trigger| trigger.event.value.clone()).collect();
         let (known, hint) = (events.join(", "), event_hint(&event));
         let message = format!("{} does not run on `{event}`; its events are {known}{hint}", source.name);
-        return Err(Failure::new(Exit::Failed, message));
+        return Err(Failure::new(if is_mistyped { Exit::Usage } else { Exit::Failed }, message));
     }
     let text = match args.format {
         Format::Json if !runs => style::document(&json!({"jobs": []}))?,
@@ -125,10 +126,10 @@ fn overview(args: &Args, repository: &Repository) -> Outcome {
     let payload = args.event.payload().read()?;
     let access = runs_dir().map_or(Access::Guarded, |runs| trust::access(&runs, repository));
     let event = args.event.name.as_deref().unwrap_or(PUSH);
-    if let Some(near) = event_meant_by(event) {
-        return Err(Failure::new(Exit::Usage, format!("there is no event `{event}`; did you mean `{near}`?")));
-    }
     let decided = triggers::all(repository, access, event, &payload)?;
+    if let Some(error) = triggers::mistyped(event, &decided) {
+        return Err(error.into());
+    }
     if args.format == Format::Json {
         let workflows = decided
             .iter()

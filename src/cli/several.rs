@@ -19,7 +19,8 @@ pub(super) struct RunsArg {
     #[arg(value_name = "RUN", default_value = "latest")]
     pub(super) runs: Vec<String>,
     /// Let `latest` be the newest run of all repositories
-    #[arg(long, short)]
+    // Without a short name: `cancel -a` reads as if it were about all runs.
+    #[arg(long)]
     pub(super) all: bool,
     /// The repository on a server, for `latest` or the numbers of runs
     #[arg(long, short = 'R', value_name = "[HOST/]OWNER/NAME", conflicts_with = "all")]

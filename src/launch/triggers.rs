@@ -51,8 +51,16 @@ pub enum TriggerError {
     /// The repository has no workflows.
     #[error("no workflow in {}", .0.display())]
     NoWorkflows(PathBuf),
+    /// No workflow has the event, and its name resembles that of another event.
+    #[error("there is no event `{event}`; did you mean `{near}`?")]
+    NoEvent {
+        /// The event.
+        event: String,
+        /// The event that is probably meant.
+        near: &'static str,
+    },
     /// Every workflow is skipped.
-    #[error("no workflow runs on this `{event}`:{}{}", reasons(skipped), meant(event))]
+    #[error("no workflow runs on this `{event}`:{}", reasons(skipped))]
     AllSkipped {
         /// The event.
         event: String,
@@ -63,11 +71,6 @@ pub enum TriggerError {
 
 fn reasons(skipped: &[TriggerDecision]) -> String {
     skipped.iter().fold(String::new(), |text, one| text + &format!("\n  {}: {}", one.name, one.reason()))
-}
-
-/// Returns the last line about an event that no workflow has because its name is mistyped.
-fn meant(event: &str) -> String {
-    event_meant_by(event).map(|near| format!("\ndid you mean `--event {near}`?")).unwrap_or_default()
 }
 
 impl TriggerDecision {
@@ -130,6 +133,13 @@ pub fn all(
     decisions(repository, None, &trigger_event(repository, access, event, payload))
 }
 
+/// Returns the error about an event that runs none of the workflows because its name is mistyped.
+#[must_use]
+pub fn mistyped(event: &str, decided: &[TriggerDecision]) -> Option<TriggerError> {
+    let near = event_meant_by(event).filter(|_| !decided.iter().any(TriggerDecision::runs))?;
+    Some(TriggerError::NoEvent { event: event.to_owned(), near })
+}
+
 /// Decides about one workflow, or about all workflows, for a push that changes exactly these files. Branch filters do
 /// not apply to a workflow that is named explicitly.
 ///
@@ -153,7 +163,7 @@ pub fn by_change(
 /// Returns the workflows that run, and the broken ones, whose runs GitHub lets fail at once.
 ///
 /// # Errors
-/// There are no workflows, all are skipped, or a workflow file cannot be read.
+/// There are no workflows, all are skipped, the name of the event is mistyped, or a workflow file cannot be read.
 pub fn running(
     repository: &Repository,
     access: Access,
@@ -161,8 +171,11 @@ pub fn running(
     payload: &Map<String, Value>,
 ) -> Result<Vec<TriggerDecision>, TriggerError> {
     let is_skipped = |one: &TriggerDecision| matches!(one.outcome, TriggerOutcome::Skipped(_));
-    let (skipped, running): (Vec<_>, Vec<_>) =
-        all(repository, access, event, payload)?.into_iter().partition(is_skipped);
+    let decided = all(repository, access, event, payload)?;
+    if let Some(error) = mistyped(event, &decided) {
+        return Err(error);
+    }
+    let (skipped, running): (Vec<_>, Vec<_>) = decided.into_iter().partition(is_skipped);
     match (running.is_empty(), skipped.is_empty()) {
         (false, _) => Ok(running),
         (true, true) => Err(TriggerError::NoWorkflows(repository.root.join(workflows::FOLDER))),

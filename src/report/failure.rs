@@ -143,7 +143,8 @@ impl From<WorkflowFileError> for Failure {
 
 impl From<TriggerError> for Failure {
     fn from(error: TriggerError) -> Self {
-        Self::new(Exit::NotFound, error.to_string())
+        let exit = if matches!(error, TriggerError::NoEvent { .. }) { Exit::Usage } else { Exit::NotFound };
+        Self::new(exit, error.to_string())
     }
 }
 

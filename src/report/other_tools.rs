@@ -45,6 +45,9 @@ pub const OPTIONS: &[(&[&str], &[&str])] = &[
     (&["--log-failed"], &["failed"]),
 ];
 
+/// Advice for an option that reads as if it were about all runs.
+const NAME_RUNS: &str = "name the runs; `--all` only lets `latest` be the newest run of all repositories";
+
 /// What to do instead of options of other tools, for commands without such an option: the command, the options and the
 /// advice.
 pub const ADVICE: &[(&str, &[&str], &str)] = &[
@@ -60,5 +63,8 @@ pub const ADVICE: &[(&str, &[&str], &str)] = &[
     ),
     ("runs", &["-f", "--follow", "--watch"], "`cuelight` shows the runs live, `cuelight attach` follows one"),
     ("logs", &["-n", "-t", "--tail"], "`cuelight logs --failed` prints only the lines around errors"),
+    ("cancel", &["-a"], NAME_RUNS),
+    ("rerun", &["-a"], NAME_RUNS),
+    ("delete", &["-a", "--all"], "name the runs, or remove old ones with `cuelight clean`"),
     ("shell", &["-i", "-t"], "at a terminal the shell is interactive anyway"),
 ];

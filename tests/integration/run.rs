@@ -328,9 +328,12 @@ fn an_event_runs_only_matching_workflows() {
     project.call(&["plan"]).expect(1, &broken);
     project.call(&["plan", "--format", "json"]).expect(1, &[r#""decision":"broken""#]);
     project.call(&["plan", "ci"]).expect(0, &[]);
-    project.call(&["plan", "--event", "pul_request"]).expect(2, &["did you mean `pull_request`?"]);
-    project.call(&["plan", "ci", "--event", "pul_request"]).expect(1, &["did you mean `pull_request`?"]);
+    for mistyped in [&["plan"][..], &["plan", "ci"], &["plan", "ci", "--format", "json"]] {
+        let call = [mistyped, &["--event", "pul_request"]].concat();
+        project.call(&call).expect(2, &["did you mean `pull_request`?"]);
+    }
     project.run(&["ci", "--event", "pul_request"]).expect(2, &["did you mean `pull_request`?"]);
+    project.run(&["--event", "pul_request"]).expect(2, &["did you mean `pull_request`?"]);
 }
 
 #[test]
