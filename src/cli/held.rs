@@ -9,7 +9,6 @@ use crate::model::{Command, HeldOrder, Job, Run, Step};
 use crate::report::held as report;
 use crate::report::style;
 use crate::store::history;
-use crate::store::history::{Filter, StatusFilter};
 use crate::ui::terminal_text::text;
 
 use super::{Exit, Failure, Outcome, RunArg, block_on, runs_dir, servers};
@@ -118,10 +117,8 @@ fn overview(args: &Args) -> Outcome {
     let runs = runs_dir()?;
     let here = std::env::current_dir().ok().filter(|_| !args.all);
     let repository = here.and_then(|folder| launch::home(&folder));
-    let filter = Filter { repository, status: Some(StatusFilter::Held), ..Filter::default() };
     let mut is_empty = true;
-    for summary in history::page(&runs, &filter, None, usize::MAX)?.runs {
-        let run = history::read(&runs.folder(summary.info.id))?;
+    for run in history::held(&runs, repository.as_ref())? {
         for (job, step) in run.jobs.values().flat_map(|job| job.held().map(move |step| (job, step))) {
             is_empty = false;
             let line = text!("{}  {}", run.info.id, report::line(job, step, None));

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 
+use indexmap::IndexMap;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::backend;
@@ -64,6 +65,9 @@ struct Sentences {
     home: Option<RepositoryId>,
     /// Repositories on servers whose runs are printed, too.
     watched: Vec<RepositoryId>,
+    /// Runs on servers of other repositories. Their repository may be watched from later on: the first runs can arrive
+    /// before the list of watched repositories.
+    others: IndexMap<RunId, Summary>,
     /// Changes before this time are not printed.
     since: Timestamp,
     /// The last state of each run, and the number of its attempt.
@@ -83,6 +87,7 @@ impl Sentences {
             runs,
             home,
             watched: Vec::new(),
+            others: IndexMap::new(),
             since: now(),
             known: HashMap::new(),
             store: RunStore::default(),
@@ -116,19 +121,30 @@ impl Sentences {
     fn print(&mut self, report: Feed) -> io::Result<Vec<RunId>> {
         let mut stdout = io::BufWriter::new(io::stdout().lock());
         let mut out = Out::new(&mut stdout);
+        let wanted = self.report(report, &mut out)?;
+        out.flush()?;
+        Ok(wanted)
+    }
+
+    fn report(&mut self, report: Feed, out: &mut Out<'_>) -> io::Result<Vec<RunId>> {
         let mut wanted = Vec::new();
         match report {
             Feed::Listed { runs, .. } | Feed::Updated(runs) => {
-                for run in &runs {
-                    wanted.extend(self.summary(run, &mut out)?);
+                for run in runs {
+                    wanted.extend(self.summary(run, out)?);
                 }
             }
-            Feed::Watched(repositories) => self.watched = repositories,
+            Feed::Watched(repositories) => {
+                self.watched = repositories;
+                for run in std::mem::take(&mut self.others).into_values() {
+                    wanted.extend(self.summary(run, out)?);
+                }
+            }
             Feed::Opened(info) => {
                 self.printers.entry(info.id.clone()).or_insert_with(Linear::of_several);
                 self.store.open(info);
             }
-            Feed::Records { run, records } => self.records(&run, &records, &mut out)?,
+            Feed::Records { run, records } => self.records(&run, &records, out)?,
             Feed::Connection(connection) => {
                 let trouble = connection.reason().map(str::to_owned);
                 if self.trouble != trouble {
@@ -139,14 +155,16 @@ impl Sentences {
             Feed::Notice(notice) => out.line(text!("note: {}", notice.text))?,
             _ => {}
         }
-        out.flush()?;
         Ok(wanted)
     }
 
     /// Prints the state of a run if it has changed. Of a run that was not known before, an end before this program
     /// started is only noted.
-    fn summary(&mut self, run: &Summary, out: &mut Out<'_>) -> io::Result<Option<RunId>> {
+    fn summary(&mut self, run: Summary, out: &mut Out<'_>) -> io::Result<Option<RunId>> {
         if !is_near(self.home.as_ref(), &self.watched, &run.info) {
+            if run.info.remote.is_some() {
+                self.others.insert(run.info.id.clone(), run);
+            }
             return Ok(None);
         }
         let state = (run.attempt, run.phase.clone());
@@ -156,9 +174,9 @@ impl Sentences {
         }
         let is_old = run.phase.is_done() && run.finished.unwrap_or(run.info.created) < self.since;
         if before.is_some() || !is_old {
-            out.line(Linear::state(run))?;
+            out.line(Linear::state(&run))?;
         }
-        Ok((!run.phase.is_done()).then(|| run.info.id.clone()))
+        Ok((!run.phase.is_done()).then_some(run.info.id))
     }
 
     fn records(&mut self, run: &RunId, records: &[Record], out: &mut Out<'_>) -> io::Result<()> {
@@ -189,7 +207,7 @@ fn is_near(home: Option<&RepositoryId>, watched: &[RepositoryId], run: &RunInfo)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::RemoteRun;
+    use crate::model::{RemoteRun, testing};
 
     #[test]
     fn runs_of_this_repository_and_of_watched_ones_are_near() {
@@ -210,5 +228,26 @@ mod tests {
             assert_eq!(is_near(Some(&home), &watched, &run), expected, "{}", run.repository);
             assert!(is_near(None, &watched, &run));
         }
+    }
+
+    #[test]
+    fn runs_that_arrive_before_the_watched_repositories_are_printed_after_them() {
+        let run = |id: &str, repository: &str| {
+            let (id, remote) = (RunId::new(id), Some(RemoteRun::default()));
+            let info = RunInfo { id, repository: repository.to_owned(), remote, ..RunInfo::default() };
+            testing::summary(info, repository, Phase::Running)
+        };
+        let home = Some(RepositoryId::named("octo/app"));
+        let mut sentences = Sentences::new(RunsDir::at("/nowhere"), home);
+        let mut bytes = Vec::new();
+        let mut take = |report| sentences.report(report, &mut Out::new(&mut bytes)).expect("printed");
+        let runs = vec![run("r2", "octo/lib"), run("r1", "octo/other")];
+        assert_eq!(take(Feed::Listed { runs, more: false, of: None }), []);
+        let watched = || Feed::Watched(vec![RepositoryId::named("octo/lib")]);
+        assert_eq!(take(watched()), [RunId::new("r2")]);
+        assert_eq!(take(watched()), [], "it is known");
+        let printed = String::from_utf8(bytes).expect("text");
+        assert_eq!(printed.lines().count(), 1, "{printed}");
+        assert!(printed.contains("octo/lib") && printed.ends_with(", run r2\n"), "{printed}");
     }
 }

@@ -1,18 +1,31 @@
-//! Finds runs by full or partial ids.
+//! Finds runs by full or partial ids, and those with held steps.
 
-use crate::model::{RepositoryId, RunId, RunInfo};
+use crate::model::{RepositoryId, Run, RunId, RunInfo};
 use crate::store::StoreError;
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::ids::{is_id_prefix, is_run_id};
 use crate::store::spec::RunSpec;
 
 use super::index::{Cached, Index};
+use super::{read, unfinished};
 
 /// Maximum number of candidates that an error names.
 const CANDIDATES: usize = 5;
 
 /// Minimum number of characters that an id must share with a mistyped one to be suggested.
 const MIN_SHARED: usize = 4;
+
+/// Returns the runs that have a held step, newest first: those of a repository, or of all repositories. Only runs that
+/// have not ended are read; one that cannot be read is left out.
+///
+/// # Errors
+/// The state folder cannot be read.
+pub fn held(runs: &RunsDir, repository: Option<&RepositoryId>) -> Result<Vec<Run>, StoreError> {
+    let is_here = |run: &Run| repository.is_none_or(|repository| repository.has(&run.info));
+    let is_held = |run: &Run| run.jobs.values().any(|job| job.held().next().is_some());
+    let found = unfinished(runs)?.into_iter().rev().filter_map(|id| read(&runs.folder(id)).ok());
+    Ok(found.filter(|run| is_here(run) && is_held(run)).collect())
+}
 
 impl RunsDir {
     /// Finds a run by its id, or the beginning or the end of its id. `latest` is the newest run of this machine. Only a

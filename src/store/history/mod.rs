@@ -30,6 +30,7 @@ use super::{StoreError, atomic, lock};
 
 pub use expected::expected;
 pub use filter::{Filter, StatusFilter, parse_since, since};
+pub use find::held;
 
 use index::{Cached, Index, Line, Writer, journal_length};
 

@@ -4,7 +4,8 @@ use std::io::Write;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Conclusion, Phase};
+use crate::model::testing::{Script, outline};
+use crate::model::{Conclusion, JobId, Phase, RepositoryId, StepNumber};
 use crate::store::journal::JournalWriter;
 use crate::store::spec::WorkflowSpec;
 
@@ -100,6 +101,28 @@ fn the_list_is_the_same_with_and_without_the_index() {
     home.lose_everything();
     assert_eq!(unfinished(&home.runs).expect("read"), [second.id().clone()], "marks are found again");
     assert_eq!(home.all(), listed);
+}
+
+#[test]
+fn held_steps_are_found_among_the_runs_in_progress() {
+    let home = Home::new();
+    home.run(0);
+    home.start(1);
+    let folder = home.start(2);
+    let stop = Event::StepHeld { job: JobId::new("a"), step: StepNumber(1), reason: None, until: Timestamp(START) };
+    let jobs = ["a", "b"].map(|job| outline(job, job, &[])).into();
+    let mut script = Script::new(Timestamp(START));
+    script.event(Event::JobsPlanned { jobs, replaces: None }).job("a", "a", &["Test"]).event(stop);
+    script.job("b", "b", &["Test"]).step("b", 1, "Test", 1);
+    for record in script.records {
+        append(&folder, record.at, record.event);
+    }
+    let found = |repository: Option<&RepositoryId>| {
+        let found = held(&home.runs, repository).expect("read");
+        found.into_iter().map(|run| run.info.id).collect::<Vec<_>>()
+    };
+    assert_eq!(found(None), [folder.id().clone()], "though another job of the run is busy");
+    assert_eq!(found(Some(&RepositoryId::named("octo/other"))), []);
 }
 
 #[test]
