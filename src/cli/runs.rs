@@ -1,7 +1,7 @@
 //! `runs`, `show` and `logs`: the list of runs, one run, its logs.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::backend::runs::Runs;
 use crate::launch;
@@ -102,7 +102,7 @@ pub(super) struct LogsArgs {
     #[arg(long, requires = "failed")]
     all_lines: bool,
     /// Follow the run until it ends, as `cuelight attach` does; the log of a service is always followed
-    #[arg(long, short, conflicts_with_all = ["job", "step", "failed", "summary"])]
+    #[arg(long, short, conflicts_with_all = ["failed", "summary"])]
     follow: bool,
     /// The job summaries instead of the logs, in Markdown
     #[arg(long, conflicts_with_all = ["step", "failed", "service", "compose"])]
@@ -114,21 +114,30 @@ impl ListArgs {
     pub(super) fn of(all: bool) -> Self {
         Self { all, ..Self::default() }
     }
+
+    /// Whether only runs of this repository are listed, the one around the current folder.
+    fn lists_only(&self, home: Option<&RepositoryId>) -> bool {
+        let is_home = |name: &String| {
+            // A host may stand before the name of the owner.
+            let owner = name.rmatch_indices('/').nth(1).map_or(0, |(at, _)| at + 1);
+            home.is_some_and(|home| home.is_named_like(&RepositoryId::named(&name[owner..])))
+        };
+        !self.all && self.repository.as_ref().is_none_or(is_home)
+    }
 }
 
 pub(super) fn list(args: &ListArgs) -> Outcome {
     let runs = runs_dir()?;
     let limit = args.limit.unwrap_or(LIMIT);
     let home = std::env::current_dir().ok().filter(|_| !args.all).and_then(|folder| launch::home(&folder));
+    // The files of this folder say nothing about the workflows of other repositories.
+    let here = std::env::current_dir().ok().filter(|_| args.lists_only(home.as_ref()));
     let mut filter = Filter {
         repository: home.clone(),
-        // Runs have the files of their workflows, so a workflow that is given by its name is replaced by its path.
-        workflow: args.workflow.clone().map(|name| match workflow_here(&name) {
-            Some(Ok(path)) if ![path.file_name(), path.file_stem()].contains(&Some(name.as_ref())) => {
-                path.to_string_lossy().into_owned()
-            }
-            _ => name,
-        }),
+        workflow: args
+            .workflow
+            .clone()
+            .map(|name| here.as_deref().and_then(|here| path_of(&name, here)).unwrap_or(name)),
         branch: args.branch.clone(),
         event: args.event.clone(),
         status: args.status,
@@ -164,7 +173,7 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
     if page.runs.is_empty() && !page.more {
         let every = Filter { repository: home.clone().filter(|_| args.repository.is_none()), ..Filter::default() };
         style::line(&match home {
-            _ if filter != every || before.is_some() => match meant(args) {
+            _ if filter != every || before.is_some() => match meant(args, here.as_deref()) {
                 hint if hint.is_empty() => "No run matches.".to_owned(),
                 hint => format!("No run matches{hint}"),
             },
@@ -181,19 +190,28 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// Finds a workflow of this repository, and returns its path from the root. `None` if there are no workflows here.
-fn workflow_here(name: &str) -> Option<Result<PathBuf, WorkflowFileError>> {
-    let here = std::env::current_dir().ok()?;
-    let root = workflows::root_of(&here)?;
-    let found = workflows::find(Some(name), &here, root);
-    Some(found.map(|path| path.strip_prefix(root).map_or_else(|_| path.clone(), Path::to_owned)))
+/// Returns the path of a workflow from the root of the repository around a folder, if it is given by its name or by a
+/// path as seen from the folder: runs have the files of their workflows. `None` if it is given by its file name, or is
+/// not there.
+fn path_of(name: &str, here: &Path) -> Option<String> {
+    let root = workflows::root_of(here)?;
+    let path = workflows::find(Some(name), here, root).ok()?;
+    let is_file_name = [path.file_name(), path.file_stem()].contains(&Some(name.as_ref()));
+    (!is_file_name).then(|| workflows::relative(&path, root))
 }
 
-/// Returns the end of the message that no run matches: the event or workflow that is probably meant.
-fn meant(args: &ListArgs) -> String {
+/// Returns the end of the message that no run matches: the event that is probably meant, or the workflow of the
+/// repository around `here`.
+fn meant(args: &ListArgs, here: Option<&Path>) -> String {
     let event = args.event.as_deref().map(event_hint).unwrap_or_default();
-    match args.workflow.as_deref().filter(|_| event.is_empty()).and_then(workflow_here) {
-        Some(Err(WorkflowFileError::Unknown { nearest: Some(near), .. })) => format!("; did you mean `{near}`?"),
+    let found = || {
+        let (name, here) = (args.workflow.as_deref()?, here?);
+        Some(workflows::find(Some(name), here, workflows::root_of(here)?))
+    };
+    match found() {
+        Some(Err(WorkflowFileError::Unknown { nearest: Some(near), .. })) if event.is_empty() => {
+            format!("; did you mean `{near}`?")
+        }
         _ => event,
     }
 }
@@ -232,8 +250,14 @@ pub(super) fn logs(args: &LogsArgs) -> Outcome {
     if let Some(service) = &args.compose {
         return services::follow_compose(service);
     }
+    let follows = args.follow && args.service.is_none();
+    if follows && (args.job.is_some() || args.step.is_some()) {
+        let message = "--follow prints the logs of all jobs: leave out --job and --step, or print their lines so far \
+                       without --follow; the screen (`cuelight RUN`) follows one job";
+        return Err(Failure::new(Exit::Usage, message));
+    }
     let folder = args.run.locate()?;
-    if args.follow && args.service.is_none() {
+    if follows {
         return run::Watch::of(&folder).print(&mut *run::lines());
     }
     if args.summary {
@@ -288,18 +312,54 @@ fn summary(folder: &RunFolder, job: Option<&str>) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use clap::FromArgMatches;
+
     use super::*;
-    use crate::model::{Conclusion, Gate, Phase};
+
+    fn logs_args(line: &str) -> LogsArgs {
+        let matches = crate::cli::command().try_get_matches_from(line.split(' ')).expect(line);
+        LogsArgs::from_arg_matches(matches.subcommand().expect("a command").1).expect(line)
+    }
 
     #[test]
-    fn every_word_of_the_list_is_a_status() {
-        let held = Gate::Held { reason: None, until: Timestamp(0) };
-        let gates = [Gate::Capacity, Gate::Review("production".to_owned()), Gate::Runner(Vec::new()), held];
-        let phases = [Phase::Queued, Phase::Running, Phase::Stopping].into_iter();
-        for phase in phases.chain(gates.map(Phase::Waiting)).chain(Conclusion::ALL.map(Phase::Done)) {
-            let word = Style::of_output().word(&phase);
-            let status = word.parse::<StatusFilter>().expect(word);
-            assert!(status.matches(&phase), "{word}: {phase:?}");
+    fn a_followed_run_has_the_logs_of_all_jobs() {
+        for line in ["cuelight logs -f --job test", "cuelight logs -f --step 2"] {
+            let failure = logs(&logs_args(line)).expect_err(line);
+            assert_eq!(failure.exit, Exit::Usage, "{line}");
+            assert!(failure.message.contains("without --follow"), "{line}: {}", failure.message);
         }
+    }
+
+    #[test]
+    fn a_workflow_is_found_as_runs_record_it_and_only_in_its_repository() {
+        let root = tempfile::tempdir().expect("a folder");
+        let root = root.path().canonicalize().expect("there");
+        let below = root.join("src");
+        fs::create_dir_all(root.join(workflows::FOLDER)).expect("made");
+        fs::create_dir(&below).expect("made");
+        let text = "name: Checks\non: push\njobs: {a: {runs-on: x, steps: [{run: x}]}}\n";
+        fs::write(root.join(workflows::FOLDER).join("ci.yml"), text).expect("written");
+        let path = || Some(".github/workflows/ci.yml".to_owned());
+        for (name, expected) in [
+            ("../.github/workflows/ci.yml", path()),
+            (".github/workflows/ci.yml", path()),
+            ("checks", path()),
+            ("ci", None),
+            ("ci.yml", None),
+            ("deploy", None),
+        ] {
+            assert_eq!(path_of(name, &below), expected, "{name}");
+        }
+        let args = |workflow: &str| ListArgs { workflow: Some(workflow.to_owned()), ..ListArgs::default() };
+        assert_eq!(meant(&args("cj"), Some(&below)), "; did you mean `ci`?");
+        assert_eq!(meant(&args("cj"), None), "");
+        let home = RepositoryId::named("octo/app");
+        let of = |name: &str| ListArgs { repository: Some(name.to_owned()), ..ListArgs::default() };
+        assert!(of("Octo/App").lists_only(Some(&home)) && of("git.example/octo/app").lists_only(Some(&home)));
+        assert!(ListArgs::default().lists_only(None) && ListArgs::default().lists_only(Some(&home)));
+        assert!(!of("octo/other").lists_only(Some(&home)) && !of("octo/app").lists_only(None));
+        assert!(!ListArgs::of(true).lists_only(Some(&home)));
     }
 }

@@ -81,6 +81,7 @@ impl From<ShellError> for Failure {
             | ShellError::NoJob { .. }
             | ShellError::UnknownMachine { .. }
             | ShellError::Foreign(_) => Exit::Rejected,
+            ShellError::OfStep { .. } => Exit::Usage,
             ShellError::Provider(error) => return error.into(),
         };
         Self::new(exit, error.to_string())

@@ -20,6 +20,14 @@ pub enum ShellError {
     /// The named job is missing or not unique.
     #[error(transparent)]
     Lookup(#[from] LookupError),
+    /// A step is named with the job.
+    #[error("a shell or a debugger is for a whole job: name `{job}` without its step `{step}`")]
+    OfStep {
+        /// The job, as named.
+        job: String,
+        /// The step, as named.
+        step: String,
+    },
     /// No job is named, and no job of the run is running or has failed.
     #[error("no job of {run} runs or has failed: name one of {}", jobs.join(", "))]
     NoJob {
@@ -60,10 +68,14 @@ pub enum ShellError {
 /// Returns the job with this id, key or name; without a name, the first one that runs, or else the first that failed.
 ///
 /// # Errors
-/// No job or more than one has the name, or no name is given and no job is running or has failed.
+/// No job or more than one has the name, a step is named as well (`JOB/STEP`), or no name is given and no job is running
+/// or has failed.
 pub fn job<'r>(run: &'r Run, wanted: Option<&str>) -> Result<&'r Job, ShellError> {
     if let Some(wanted) = wanted {
-        return Ok(run.job_named(wanted)?);
+        return match run.job_and_step(Some(wanted), None) {
+            (Some(job), Some(step)) => Err(ShellError::OfStep { job: job.to_owned(), step: step.to_owned() }),
+            (job, _) => Ok(run.job_named(job.unwrap_or(wanted))?),
+        };
     }
     let has_failed = |job: &&Job| job.phase.conclusion().is_some_and(Conclusion::is_bad) && job.started.is_some();
     let jobs = || run.jobs.values();
@@ -151,8 +163,8 @@ mod tests {
     use crate::model::{Event, JobId, Record, RunInfo, Timestamp, testing};
     use crate::store::runs::RunStore;
 
-    /// Returns a job that has started on a machine, or a waiting job without one.
-    fn job(machine: Option<&str>) -> Job {
+    /// Returns a run with a job that has started on a machine, or with a waiting job without one.
+    fn run(machine: Option<&str>) -> Run {
         let mut store = RunStore::default();
         let info = RunInfo::default();
         let run = info.id.clone();
@@ -171,15 +183,30 @@ mod tests {
         for (seq, event) in (1..).zip(events) {
             store.apply(&run, &Record { seq, at: Timestamp(seq), event });
         }
-        store.run(&run).expect("open").jobs[&id].clone()
+        store.run(&run).expect("open").clone()
+    }
+
+    #[test]
+    fn a_step_is_no_place_for_a_shell() {
+        let run = run(Some("host"));
+        let error = |wanted: &str| job(&run, Some(wanted)).expect_err(wanted).to_string();
+        assert_eq!(
+            error("Test/Unit tests"),
+            "a shell or a debugger is for a whole job: name `Test` without its step `Unit tests`"
+        );
+        assert!(error("Tset/2").contains("has no job `Tset/2`"));
+        assert_eq!(job(&run, Some("a/")).expect("found").name, "Test");
     }
 
     #[tokio::test]
     async fn a_job_without_a_machine_has_no_shell() {
         let home = tempfile::tempdir().expect("a folder");
         let folder = RunFolder::at(home.path());
-        let refusal = async |job: &Job| open(&folder, job, None, &[]).await.err().expect("no shell").to_string();
-        assert_eq!(refusal(&job(None)).await, "Test has not started");
-        assert_eq!(refusal(&job(Some("moon 1"))).await, "Test ran on an unknown kind of machine: moon 1");
+        let refusal = async |machine: Option<&str>| {
+            let job = run(machine).jobs[&JobId::new("a")].clone();
+            open(&folder, &job, None, &[]).await.err().expect("no shell").to_string()
+        };
+        assert_eq!(refusal(None).await, "Test has not started");
+        assert_eq!(refusal(Some("moon 1")).await, "Test ran on an unknown kind of machine: moon 1");
     }
 }

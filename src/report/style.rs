@@ -339,6 +339,19 @@ pub fn notice(text: &(impl ToTerminal + ?Sized)) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Conclusion, Gate, Timestamp};
+    use crate::store::history::StatusFilter;
+
+    #[test]
+    fn every_word_of_a_state_is_a_status_to_filter_by() {
+        let held = Gate::Held { reason: None, until: Timestamp(0) };
+        let gates = [Gate::Capacity, Gate::Review("production".to_owned()), Gate::Runner(Vec::new()), held];
+        let phases = [Phase::Queued, Phase::Running, Phase::Stopping].into_iter();
+        for phase in phases.chain(gates.map(Phase::Waiting)).chain(Conclusion::ALL.map(Phase::Done)) {
+            let word = Style::new(Glyphs::Unicode, false).word(&phase);
+            assert!(word.parse::<StatusFilter>().expect(word).matches(&phase), "{word}: {phase:?}");
+        }
+    }
 
     #[test]
     fn a_link_keeps_its_text() {
