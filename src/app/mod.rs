@@ -145,6 +145,13 @@ impl App {
         self
     }
 
+    /// Makes the screen list the runs of all repositories, until the user asks for those of this one.
+    #[must_use]
+    pub fn everywhere(mut self) -> Self {
+        self.state.is_everywhere = true;
+        self
+    }
+
     /// Makes the screen select this run first.
     #[must_use]
     pub fn showing(mut self, run: RunId) -> Self {

@@ -11,6 +11,7 @@ use crate::store::folder::RunsDir;
 use crate::ui::terminal_text::text;
 
 use super::run::Watch;
+use super::screen::Opening;
 use super::{Exit, Failure, Outcome, block_on, deploy, run, runs_dir, screen};
 
 /// How the leftovers of the tour of deployments are removed.
@@ -87,7 +88,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         return ended;
     }
     if project == Project::Aura {
-        return screen::open(Some(run.id().clone()), false);
+        return screen::open(Opening::on(run.id().clone()));
     }
     screen::demo(Demo { request, run: run.id().clone(), is_broken: args.breaks })
 }
@@ -114,7 +115,7 @@ fn deploy(args: &Args, runs: &RunsDir) -> Outcome {
     let first = tour.begin()?;
     let shown = first.id().clone();
     std::thread::spawn(move || tour.go(first));
-    let closed = screen::open(Some(shown), false);
+    let closed = screen::open(Opening::on(shown));
     style::notice(LEFTOVERS);
     closed
 }

@@ -73,7 +73,7 @@ struct Cli {
     /// with `CUELIGHT_LINEAR=1`
     #[arg(long, global = true)]
     linear: bool,
-    /// Let `latest` be the newest run of all repositories, and let --linear follow the runs of all of them
+    /// List or follow the runs of all repositories, and let `latest` be the newest of them
     #[arg(long, short)]
     all: bool,
 }
@@ -239,11 +239,8 @@ fn without_command(Cli { run, read_only, linear, all, .. }: &Cli) -> Outcome {
     if !screen::is_possible() {
         return runs::list(&runs::ListArgs::of(*all));
     }
-    if *all && showing.is_none() {
-        let message = "--all needs --linear or the name of a run; R on the screen lists the runs of all repositories";
-        return Err(Failure::new(Exit::Usage, message));
-    }
-    screen::open(showing.map(|folder| folder.id().clone()), *read_only)
+    let run = showing.map(|folder| folder.id().clone());
+    screen::open(screen::Opening { all: *all && run.is_none(), run, read_only: *read_only })
 }
 
 /// Replays a past run on the screen.

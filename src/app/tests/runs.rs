@@ -35,6 +35,19 @@ fn a_repository_without_runs_shows_its_workflows_and_how_the_others_are_listed()
 }
 
 #[test]
+fn the_screen_can_begin_with_the_runs_of_all_repositories() {
+    let mut driver = Driver::new(120, 40, Theme { motion: false, ..Theme::default() });
+    driver.app = driver.app.clone().at_home(RepositoryId::named("octo/app")).everywhere();
+    let runs = vec![elsewhere(ELSEWHERE), past(HERE, "Release", Conclusion::Success, START)];
+    driver.feed(Feed::Listed { runs, more: false, of: None });
+    assert_eq!(driver.app.selection.run_id(), Some(&RunId::new(ELSEWHERE)));
+    assert!(driver.shows("Runs of all repositories"), "{}", driver.screen());
+    driver.press("R");
+    assert_eq!(driver.app.selection.run_id(), Some(&RunId::new(HERE)));
+    assert!(driver.shows("Runs of app"), "{}", driver.screen());
+}
+
+#[test]
 fn a_run_of_another_repository_that_is_named_is_listed() {
     let mut driver = at_home(vec![elsewhere(ELSEWHERE), past(HERE, "Release", Conclusion::Success, START)], false);
     assert!(driver.shows("Runs of app"), "{}", driver.screen());

@@ -29,24 +29,45 @@ pub(super) fn is_possible() -> bool {
         && std::env::var("TERM").is_ok_and(|term| term != "dumb")
 }
 
+/// What the screen shows first, and what it allows.
+#[derive(Default)]
+pub(super) struct Opening {
+    /// The selected run.
+    pub(super) run: Option<RunId>,
+    /// Whether nothing can be started or changed.
+    pub(super) read_only: bool,
+    /// Whether the runs of all repositories are listed.
+    pub(super) all: bool,
+}
+
+impl Opening {
+    /// Shows a run first.
+    pub(super) fn on(run: RunId) -> Self {
+        Self { run: Some(run), ..Self::default() }
+    }
+}
+
 /// Shows the screen until the user quits. Runs continue unless the user cancels them.
-pub(super) fn open(showing: Option<RunId>, read_only: bool) -> Outcome {
-    with(showing, read_only, None)
+pub(super) fn open(opening: Opening) -> Outcome {
+    with(opening, None)
 }
 
 /// Shows the screen with the run of the demo.
 pub(super) fn demo(demo: Demo) -> Outcome {
-    with(Some(demo.run.clone()), false, Some(Box::new(demo)))
+    with(Opening::on(demo.run.clone()), Some(Box::new(demo)))
 }
 
-fn with(showing: Option<RunId>, read_only: bool, demo: Option<Box<Demo>>) -> Outcome {
+fn with(opening: Opening, demo: Option<Box<Demo>>) -> Outcome {
     let config = settings()?;
     let (mut app, options) = app(&config)?;
     let folder = std::env::current_dir()?;
-    if let Some(run) = showing {
+    if let Some(run) = opening.run {
         app = app.showing(run);
     }
-    if read_only {
+    if opening.all {
+        app = app.everywhere();
+    }
+    if opening.read_only {
         app = app.refusing(Unavailable::ReadOnly);
     }
     if let Ok(repository) = Repository::discover(&folder) {
