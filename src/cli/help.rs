@@ -1,17 +1,11 @@
 //! The list of commands in `--help`: in groups, by task.
 
-use std::fmt::Write;
-
 use clap::Command;
 
-use crate::report::style;
-use crate::ui::text::wrap;
+use crate::report::{lists, style};
 
 /// Maximum width of the list in columns, as of the other parts of the help.
 const MAX_COLUMNS: usize = 100;
-
-/// Minimum width in columns of descriptions that stand beside the names. In a narrower terminal they stand below.
-const MIN_ABOUT: usize = 24;
 
 /// All commands that the help lists, under the headings of their groups.
 const GROUPS: &[(&str, &[&str])] = &[
@@ -41,32 +35,16 @@ pub(super) fn grouped(command: Command) -> Command {
 /// each group.
 fn list(command: &Command, columns: usize) -> String {
     let (header, literal) = (command.get_styles().get_header(), command.get_styles().get_literal());
-    let longest = GROUPS.iter().flat_map(|(_, names)| *names).map(|name| name.len()).max().unwrap_or_default();
-    let indent = longest + 4;
-    let is_beside = columns >= indent + MIN_ABOUT;
-    let rows_of = |name: &str| {
+    let about = |name: &str| {
         // The parser adds `help` later.
         let about = command.find_subcommand(name).and_then(Command::get_about);
-        let about = about.map_or_else(|| "Print the help of a command".to_owned(), ToString::to_string);
-        if is_beside { wrap(&about, columns - indent) } else { wrap(&about, columns.saturating_sub(6).max(MIN_ABOUT)) }
+        about.map_or_else(|| "Print the help of a command".to_owned(), ToString::to_string)
     };
-    let mut list = String::new();
-    for (group, names) in GROUPS {
-        // Writing to a string cannot fail.
-        let _ = writeln!(list, "{}{group}:{}", header.render(), header.render_reset());
-        for name in *names {
-            let _ = write!(list, "  {}{name}{}", literal.render(), literal.render_reset());
-            let rows = rows_of(name);
-            if is_beside {
-                let (gap, next_row) = (longest - name.len() + 2, format!("\n{:indent$}", ""));
-                let _ = writeln!(list, "{:gap$}{}", "", rows.join(&next_row));
-            } else {
-                let _ = writeln!(list, "\n      {}", rows.join("\n      "));
-            }
-        }
-        list.push('\n');
-    }
-    list
+    let described = |names: &[&'static str]| names.iter().map(|name| (*name, about(name))).collect::<Vec<_>>();
+    let groups: Vec<_> = GROUPS.iter().map(|(group, names)| (*group, described(names))).collect();
+    let heading = |text: &str| format!("{}{text}{}", header.render(), header.render_reset());
+    let name = |text: &str| format!("{}{text}{}", literal.render(), literal.render_reset());
+    lists::commands(&groups, columns, heading, name)
 }
 
 #[cfg(test)]

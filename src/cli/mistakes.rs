@@ -5,28 +5,16 @@ use std::process::ExitCode;
 use clap::Arg;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::model::nearest;
 use crate::report::{other_tools, style};
 use crate::ui::terminal_text::{TerminalText, reveal, text};
 
 use super::{Exit, Failure, command, deploy};
 
-/// Whether a word can only name a run: `latest`, an id or a part of one, or an address.
-fn is_of_run(word: &str) -> bool {
-    let is_id = word.len() >= 4 && word.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
-    let is_number = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
-    word == "latest" || word.contains('/') || is_id || is_number
-}
-
 /// Returns the command that a word means or resembles; `None` if there is none, and for a word that names a run.
 fn meant(word: &str) -> Option<String> {
-    if is_of_run(word) {
-        return None;
-    }
     let command = command();
     let names = command.get_subcommands().filter(|known| !known.is_hide_set()).map(clap::Command::get_name);
-    let meant = other_tools::NAMES.iter().find(|(name, _)| *name == word).map(|(_, command)| *command);
-    meant.or_else(|| nearest(word, names)).map(str::to_owned)
+    other_tools::meant(word, names).map(str::to_owned)
 }
 
 /// Returns the error for an unknown run. It suggests a command if the name means or resembles one.
@@ -64,7 +52,7 @@ fn mistyped(error: &clap::Error, words: &[String]) -> Option<String> {
             Some(near) => Some(format!("there is no command `{first}`; did you mean `{program} {near}`?")),
             // The first word may be the run to open, and the option be wrong.
             None if invalid.starts_with('-') => Some(unknown_option(&known, "", invalid)),
-            None if is_of_run(first) => None,
+            None if other_tools::is_of_run(first) => None,
             None => Some(format!("there is no command `{first}`: `cuelight --help` lists the commands")),
         };
     };
@@ -92,24 +80,11 @@ fn after_flags<'w>(command: &clap::Command, words: &'w [String]) -> &'w [String]
     &words[first..]
 }
 
-/// Returns the message about an option that a command does not have: the option that is probably meant, or what to do
-/// instead. `name` is the name of the command, or empty for the program.
+/// Returns the message about an option that a command does not have. `name` is the name of the command, or empty for the
+/// program.
 fn unknown_option(command: &clap::Command, name: &str, option: &str) -> String {
-    if let Some((.., advice)) =
-        other_tools::ADVICE.iter().find(|(of, options, _)| *of == name && options.contains(&option))
-    {
-        return format!("unknown option `{option}`: {advice}");
-    }
-    let longs = || command.get_arguments().filter(|known| !known.is_hide_set()).filter_map(Arg::get_long);
-    let same = other_tools::OPTIONS.iter().filter(|(options, _)| options.contains(&option)).flat_map(|(_, same)| *same);
-    let same = same.copied().find(|same| longs().any(|long| long == *same));
-    let begun = || option.strip_prefix("--").filter(|begun| !begun.is_empty());
-    let begins = || longs().find(|long| begun().is_some_and(|begun| long.starts_with(begun)));
-    match same.or_else(begins).or_else(|| nearest(begun()?, longs())) {
-        Some(near) => format!("unknown option `{option}`; did you mean `--{near}`?"),
-        None if name.is_empty() => format!("unknown option `{option}`: `cuelight --help` lists the options"),
-        None => format!("unknown option `{option}`: `cuelight {name} --help` lists the options"),
-    }
+    let longs = command.get_arguments().filter(|known| !known.is_hide_set()).filter_map(Arg::get_long);
+    other_tools::unknown_option(name, option, &longs.collect::<Vec<_>>())
 }
 
 /// Returns the environments of this repository, for the error about a command without the environment that it needs;

@@ -1,5 +1,6 @@
-//! Short lists: artifacts, entries of caches, installations, findings about this machine, accounts.
+//! Short lists: artifacts, entries of caches, installations, findings about this machine, accounts, commands.
 
+use std::fmt::Write;
 use std::io::{self, IsTerminal};
 
 use serde::Serialize;
@@ -10,11 +11,46 @@ use crate::launch::tools::Installation;
 use crate::store::artifacts::Artifact;
 use crate::store::cache::CacheEntry;
 use crate::ui::terminal_text::{TerminalText, text};
-use crate::ui::text::{bytes, count, counted};
+use crate::ui::text::{bytes, count, counted, wrap};
 use crate::ui::theme::{Colours, Glyphs, Hue};
 
 use super::style;
 use super::style::Style;
+
+/// Minimum width in columns of descriptions that stand beside names. In a narrower terminal they stand below.
+const MIN_ABOUT: usize = 24;
+
+/// Lists commands with their descriptions under the headings of their groups, in lines of at most this many columns, and
+/// with an empty line after each group. `heading` and `name` add the styles of headings and names.
+pub fn commands(
+    groups: &[(&str, Vec<(&str, String)>)],
+    columns: usize,
+    heading: impl Fn(&str) -> String,
+    name: impl Fn(&str) -> String,
+) -> String {
+    let names = groups.iter().flat_map(|(_, commands)| commands).map(|(name, _)| name.len());
+    let longest = names.max().unwrap_or_default();
+    let indent = longest + 4;
+    let is_beside = columns >= indent + MIN_ABOUT;
+    let wide = if is_beside { columns - indent } else { columns.saturating_sub(6).max(MIN_ABOUT) };
+    let mut list = String::new();
+    for (group, commands) in groups {
+        // Writing to a string cannot fail.
+        let _ = writeln!(list, "{}", heading(&format!("{group}:")));
+        for (command, about) in commands {
+            let rows = wrap(about, wide);
+            let _ = write!(list, "  {}", name(command));
+            if is_beside {
+                let (gap, next_row) = (longest - command.len() + 2, format!("\n{:indent$}", ""));
+                let _ = writeln!(list, "{:gap$}{}", "", rows.join(&next_row));
+            } else {
+                let _ = writeln!(list, "\n      {}", rows.join("\n      "));
+            }
+        }
+        list.push('\n');
+    }
+    list
+}
 
 /// Lists artifacts, one per line.
 pub fn artifacts(artifacts: &[Artifact]) -> TerminalText {
