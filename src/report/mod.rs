@@ -27,6 +27,7 @@ pub mod plan;
 mod protocol;
 mod reviews;
 pub mod runs;
+pub mod sentences;
 mod shell;
 pub mod style;
 #[cfg(test)]
