@@ -91,6 +91,7 @@ impl Sentences {
         Ok(wanted)
     }
 
+    /// Does the same as [`Sentences::print`] with an output that is given.
     fn report(&mut self, report: Feed, out: &mut Out<'_>) -> io::Result<Vec<RunId>> {
         let mut wanted = Vec::new();
         match report {

@@ -19,9 +19,13 @@ fn a_mistyped_command_option_job_or_step_gets_a_suggestion() {
     project.call(&["help", "lint"]).expect(0, &["Check workflow files"]);
     project.call(&["help", "lnit"]).expect(2, &["did you mean `cuelight help lint`?"]);
     project.call(&["runs", "-o", "json"]).expect(2, &["unknown option `-o`; did you mean `--json`?"]);
+    project.call(&["--linear", "runs", "--jsn"]).expect(2, &["unknown option `--jsn`; did you mean `--json`?"]);
+    project.call(&["cancel", "-a"]).expect(2, &["unknown option `-a`: name the runs"]);
     project.call(&["logs", "--follow"]).expect(0, &["tested"]);
+    project.call(&["logs", "-f", "--job", "build"]).expect(2, &["--follow prints the logs of all jobs"]);
     project.call(&["runs", "--event", "pusj"]).expect(0, &["No run matches; did you mean `push`?"]);
     project.call(&["runs", "--workflow", "cj"]).expect(0, &["No run matches; did you mean `ci`?"]);
+    project.call(&["runs", "--all", "--workflow", "cj"]).expect(0, &["No run matches."]);
     project.call(&["runs", "--status", "sucess"]).expect(2, &["did you mean `success`?"]);
     let unknown = project.call(&["latest", "--jsn"]);
     unknown.expect(2, &["--jsn"]);
@@ -44,6 +48,9 @@ fn a_mistyped_command_option_job_or_step_gets_a_suggestion() {
     }
     project.call(&["explain", "--job", "lint/9"]).expect(3, &["no step `9`"]);
     project.call(&["shell", "--job", "biuld"]).expect(3, &["did you mean `build`?"]);
+    for call in [&["shell", "--job", "build/Run tests"][..], &["rerun", "--debugger", "--job", "build/Run tests"]] {
+        project.call(call).expect(2, &["name `build` without its step `Run tests`"]);
+    }
     project.call(&["logs", "--job", "biuld"]).expect(3, &["no job `biuld`; did you mean `build`?"]);
     project.call(&["logs", "--job", "Buildit"]).expect(3, &["did you mean `Build it`?"]);
     project.call(&["logs", "--step", "Run test"]).expect(3, &["no step `Run test` here; did you mean `Run tests`?"]);
