@@ -92,6 +92,11 @@ impl PickRow {
         self.name.split(' ').any(|word| word == text)
     }
 
+    /// Whether the name contains this text, in any case.
+    fn is_named_like(&self, text: &str) -> bool {
+        self.name.to_lowercase().contains(&text.to_lowercase())
+    }
+
     /// Scores how well the row matches the typed text: by the letters of its name, else by the words of its description.
     /// A higher score is better. `None` if it does not match.
     fn score(&self, typed: &str) -> Option<i32> {
@@ -287,7 +292,9 @@ impl Picker {
 
     /// Returns the rows whose names contain the letters of the filter in order, or whose descriptions contain its words,
     /// the best match first. A typed command replaces the rows. In a list of releases to deploy, which stay in their
-    /// order, rows match by words only, and a row for the typed release is the last one.
+    /// order, rows match by words only. The row for the typed release is the first one if the text is a part of another
+    /// name, so that Enter never deploys `v1.9` to somebody who typed `v1`. Otherwise it is the last one, because the
+    /// text is then a word of a description.
     fn matching(&self) -> Vec<Cow<'_, PickRow>> {
         if let Some(command) = command(self.filter.text()).filter(|_| self.commands) {
             return vec![Cow::Owned(command.into())];
@@ -298,8 +305,12 @@ impl Picker {
         let score = |row: &PickRow| if self.deploys() { by_words(row) } else { row.score(typed) };
         let mut rows: Vec<_> = self.rows.iter().filter_map(|row| Some((score(row)?, row))).collect();
         rows.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
-        let rows = rows.into_iter().map(|(_, row)| Cow::Borrowed(row));
-        rows.chain(self.typed_release().map(Cow::Owned)).collect()
+        let mut rows: Vec<_> = rows.into_iter().map(|(_, row)| Cow::Borrowed(row)).collect();
+        if let Some(release) = self.typed_release() {
+            let is_part = rows.iter().any(|row| row.is_named_like(typed.trim()));
+            rows.insert(if is_part { 0 } else { rows.len() }, Cow::Owned(release));
+        }
+        rows
     }
 
     /// Draws the list. Returns its visible part.
@@ -420,7 +431,10 @@ mod tests {
             ("", vec!["v1.4.3 332e342", "v1.4.2 322e342"]),
             ("cart", vec!["v1.4.3 332e342", "cart"]),
             ("v1.4.2", vec!["v1.4.2 322e342"]),
-            ("322e", vec!["v1.4.2 322e342", "322e"]),
+            // The tags may have left out this one.
+            ("v1", vec!["v1", "v1.4.3 332e342", "v1.4.2 322e342"]),
+            ("V1.4", vec!["V1.4", "v1.4.3 332e342", "v1.4.2 322e342"]),
+            ("322e", vec!["322e", "v1.4.2 322e342"]),
             ("topic", vec!["topic"]),
             ("vcart", vec!["vcart"]),
         ] {
