@@ -20,11 +20,13 @@ impl App {
     /// jobs starts to wait, or if a deployment notifies terminals.
     pub(super) fn take_feed(&mut self, feed: Feed) -> Vec<Effect> {
         let watch = self.watch_for_alerts(&feed);
+        let brings_lanes = matches!(feed, Feed::Lanes(_));
         self.apply_feed(feed);
         if let Some(Overlay::Review(review)) = &mut self.overlay {
             review.refresh(&self.state);
         }
-        self.alert(watch).into_iter().collect()
+        let outdated = if brings_lanes { self.outdated_details() } else { None };
+        self.alert(watch).into_iter().chain(outdated).collect()
     }
 
     /// Shows the workflows if the first list of runs is empty, and the jobs once there is a run. Does nothing once a

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::capabilities::{Operation, Unavailable};
 use super::deployment::{Cause, Counters, Lock, Observed, Slot};
-use super::environment::{Environment, Release};
+use super::environment::{DeploymentState, Environment, Release};
 use super::rollback::{Changes, RollbackRequest};
 use super::{RunId, Timestamp};
 
@@ -167,6 +167,17 @@ impl Lane {
     #[must_use]
     pub fn requests(&self) -> Option<Requests> {
         self.reported.as_ref().filter(|_| !self.is_silent)?.requests
+    }
+
+    /// Whether a release was live before the one that is live now, and is not live. It was replaced perhaps because of a
+    /// fault, so it is not offered for a deployment.
+    #[must_use]
+    pub fn has_replaced(&self, release: &Release) -> bool {
+        let known = &self.environment.deployments;
+        let live = known.iter().position(|one| one.state == DeploymentState::Success);
+        let is_live = live.is_some_and(|live| known[live].release.sha == release.sha);
+        let mut earlier = known.iter().skip(live.map_or(0, |live| live + 1));
+        !is_live && earlier.any(|one| one.succeeded && one.release.sha == release.sha)
     }
 
     /// Whether the target reports that a release still runs, so that going back to it only moves the traffic.

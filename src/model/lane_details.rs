@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::deployment::Needed;
 use super::environment::Release;
+use super::lane::Lane;
 use super::rollback::Changes;
 use super::{RunId, Timestamp};
 
@@ -23,6 +24,9 @@ pub struct LaneDetails {
     pub needed: Vec<Needed>,
     /// The newest deployments with their commits, newest first.
     pub history: Vec<DeployedCommits>,
+    /// The commit that was live when the details were read, to which [`Deployable::distance`] and
+    /// [`NextDeployment::changes`] refer; `None` if nothing was live.
+    pub live: Option<String>,
     /// The commit that rollbacks start from, to which [`EarlierRelease::undone`] refers; `None` if nothing is deployed.
     pub current: Option<String>,
     /// Releases that succeeded in the environment, other than the current one.
@@ -34,14 +38,12 @@ pub struct LaneDetails {
 pub struct Deployable {
     /// The release.
     pub release: Release,
-    /// First line of the message of its commit.
+    /// First line of the message of its commit; empty if only its image is known.
     pub subject: String,
-    /// Time of its commit.
+    /// Time of its commit, or of its deployment if only its image is known.
     pub committed: Timestamp,
     /// Branches that end at its commit, without the names of remotes.
     pub branches: Vec<String>,
-    /// Environments of this machine in which it is live.
-    pub live_in: Vec<String>,
     /// Whether its commit is checked out.
     pub is_checked_out: bool,
     /// Result of the workflows that ran on exactly its commit; `None` if none of the newest runs did.
@@ -118,6 +120,24 @@ pub struct EarlierRelease {
 }
 
 impl LaneDetails {
+    /// Whether the release that was live when the details were read is still live. Otherwise, their distances and the
+    /// commits of the next deployment are wrong.
+    #[must_use]
+    pub fn is_current(&self, lane: &Lane) -> bool {
+        self.live.as_deref() == lane.environment.live().map(|live| live.release.sha.as_str())
+    }
+
+    /// Returns the position of a release relative to the one that is live in the environment now, as far as it is
+    /// known.
+    #[must_use]
+    pub fn distance(&self, lane: &Lane, one: &Deployable) -> Distance {
+        match lane.environment.live() {
+            _ if self.is_current(lane) => one.distance,
+            Some(live) if live.release.sha == one.release.sha => Distance::Live,
+            _ => Distance::Unknown,
+        }
+    }
+
     /// Returns the commits of a deployment; `None` if they were not read.
     #[must_use]
     pub fn commits_of(&self, run: &RunId, sha: &str) -> Option<&DeployedCommits> {

@@ -38,8 +38,10 @@ pub(in crate::app) struct Picker {
     rows: Vec<PickRow>,
     /// Text at the bottom while the selected row has none, and in place of the rows if there are none; may be empty.
     note: String,
-    /// Index of the selected row among the matching rows.
-    selected: usize,
+    /// Index of the selected row among the matching rows; `None` if no row is selected.
+    selected: Option<usize>,
+    /// Index of the row that is selected while nothing is typed; `None` to select none.
+    preferred: Option<usize>,
     /// Whether the user has selected the row.
     has_moved: bool,
 }
@@ -184,7 +186,8 @@ impl Picker {
             releases: None,
             rows,
             note: String::new(),
-            selected: 0,
+            selected: Some(0),
+            preferred: Some(0),
             has_moved: false,
         }
     }
@@ -219,22 +222,29 @@ impl Picker {
         if let Some(later) = self.later.as_mut().filter(|later| later.rows == kind) {
             later.has_arrived = true;
             self.rows = rows;
-            self.selected = self.selected.min(self.rows.len().saturating_sub(1));
+            let last = self.rows.len().saturating_sub(1);
+            self.selected = self.selected.map(|at| at.min(last));
         }
     }
 
     /// Replaces the rows and the text at the bottom. A row that the user has selected stays selected if it is still
-    /// there; otherwise the row with the index `preferred` is selected, or the first one that matches the filter.
-    pub(super) fn replace(&mut self, rows: Vec<PickRow>, preferred: usize, note: String) {
-        let kept = self.matching().get(self.selected).filter(|_| self.has_moved).map(|row| row.pick.clone());
-        (self.rows, self.note) = (rows, note);
+    /// there; otherwise the first row that matches the filter is selected, or without a filter the row with the index
+    /// `preferred`. With `None`, Enter does nothing until the user selects a row.
+    pub(super) fn replace(&mut self, rows: Vec<PickRow>, preferred: Option<usize>, note: String) {
+        let moved_to = self.selected.filter(|_| self.has_moved);
+        let kept = moved_to.and_then(|at| Some(self.matching().get(at)?.pick.clone()));
+        (self.rows, self.preferred, self.note) = (rows, preferred, note);
         let is_same = |row: &PickRow| match (&row.pick, &kept) {
             (Pick::Lane(one), Some(Pick::Lane(other))) => one == other,
             _ => false,
         };
-        let matching = self.matching();
-        let preferred = if self.filter.text().is_empty() { preferred.min(matching.len().saturating_sub(1)) } else { 0 };
-        self.selected = matching.iter().position(|row| is_same(row)).unwrap_or(preferred);
+        let kept = self.matching().iter().position(|row| is_same(row));
+        self.selected = kept.or_else(|| self.first_selected());
+    }
+
+    /// Returns the index of the row that is selected before the user selects one.
+    fn first_selected(&self) -> Option<usize> {
+        if self.filter.text().is_empty() { self.preferred } else { Some(0) }
     }
 
     /// Whether the list still waits for rows of this kind.
@@ -250,26 +260,28 @@ impl Picker {
     pub(super) fn key(&mut self, key: KeyEvent) -> bool {
         let edits = self.filter.key(key);
         if edits {
-            (self.selected, self.has_moved) = (0, false);
+            (self.selected, self.has_moved) = (self.first_selected(), false);
         }
         edits
     }
 
     pub(super) fn paste(&mut self, text: &str) {
         self.filter.insert(text);
-        (self.selected, self.has_moved) = (0, false);
+        (self.selected, self.has_moved) = (self.first_selected(), false);
     }
 
     pub(super) fn act(&mut self, action: Action, height: usize) -> Outcome {
         let matching = self.matching();
         if action == Action::Open {
-            let picked = matching.get(self.selected).map(|row| row.pick.clone());
+            let picked = self.selected.and_then(|at| Some(matching.get(at)?.pick.clone()));
             return picked.map_or(Outcome::Stays, Outcome::Picked);
         }
         // One row is for the text input.
         let rows = height.saturating_sub(1 + self.below());
-        if let Some(to) = motion(action, self.selected, matching.len(), rows) {
-            (self.selected, self.has_moved) = (to, true);
+        if let Some(to) = motion(action, self.selected.unwrap_or_default(), matching.len(), rows) {
+            // From no row, the first step down leads to the first row.
+            let to = if self.selected.is_none() && action == Action::Down { 0 } else { to };
+            (self.selected, self.has_moved) = (Some(to), true);
         }
         Outcome::Stays
     }
@@ -322,7 +334,7 @@ impl Picker {
             let why = self.later.map(Later::empty).or(note).filter(|_| self.rows.is_empty());
             empty(why.unwrap_or("no matches"), cx, list, buffer);
         }
-        let list = self.draw_note(rows.get(self.selected).map(AsRef::as_ref), cx, list, buffer);
+        let list = self.draw_note(&rows, cx, list, buffer);
         let columns = |column: fn(&PickRow) -> &str, rows: &[Cow<'_, PickRow>]| {
             rows.iter().map(|row| text::columns(column(row))).max().unwrap_or_default()
         };
@@ -330,7 +342,7 @@ impl Picker {
         let keys = columns(|row| &row.key, &rows).min(room / 4);
         // Names without a description take the whole row.
         let names = columns(|row| if row.about.is_empty() { "" } else { &row.name }, &rows).min(room / 2);
-        let offset = keep_visible(0, self.selected, rows.len(), usize::from(list.height));
+        let offset = keep_visible(0, self.selected.unwrap_or_default(), rows.len(), usize::from(list.height));
         for ((at, row), y) in rows.iter().enumerate().skip(offset).zip(list.y..list.bottom()) {
             let ellipsis = cx.theme.ellipsis();
             let mut put = |x: u16, room: u16, text: &str, style: Style| {
@@ -347,19 +359,20 @@ impl Picker {
             }
             let key = text::columns(&row.key).min(keys);
             put(room - key, key, &row.key, cx.theme.style(Hue::Accent));
-            mark_selected(at == self.selected, cx, Rect { y, height: 1, ..area }, buffer);
+            mark_selected(Some(at) == self.selected, cx, Rect { y, height: 1, ..area }, buffer);
         }
         Scroll { first: offset, shown: list.height.into(), all: rows.len() }
     }
 
     /// Draws the text of the selected row, or that of the list, in the last row of an area. Returns the rows above it.
-    fn draw_note(&self, selected: Option<&PickRow>, cx: &Cx, area: Rect, buffer: &mut Buffer) -> Rect {
+    fn draw_note(&self, rows: &[Cow<'_, PickRow>], cx: &Cx, area: Rect, buffer: &mut Buffer) -> Rect {
         // A list of one row is of more use than its description.
         if self.below() == 0 || area.height < 2 {
             return area;
         }
+        let selected = self.selected.and_then(|at| rows.get(at));
         let note = selected.map(|row| row.note.as_str()).filter(|note| !note.is_empty());
-        if let Some(note) = note.or(selected.map(|_| self.note.as_str())) {
+        if let Some(note) = note.or((!rows.is_empty()).then_some(self.note.as_str())) {
             let room = area.width.saturating_sub(4);
             let note = text::clip(note, usize::from(room), cx.theme.ellipsis());
             text::put(buffer, area.x + 2, area.bottom() - 1, room, &note, cx.theme.style(Hue::Dim));
@@ -440,6 +453,25 @@ mod tests {
         ] {
             assert_eq!(names(typed), expected, "{typed}");
         }
+    }
+
+    #[test]
+    fn without_a_preferred_row_enter_does_nothing_until_one_is_selected() {
+        let rows =
+            || ["v1.4.3", "v1.4.2"].map(|name| PickRow::new(name, "", Pick::Watch(Some(name.to_owned())))).to_vec();
+        let mut picker = Picker::new("Deploy", rows());
+        picker.replace(rows(), None, "select a release".to_owned());
+        let picked = |picker: &mut Picker| match picker.act(Action::Open, 9) {
+            Outcome::Picked(Pick::Watch(name)) => name,
+            _ => None,
+        };
+        assert_eq!(picked(&mut picker), None);
+        picker.act(Action::Down, 9);
+        assert_eq!(picked(&mut picker).as_deref(), Some("v1.4.3"));
+        picker.act(Action::Down, 9);
+        assert_eq!(picked(&mut picker).as_deref(), Some("v1.4.2"));
+        picker.paste("v1.4.2");
+        assert_eq!(picked(&mut picker).as_deref(), Some("v1.4.2"));
     }
 
     #[test]

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::app::msg::Effect;
-use crate::model::environment::{DeploymentState, EnvironmentDeployment, Release, title_of};
+use crate::model::environment::{EnvironmentDeployment, Release, title_of};
 use crate::model::feed::{Notice, Request};
 use crate::model::lane::{Lane, LaneRequest};
-use crate::model::lane_details::{CommitResult, Deployable, Distance};
+use crate::model::lane_details::{CommitResult, Deployable, Distance, LaneDetails};
 use crate::model::rollback::RollbackRequest;
 use crate::ui::text;
 
@@ -32,11 +32,7 @@ impl App {
     pub(in crate::app) fn deploy_here(&mut self) -> Vec<Effect> {
         let Some(lane) = self.lane() else { return Vec::new() };
         let name = lane.name().to_owned();
-        let live = lane
-            .environment
-            .live()
-            .map_or_else(|| ", nothing is live".to_owned(), |live| format!(", {} is live", live.release.title()));
-        let picker = Picker::new(&format!("Deploy to {name}{live}"), Vec::<PickRow>::new());
+        let picker = Picker::new("", Vec::<PickRow>::new());
         self.overlay = Some(Overlay::Picker(picker.of_releases(ReleasesOf::Deploy(name.clone()))));
         self.refresh_releases();
         vec![Effect::Request(Request::DescribeLane { environment: name })]
@@ -53,14 +49,8 @@ impl App {
 
     /// Shows the newest state of the environment in the open list of releases.
     pub(in crate::app) fn refresh_releases(&mut self) {
-        let Some(Overlay::Picker(picker)) = &self.overlay else { return };
-        let (name, deploys) = match picker.releases() {
-            Some(ReleasesOf::Deploy(name)) => (name, true),
-            Some(ReleasesOf::RollBack(name)) => (name, false),
-            None => return,
-        };
-        let Some(lane) = self.state.lanes.iter().find(|lane| lane.name() == name) else { return };
-        let note = match self.state.details.get(name) {
+        let Some((lane, deploys)) = self.lane_of_releases() else { return };
+        let mut note = match self.state.details.get(lane.name()) {
             None => READING.to_owned(),
             Some(Err(reason)) => reason.clone(),
             Some(Ok(details)) if deploys && details.releases.is_empty() => {
@@ -68,10 +58,47 @@ impl App {
             }
             Some(Ok(_)) => String::new(),
         };
-        let (rows, preferred) = if deploys { self.deployable_rows(lane) } else { (self.rollback_rows(lane), 0) };
+        let (rows, preferred) = if !deploys {
+            (self.rollback_rows(lane), Some(0))
+        } else if let Some(details) = self.state.details(lane.name()) {
+            let rows = details.releases.iter().map(|one| self.deployable_row(lane, details, one)).collect();
+            let offered = offered(lane, details);
+            if let (Err(reason), true) = (&offered, note.is_empty()) {
+                note.clone_from(reason);
+            }
+            (rows, offered.ok())
+        } else {
+            (offered_row(lane).into_iter().collect(), Some(0))
+        };
+        let title = deploys.then(|| {
+            let live = lane.environment.live();
+            let live = live.map_or_else(|| "nothing".to_owned(), |live| live.release.title());
+            format!("Deploy to {}, {live} is live", lane.name())
+        });
         if let Some(Overlay::Picker(picker)) = &mut self.overlay {
+            picker.title = title.unwrap_or_else(|| std::mem::take(&mut picker.title));
             picker.replace(rows, preferred, note);
         }
+    }
+
+    /// Returns the environment whose releases are listed in the open dialog, and whether one of them is to be deployed.
+    fn lane_of_releases(&self) -> Option<(&Lane, bool)> {
+        let Some(Overlay::Picker(picker)) = &self.overlay else { return None };
+        let (name, deploys) = match picker.releases()? {
+            ReleasesOf::Deploy(name) => (name, true),
+            ReleasesOf::RollBack(name) => (name, false),
+        };
+        Some((self.state.lanes.iter().find(|lane| lane.name() == name)?, deploys))
+    }
+
+    /// Returns the request for the details of the environment whose releases are listed, if a deployment has changed
+    /// what the details refer to.
+    pub(in crate::app) fn outdated_details(&self) -> Option<Effect> {
+        let (lane, _) = self.lane_of_releases()?;
+        let details = self.state.details(lane.name())?;
+        let current = lane.environment.current().map(|current| &current.release.sha);
+        let is_outdated = !details.is_current(lane) || details.current.as_ref() != current;
+        is_outdated.then(|| Effect::Request(Request::DescribeLane { environment: lane.name().to_owned() }))
     }
 
     /// Stores why the details of an environment cannot be read, and announces it if a list of releases is open.
@@ -83,31 +110,14 @@ impl App {
         self.refresh_releases();
     }
 
-    /// Returns the releases that can be deployed to an environment, newest first, and the index of the one to offer:
-    /// what is live in the environment before it, or what is checked out. Until the details are read, only this one is
-    /// known.
-    ///
-    /// A release that was live before and was replaced is not offered: it was replaced perhaps because of a fault.
-    fn deployable_rows(&self, lane: &Lane) -> (Vec<PickRow>, usize) {
-        let offered = &lane.offered;
-        let Some(details) = self.state.details(lane.name()) else {
-            let is_known = !offered.sha.is_empty() && !was_replaced(lane, offered);
-            let row = is_known.then(|| PickRow::from((offered.title(), plan(lane, offered))));
-            return (row.into_iter().collect(), 0);
-        };
-        let rows = details.releases.iter().map(|one| self.deployable_row(lane, one)).collect();
-        let may_offer = |one: &Deployable| !was_replaced(lane, &one.release);
-        let first = details.releases.iter().position(|one| one.release.sha == offered.sha && may_offer(one));
-        let other = || details.releases.iter().position(|one| may_offer(one) && one.distance != Distance::Older);
-        (rows, first.or_else(other).unwrap_or_default())
-    }
-
-    fn deployable_row(&self, lane: &Lane, one: &Deployable) -> PickRow {
-        let is_here = |name: &&String| name.as_str() == lane.name();
-        let here = one.live_in.iter().find(is_here).map(|_| "live here".to_owned());
-        let elsewhere: Vec<&str> = one.live_in.iter().filter(|name| !is_here(name)).map(String::as_str).collect();
+    fn deployable_row(&self, lane: &Lane, details: &LaneDetails, one: &Deployable) -> PickRow {
+        // The details may be older than the last deployment to another environment.
+        let is_live = |lane: &&Lane| lane.environment.live().is_some_and(|live| live.release.sha == one.release.sha);
+        let live_in: Vec<&str> = self.state.lanes.iter().filter(is_live).map(Lane::name).collect();
+        let here = live_in.contains(&lane.name()).then(|| "live here".to_owned());
+        let elsewhere: Vec<&str> = live_in.into_iter().filter(|name| *name != lane.name()).collect();
         let elsewhere = (!elsewhere.is_empty()).then(|| format!("live in {}", elsewhere.join(", ")));
-        let replaced = was_replaced(lane, &one.release).then(|| "was live here".to_owned());
+        let replaced = lane.has_replaced(&one.release).then(|| "was live here".to_owned());
         let result = one.result.as_ref().map(|result| self.result_text(result));
         let head = one.is_checked_out.then(|| "checked out".to_owned());
         let marks: Vec<String> = here.into_iter().chain(elsewhere).chain(replaced).chain(result).chain(head).collect();
@@ -115,7 +125,7 @@ impl App {
         let about =
             if marks.is_empty() { one.subject.clone() } else { format!("({}) {}", marks.join(", "), one.subject) };
         let age = text::ago(self.state.now.since(one.committed));
-        let note = distance_text(lane, one);
+        let note = distance_text(lane, one, details.distance(lane, one));
         PickRow::new(one.release.title(), about, plan(lane, &one.release)).with_key(age).with_note(note)
     }
 
@@ -186,25 +196,43 @@ impl App {
     }
 }
 
-/// Whether a release was live in an environment before the release that is live now, and is not live.
-fn was_replaced(lane: &Lane, release: &Release) -> bool {
-    let known = &lane.environment.deployments;
-    let live = known.iter().position(|one| one.state == DeploymentState::Success);
-    let is_live = live.is_some_and(|live| known[live].release.sha == release.sha);
-    !is_live
-        && known.iter().skip(live.map_or(0, |live| live + 1)).any(|one| one.succeeded && one.release.sha == release.sha)
-}
-
 /// Returns the pick that shows the plan of a deployment.
 fn plan(lane: &Lane, release: &Release) -> Pick {
     let release = release.tag.clone().unwrap_or_else(|| release.sha.clone());
     Pick::Lane(LaneRequest::Plan { environment: lane.name().to_owned(), release })
 }
 
+/// Returns the row of the release to offer, which is the only one that is known before the details are read.
+fn offered_row(lane: &Lane) -> Option<PickRow> {
+    let offered = &lane.offered;
+    let is_safe = !offered.sha.is_empty() && !offered.is_image() && !lane.has_replaced(offered);
+    is_safe.then(|| PickRow::from((offered.title(), plan(lane, offered))))
+}
+
+/// Returns the index of the release to offer for an environment: what is live in the environment before it, or what is
+/// checked out. No other release is offered in its place, because nobody asked for it.
+///
+/// # Errors
+/// Returns why no release is offered.
+fn offered(lane: &Lane, details: &LaneDetails) -> Result<usize, String> {
+    let offered = &lane.offered;
+    let listed = || details.releases.iter().position(|one| one.release.sha == offered.sha);
+    let why = match offered.title() {
+        _ if offered.sha.is_empty() => "no commit is checked out".to_owned(),
+        title if lane.has_replaced(offered) => format!("{title} was live here and was replaced"),
+        title if offered.is_image() => format!("{title} is an image whose commit is not known"),
+        title => match listed() {
+            Some(at) => return Ok(at),
+            None => format!("the repository does not have {title}"),
+        },
+    };
+    Err(format!("{why}: select a release"))
+}
+
 /// Describes what a deployment of a release would change: `from v1.4.1 to v1.4.3: 3 commits are new`.
-fn distance_text(lane: &Lane, one: &Deployable) -> String {
+fn distance_text(lane: &Lane, one: &Deployable, distance: Distance) -> String {
     let (from, to) = (title_of(lane.environment.live().map(|live| &live.release)), one.release.title());
-    match one.distance {
+    match distance {
         Distance::Live => format!("{to} is live already: deploys it again"),
         Distance::New(count) => {
             let are = if count == 1 { "is" } else { "are" };

@@ -20,7 +20,6 @@ fn deployable(tag: &str, subject: &str, hours: u64, distance: Distance) -> Deplo
         subject: subject.to_owned(),
         committed: Timestamp(NOW - hours * HOUR),
         branches: Vec::new(),
-        live_in: Vec::new(),
         is_checked_out: false,
         result: None,
         distance,
@@ -49,15 +48,8 @@ fn details() -> LaneDetails {
     let releases = vec![
         head,
         Deployable { result: Some(failed), ..deployable("v1.4.2", "Add a map", 21, Distance::New(16)) },
-        Deployable {
-            result: Some(passed),
-            live_in: vec!["staging".to_owned()],
-            ..deployable("v1.4.1", "Show prices in euros", 26, Distance::New(12))
-        },
-        Deployable {
-            live_in: vec!["production".to_owned()],
-            ..deployable("v1.4.0", "Sort the list of orders by date", 60, Distance::Live)
-        },
+        Deployable { result: Some(passed), ..deployable("v1.4.1", "Show prices in euros", 26, Distance::New(12)) },
+        deployable("v1.4.0", "Sort the list of orders by date", 60, Distance::Live),
         deployable("v1.3.9", "Open the shop", 100, Distance::Older),
     ];
     let next = NextDeployment {
@@ -79,6 +71,7 @@ fn details() -> LaneDetails {
         next: Some(next),
         needed: vec![needed("REGISTRY_TOKEN", true, false), needed("SERVICE", false, true)],
         history: Vec::new(),
+        live: Some(release("v1.4.0").sha),
         current: Some(release("v1.4.0").sha),
         earlier: vec![earlier("v1.3.9", "Open the shop", 14), earlier("v1.3.8", "Prepare the opening", 30)],
     }
@@ -150,7 +143,40 @@ fn a_release_that_was_replaced_is_marked_and_not_offered() {
     back.offered = release("v1.4.1");
     let mut driver = showing(80, 24, Glyphs::Unicode, vec![back]);
     driver.press("d").feed(Feed::LaneDetails(Box::new(details())));
-    assert!(driver.shows("▌ v1.4.3") && driver.shows("was live here"), "{}", driver.screen());
+    assert!(!driver.shows("▌ v") && driver.shows("(was live here"), "{}", driver.screen());
+    // No other release takes its place.
+    assert!(driver.shows("was live here and was replaced: select a release"), "{}", driver.screen());
+    driver.press("<enter>");
+    assert!(asked(&mut driver).is_empty() && driver.app.overlay.is_some(), "{}", driver.screen());
+    driver.press("<down><enter>");
+    let release = "v1.4.3".to_owned();
+    assert_eq!(asked(&mut driver), [LaneRequest::Plan { environment: "production".to_owned(), release }]);
+}
+
+#[test]
+fn distances_from_a_release_that_is_no_longer_live_are_not_shown() {
+    let describe = Effect::Request(Request::DescribeLane { environment: "production".to_owned() });
+    let mut before = lane("production", &[("v1.4.0", 50), ("v1.3.9", 90)]);
+    before.offered = release("v1.4.3");
+    let mut driver = showing(80, 24, Glyphs::Unicode, vec![before]);
+    driver.press("d").feed(Feed::LaneDetails(Box::new(details())));
+    assert!(driver.shows("20 commits are new"), "{}", driver.screen());
+    driver.asked();
+    // A deployment of v1.4.1 ends while the list is open.
+    let mut after = lane("production", &[("v1.4.1", 0), ("v1.4.0", 50), ("v1.3.9", 90)]);
+    after.offered = release("v1.4.3");
+    driver.feed(Feed::Lanes(vec![after.clone()]));
+    assert!(driver.asked().contains(&describe), "{}", driver.screen());
+    assert!(driver.shows("▌ v1.4.3") && !driver.shows("commits are new"), "{}", driver.screen());
+    driver.press("<down><down>");
+    assert!(driver.shows("▌ v1.4.1") && driver.shows("312e342 is live already"), "{}", driver.screen());
+    driver.press("<down>");
+    assert!(driver.shows("▌ v1.4.0") && !driver.shows("is live already"), "{}", driver.screen());
+    let (live, current) = (Some(release("v1.4.1").sha), Some(release("v1.4.1").sha));
+    driver.feed(Feed::LaneDetails(Box::new(LaneDetails { live, current, ..details() })));
+    driver.asked();
+    driver.feed(Feed::Lanes(vec![after]));
+    assert!(!driver.asked().contains(&describe), "{}", driver.screen());
 }
 
 #[test]
