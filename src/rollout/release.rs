@@ -25,6 +25,9 @@ pub enum ReleaseError {
     /// The name does not resolve to a commit.
     #[error("`{0}` is not a tag, branch or commit of this repository")]
     Unknown(String),
+    /// The name is the id of an image of which nothing else is known.
+    #[error("{0} is an image whose commit is not known, so it cannot be deployed: name a tag, branch or commit")]
+    Image(String),
     /// Git cannot read the repository.
     #[error(transparent)]
     Git(#[from] GitError),
@@ -33,8 +36,11 @@ pub enum ReleaseError {
 /// Returns the release of a tag, a branch or a commit; `HEAD` for what is checked out.
 ///
 /// # Errors
-/// The commit does not exist, or git cannot read the repository.
+/// The commit does not exist, only the image of the release is known, or git cannot read the repository.
 pub fn resolve(root: &Path, name: &str) -> Result<NamedRelease, ReleaseError> {
+    if let Some(image) = Release::of_image(name) {
+        return Err(ReleaseError::Image(image.short().to_owned()));
+    }
     let commit = format!("{name}^{{commit}}");
     let sha = git(root, ["rev-parse", "--verify", "--quiet", "--end-of-options", &commit])
         .map_err(|_| ReleaseError::Unknown(name.to_owned()))?;
@@ -43,19 +49,23 @@ pub fn resolve(root: &Path, name: &str) -> Result<NamedRelease, ReleaseError> {
     let format = "--format=%(refname)";
     let refs = lines(&git(root, ["for-each-ref", format, "--contains", &sha, "refs/heads", "refs/remotes"])?);
     let mut branches: Vec<String> = Vec::new();
-    for full in refs {
-        let remote = || full.strip_prefix("refs/remotes/").and_then(|rest| rest.split_once('/')).map(|(_, name)| name);
-        let branch = full.strip_prefix("refs/heads/").or_else(remote).filter(|branch| *branch != "HEAD");
-        if let Some(branch) = branch.filter(|branch| !branches.iter().any(|known| known == branch)) {
-            branches.push(branch.to_owned());
-        }
-    }
+    refs.iter().for_each(|full| add_branch(&mut branches, full));
     let tag = tags.iter().find(|tag| *tag == name).or_else(|| tags.last()).cloned();
     let reference = match name {
         "HEAD" => git(root, ["symbolic-ref", "--quiet", "--short", "HEAD"]).unwrap_or_default().trim().to_owned(),
         name => name.to_owned(),
     };
     Ok(NamedRelease { release: Release { sha, reference, tag }, tags, branches, uncommitted: Vec::new() })
+}
+
+/// Adds the branch that a ref stands for, without the name of its remote, unless it is there already. Does nothing for
+/// the full name of a ref of another kind.
+pub fn add_branch(branches: &mut Vec<String>, full: &str) {
+    let remote = || full.strip_prefix("refs/remotes/").and_then(|rest| rest.split_once('/')).map(|(_, name)| name);
+    let branch = full.strip_prefix("refs/heads/").or_else(remote).filter(|branch| *branch != "HEAD");
+    if let Some(branch) = branch.filter(|branch| !branches.iter().any(|known| known == branch)) {
+        branches.push(branch.to_owned());
+    }
 }
 
 /// Returns the release of a commit, from the deployments to an environment or from git, or the release of an image.
@@ -100,5 +110,7 @@ mod tests {
         assert_eq!(error, "`v9` is not a tag, branch or commit of this repository");
         let error = resolve(folder.path(), "--all").expect_err("an option").to_string();
         assert!(error.starts_with("`--all` is not"), "{error}");
+        let error = resolve(folder.path(), "sha256:0123456789abcdef").expect_err("an image").to_string();
+        assert!(error.contains("is an image whose commit is not known, so it cannot be deployed"), "{error}");
     }
 }

@@ -220,7 +220,7 @@ fn offered(lane: &Lane, details: &LaneDetails) -> Result<usize, String> {
     let why = match offered.title() {
         _ if offered.sha.is_empty() => "no commit is checked out".to_owned(),
         title if lane.has_replaced(offered) => format!("{title} was live here and was replaced"),
-        title if offered.is_image() => format!("{title} is an image whose commit is not known"),
+        _ if offered.is_image() => format!("{} is an image whose commit is not known", offered.short()),
         title => match listed() {
             Some(at) => return Ok(at),
             None => format!("the repository does not have {title}"),

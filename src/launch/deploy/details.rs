@@ -17,6 +17,7 @@ use crate::rollout::release;
 use crate::store::StoreError;
 use crate::store::clock::now;
 use crate::store::history::{self, Filter};
+use crate::store::spec::RunSpec;
 
 /// Maximum number of commits of the checkout that are offered as releases. Others can be named.
 const MAX_COMMITS: usize = 50;
@@ -48,12 +49,14 @@ impl Deployments {
         let shown = state.shown(now());
         let current = shown.current().map(|current| &current.release);
         let subjects = self.subjects(&state)?;
+        let live = state.live().map(|live| &live.release);
         Ok(LaneDetails {
             environment: name.to_owned(),
-            releases: self.releases(&ledger, state.live().map(|live| &live.release))?,
-            next: self.next(settings, &ledger),
+            releases: self.releases(&ledger, live)?,
+            next: self.next(settings, &ledger)?,
             needed: self.needed(name)?,
             history: self.history(&state, &subjects),
+            live: live.map(|live| live.sha.clone()),
             earlier: current.map(|current| self.earlier(&shown, current, &subjects)).unwrap_or_default(),
             current: current.map(|current| current.sha.clone()),
         })
@@ -65,22 +68,21 @@ impl Deployments {
         let has_commits = !self.repository.sha.is_empty();
         let mut commits = if has_commits { self.log([most.as_str(), "HEAD"])? } else { Vec::new() };
         let of_checkout: HashSet<String> = commits.iter().map(|commit| commit.sha.clone()).collect();
-        let live_in: Vec<(&String, String)> = self
-            .all_settings()?
-            .keys()
-            .filter_map(|name| Some((name, ledger.of(name).live()?.release.sha.clone())))
-            .collect();
-        let named = self.tags()?.into_iter().chain(live_in.iter().map(|(_, sha)| sha.clone()));
+        let deployed = |name: &String| {
+            let state = ledger.of(name);
+            let live = state.live()?;
+            Some((live.release.clone(), live.ended.unwrap_or(live.created)))
+        };
+        let deployed: Vec<(Release, Timestamp)> = self.all_settings()?.keys().filter_map(deployed).collect();
+        let named = self.tags()?.into_iter().chain(deployed.iter().map(|(release, _)| release.sha.clone()));
         for commit in self.commits(named)? {
             if commits.iter().all(|known| known.sha != commit.sha) {
                 commits.push(commit);
             }
         }
-        // Stable, so that commits of the same second stay in the order of their history.
-        commits.sort_by_key(|commit| Reverse(commit.committed));
         let new = live.and_then(|live| self.since(live));
-        let mut results = self.results()?;
-        let releases = commits.into_iter().map(|commit| {
+        let mut results = self.results(&commits.iter().map(|commit| commit.sha.as_str()).collect())?;
+        let of_commits = commits.into_iter().map(|commit| {
             let distance = match &new {
                 _ if live.is_some_and(|live| live.sha == commit.sha) => Distance::Live,
                 Some(parents) if parents.contains_key(&commit.sha) => Distance::New(reachable(parents, &commit.sha)),
@@ -88,11 +90,6 @@ impl Deployments {
                 _ => Distance::Unknown,
             };
             Deployable {
-                live_in: live_in
-                    .iter()
-                    .filter(|(_, sha)| *sha == commit.sha)
-                    .map(|(name, _)| (*name).clone())
-                    .collect(),
                 is_checked_out: commit.sha == self.repository.sha,
                 result: results.remove(&commit.sha),
                 distance,
@@ -107,7 +104,15 @@ impl Deployments {
                 },
             }
         });
-        Ok(releases.collect())
+        let mut releases: Vec<Deployable> = of_commits.collect();
+        for (release, at) in deployed.into_iter().filter(|(release, _)| release.is_image()) {
+            if releases.iter().all(|known| known.release.sha != release.sha) {
+                releases.push(of_image(release, at, live));
+            }
+        }
+        // Stable, so that commits of the same second stay in the order of their history.
+        releases.sort_by_key(|one| Reverse(one.committed));
+        Ok(releases)
     }
 
     /// Returns the full names of the newest tags.
@@ -155,21 +160,25 @@ impl Deployments {
         (parents.len() <= MAX_NEW).then_some(parents)
     }
 
-    /// Returns the results of the newest runs, by commit.
-    fn results(&self) -> Result<HashMap<String, CommitResult>, StoreError> {
+    /// Returns the results of the newest runs of these commits.
+    fn results(&self, commits: &HashSet<&str>) -> Result<HashMap<String, CommitResult>, StoreError> {
         let filter = Filter { repository: Some(self.repository.id()), ..Filter::default() };
         let runs = history::page(&self.runs, &filter, None, MAX_RUNS)?.runs;
         // A run on this machine says something about its commit only if no file was changed.
         let is_clean = |run: &Summary| run.info.changed == 0;
         let mut seen = HashSet::new();
         let mut results: HashMap<String, CommitResult> = HashMap::new();
-        for run in runs.iter().filter(|run| !run.info.is_deployment() && !run.info.sha.is_empty()) {
+        for run in runs.iter().filter(|run| !run.info.is_deployment() && commits.contains(run.info.sha.as_str())) {
             let Some(conclusion) = run.phase.conclusion() else { continue };
             let has_passed = conclusion == Conclusion::Success;
             let has_failed =
                 matches!(conclusion, Conclusion::Failure | Conclusion::TimedOut | Conclusion::StartupFailure);
             // Only the newest run of each workflow counts.
             if !(has_passed || has_failed) || seen.contains(&(&run.info.sha, &run.info.workflow)) || !is_clean(run) {
+                continue;
+            }
+            // A failure of some jobs is a failure; a success of some jobs says nothing about the others.
+            if has_passed && !self.is_whole(run) {
                 continue;
             }
             seen.insert((&run.info.sha, &run.info.workflow));
@@ -188,13 +197,24 @@ impl Deployments {
         Ok(results)
     }
 
-    /// Returns what would be deployed next; `None` before the first commit.
-    fn next(&self, settings: &EnvironmentSettings, ledger: &Ledger) -> Option<NextDeployment> {
-        let head = release::resolve(&self.repository.root, "HEAD").map(|named| named.release).unwrap_or_default();
-        let (source, release) = self.source(settings, ledger, head);
-        if release.sha.is_empty() {
-            return None;
+    /// Whether a successful run carried out all jobs of its workflow.
+    fn is_whole(&self, run: &Summary) -> bool {
+        if run.info.remote.is_some() {
+            return true;
         }
+        // A success has a reason if jobs were left out because they need another machine.
+        let spec = RunSpec::read(&self.runs.folder(run.info.id.clone())).ok();
+        let workflow = spec.as_ref().and_then(|spec| spec.work.workflow());
+        run.reason.is_none() && workflow.is_some_and(|work| work.jobs.is_empty() && work.matrix.is_empty())
+    }
+
+    /// Returns what would be deployed next; `None` before the first commit.
+    fn next(&self, settings: &EnvironmentSettings, ledger: &Ledger) -> Result<Option<NextDeployment>, DeployError> {
+        if self.repository.sha.is_empty() {
+            return Ok(None);
+        }
+        let head = release::resolve(&self.repository.root, "HEAD")?.release;
+        let (source, release) = self.source(settings, ledger, head);
         let live = ledger.of(&settings.name).live().map(|live| live.release.clone());
         let request = DeployRequest {
             environment: settings.name.clone(),
@@ -208,13 +228,13 @@ impl Deployments {
             Ok(prepared) => prepared.closed().iter().map(|closed| closed.sentence.clone()).collect(),
             Err(error) => vec![error.to_string()],
         };
-        Some(NextDeployment {
+        Ok(Some(NextDeployment {
             is_live: live.as_ref().is_some_and(|live| live.sha == release.sha),
             changes: live.map(|live| self.changes(&live, &release)).unwrap_or_default(),
             release,
             source,
             closed,
-        })
+        }))
     }
 
     /// Returns the first lines of the messages of the commits that were deployed to an environment, by commit.
@@ -295,16 +315,25 @@ impl Commit {
                 tags.push(tag.to_owned());
                 continue;
             }
-            let of_remote =
-                || name.strip_prefix("refs/remotes/").and_then(|rest| rest.split_once('/')).map(|(_, name)| name);
-            let branch = name.strip_prefix("refs/heads/").or_else(of_remote).filter(|branch| *branch != "HEAD");
-            if let Some(branch) = branch.filter(|branch| !branches.iter().any(|known| known == branch)) {
-                branches.push(branch.to_owned());
-            }
+            release::add_branch(&mut branches, name);
         }
         tags.sort_unstable();
         let committed = Timestamp(seconds.saturating_mul(1_000));
         Some(Self { sha: sha.to_owned(), committed, subject: subject.to_owned(), tags, branches })
+    }
+}
+
+/// Returns the release of an image that was deployed at this time and whose commit is not known.
+fn of_image(release: Release, deployed: Timestamp, live: Option<&Release>) -> Deployable {
+    let is_live = live.is_some_and(|live| live.sha == release.sha);
+    Deployable {
+        release,
+        subject: String::new(),
+        committed: deployed,
+        branches: Vec::new(),
+        is_checked_out: false,
+        result: None,
+        distance: if is_live { Distance::Live } else { Distance::Unknown },
     }
 }
 
@@ -327,9 +356,10 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::model::RunId;
     use crate::model::deployment::{Action, Actor, Entry, Outcome};
+    use crate::model::{EndReason, Phase, RemoteRun, RunId, RunInfo, testing};
     use crate::store::folder::RunsDir;
+    use crate::store::spec::WorkflowSpec;
 
     const SETTINGS: &str = r#"
 [environments.staging]
@@ -384,7 +414,7 @@ healthy = "true"
         /// Records deployments of these tags to an environment, all of which succeeded.
         fn deployed(&self, environment: &str, tags: &[(&str, Cause)]) {
             let deployments = self.deployments();
-            let resolve = |tag: &str| release::resolve(self.folder.path(), tag).expect("a tag").release;
+            let resolve = |tag: &str| release::known(self.folder.path(), None, tag).expect("a tag or an image");
             let mut from = None;
             for (number, (tag, cause)) in (1..).zip(tags) {
                 let release = resolve(tag);
@@ -408,10 +438,10 @@ healthy = "true"
     }
 
     /// Describes the releases to choose from: title, subject, and what is known about each.
-    fn listed(details: &LaneDetails) -> Vec<(String, String, Distance, Vec<String>)> {
+    fn listed(details: &LaneDetails) -> Vec<(String, String, Distance)> {
         let row = |one: &Deployable| {
             let name = one.release.tag.clone().unwrap_or_else(|| "none".to_owned());
-            (name, one.subject.clone(), one.distance, one.live_in.clone())
+            (name, one.subject.clone(), one.distance)
         };
         details.releases.iter().map(row).collect()
     }
@@ -422,21 +452,71 @@ healthy = "true"
         shop.deployed("staging", &[("v2", Cause::Manual)]);
         shop.deployed("production", &[("v1", Cause::Manual)]);
         let details = shop.deployments().details("production").expect("read");
-        let row = |name: &str, subject: &str, distance, live_in: &[&str]| {
-            let live_in = live_in.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-            (name.to_owned(), subject.to_owned(), distance, live_in)
-        };
+        let row = |name: &str, subject: &str, distance| (name.to_owned(), subject.to_owned(), distance);
         assert_eq!(
             listed(&details),
             [
-                row("none", "Fix the cart", Distance::New(2), &[]),
-                row("v2", "Add a cart", Distance::New(1), &["staging"]),
-                row("v1", "Open the shop", Distance::Live, &["production"]),
+                row("none", "Fix the cart", Distance::New(2)),
+                row("v2", "Add a cart", Distance::New(1)),
+                row("v1", "Open the shop", Distance::Live),
             ]
         );
         assert!(details.releases[0].is_checked_out && details.releases[0].branches == ["main"]);
+        assert_eq!(details.live, Some(details.releases[2].release.sha.clone()));
         let staging = shop.deployments().details("staging").expect("read");
         assert_eq!(staging.releases[2].distance, Distance::Older);
+    }
+
+    #[test]
+    fn an_image_that_is_live_is_listed_and_cannot_be_promoted() {
+        const IMAGE: &str = "sha256:0123456789abcdef";
+        let shop = Shop::new();
+        shop.deployed("staging", &[(IMAGE, Cause::Manual)]);
+        let details = shop.deployments().details("production").expect("read");
+        let image = details.releases.iter().find(|one| one.release.is_image()).expect("an image");
+        assert_eq!((image.release.sha.as_str(), image.distance), (IMAGE, Distance::Unknown));
+        let next = details.next.expect("a release");
+        assert_eq!((next.release.sha.as_str(), next.source.as_str()), (IMAGE, "staging"));
+        assert!(next.closed.len() == 1 && next.closed[0].contains("whose commit is not known"), "{:?}", next.closed);
+        let staging = shop.deployments().details("staging").expect("read");
+        let image = staging.releases.iter().find(|one| one.release.is_image()).expect("an image");
+        assert_eq!(image.distance, Distance::Live);
+    }
+
+    #[test]
+    fn a_repository_that_git_cannot_read_is_not_one_without_commits() {
+        let shop = Shop::new();
+        let deployments = shop.deployments();
+        let ledger = deployments.ledger().expect("read");
+        let settings = deployments.settings("staging").expect("an environment");
+        assert!(deployments.next(settings, &ledger).expect("read").is_some());
+        std::fs::remove_file(shop.folder.path().join(".git/HEAD")).expect("removed");
+        assert!(deployments.next(settings, &ledger).is_err());
+    }
+
+    #[test]
+    fn a_success_of_some_jobs_is_not_a_success_of_the_workflow() {
+        let shop = Shop::new();
+        let deployments = shop.deployments();
+        let is_whole = |work: WorkflowSpec, reason: Option<EndReason>| {
+            let id = RunId::new("20261123-101010-aaaa");
+            let folder = deployments.runs().folder(id.clone());
+            std::fs::create_dir_all(folder.path()).expect("made");
+            let info = testing::info(id, Timestamp(0));
+            RunSpec::of_workflow(info.clone(), work).write(&folder).expect("written");
+            let run = Summary { reason, ..testing::summary(info, "CI", Phase::Done(Conclusion::Success)) };
+            deployments.is_whole(&run)
+        };
+        assert!(is_whole(WorkflowSpec::default(), None));
+        assert!(!is_whole(WorkflowSpec { jobs: vec!["test".to_owned()], ..WorkflowSpec::default() }, None));
+        let matrix = [("os".to_owned(), "linux".to_owned())].into_iter().collect();
+        assert!(!is_whole(WorkflowSpec { matrix, ..WorkflowSpec::default() }, None));
+        let skipped = EndReason::Message("skipped, because they need another machine: windows".to_owned());
+        assert!(!is_whole(WorkflowSpec { skip_unrunnable: true, ..WorkflowSpec::default() }, Some(skipped)));
+        // A run on a server has all jobs of its workflow.
+        let info = testing::info(RunId::new("none"), Timestamp(0));
+        let info = RunInfo { remote: Some(RemoteRun::default()), ..info };
+        assert!(deployments.is_whole(&testing::summary(info, "CI", Phase::Done(Conclusion::Success))));
     }
 
     #[test]
