@@ -90,6 +90,8 @@ pub(super) fn unavailable(action: Action, state: &AppState, subject: Subject<'_>
     match capabilities.check(operation).err()? {
         Unavailable::NoLane if subject.in_deploys && state.lanes_unreadable.is_none() => {
             Some(match state.lanes.len() {
+                0 if state.home.is_none() => Unavailable::NoHome,
+                0 if !state.has_read_lanes => Unavailable::LanesUnread,
                 0 => Unavailable::NoLanes,
                 // An environment of a server or of the listed runs is selected.
                 _ => Unavailable::NotDeployedHere,

@@ -214,7 +214,7 @@ impl App {
     /// deployment that is no longer what the dialog shows.
     fn take_lanes(&mut self, lanes: Vec<Lane>) {
         let before = std::mem::replace(&mut self.state.lanes, lanes);
-        self.state.lanes_unreadable = None;
+        (self.state.lanes_unreadable, self.state.has_read_lanes) = (None, true);
         let known = |lane: &Lane| before.iter().find(|known| known.name() == lane.name());
         let run = |lane: &Lane| lane.environment.live().and_then(|live| live.local.clone());
         let went_live = |lane: &&Lane| run(lane).is_some() && known(lane).is_some_and(|known| run(known) != run(lane));

@@ -65,6 +65,8 @@ pub(super) struct AppState {
     pub(super) environments: ServerEnvironments,
     /// Environments of this machine.
     pub(super) lanes: Vec<Lane>,
+    /// Whether these environments were read, even if there are none.
+    pub(super) has_read_lanes: bool,
     /// Why the environments of this machine cannot be read; `None` if they can.
     pub(super) lanes_unreadable: Option<String>,
     /// What is checked out here; `None` while it is being read.

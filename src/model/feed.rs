@@ -117,7 +117,8 @@ pub enum Feed {
         /// The environments of the repository.
         environments: Vec<Environment>,
     },
-    /// The environments of this machine, in the order in which releases go through them. Sent again when they change.
+    /// The environments of this machine, in the order in which releases go through them. Sent once they were read, even
+    /// if there are none, and again when they change.
     Lanes(Vec<Lane>),
     /// Why the environments of this machine cannot be read. Those of an earlier [`Feed::Lanes`] stay. Sent again when the
     /// reason changes.

@@ -136,6 +136,9 @@ pub enum Unavailable {
     /// No environment of this machine is selected.
     #[error("no environment of this machine is selected: see the Deploys panel")]
     NoLane,
+    /// The environments of this machine were not read yet.
+    #[error("the environments of the repository are still being read: try again in a moment")]
+    LanesUnread,
     /// The repository has no environments of this machine.
     #[error("no environments in .cuelight.toml: see `cuelight config --example`")]
     NoLanes,

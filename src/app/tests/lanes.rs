@@ -151,6 +151,23 @@ fn each_state_of_an_environment_is_one_line() {
 }
 
 #[test]
+fn an_empty_list_says_whether_environments_were_read() {
+    let mut driver = Driver::new(80, 24, Theme { motion: false, ..Theme::default() });
+    driver.press("6");
+    assert!(driver.shows("start cuelight in one to see them"), "{}", driver.screen());
+    driver.press("d");
+    assert!(driver.shows("the screen was opened outside of a repository"), "{}", driver.screen());
+    let mut driver = Driver::new(80, 24, Theme { motion: false, ..Theme::default() });
+    driver.app = driver.app.clone().at_home(crate::model::RepositoryId::named("octo/app"));
+    driver.press("6");
+    assert!(driver.shows("reading the environments of the repository"), "{}", driver.screen());
+    driver.press("d");
+    assert!(driver.shows("are still being read"), "{}", driver.screen());
+    driver.feed(Feed::Lanes(Vec::new()));
+    assert!(driver.shows("no `[environments.NAME]`"), "{}", driver.screen());
+}
+
+#[test]
 fn settings_with_a_fault_are_not_shown_as_an_empty_list() {
     let mut driver = Driver::new(80, 24, Theme { motion: false, ..Theme::default() });
     driver.press("6");
@@ -573,7 +590,8 @@ fn what_cannot_be_done_is_listed_with_its_reason() {
         assert!(driver.shows(reason), "{keys}: {}", driver.screen());
     }
     let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
-    driver.press("Dd");
+    driver.app = driver.app.clone().at_home(crate::model::RepositoryId::named("octo/app"));
+    driver.feed(Feed::Lanes(Vec::new())).press("Dd");
     assert!(driver.shows("deploy: no environment of this machine is selected"), "{}", driver.screen());
     for keys in ["6d", "p", "Dd"] {
         driver.press(keys);

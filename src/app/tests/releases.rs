@@ -5,7 +5,7 @@ use super::lanes::{HOUR, NOW, asked, commit, lane, lanes, on_its_way, release, s
 use super::*;
 use crate::model::deployment::Needed;
 use crate::model::environment::{Protection, Release};
-use crate::model::lane::{DeploymentPreview, DeploymentWay, Lane, LaneRequest};
+use crate::model::lane::{DeploymentPreview, DeploymentWay, Lane, LaneDeployment, LaneRequest};
 use crate::model::lane_details::{
     CommitResult, Deployable, DeployedCommits, Distance, EarlierRelease, LaneDetails, NextDeployment,
 };
@@ -268,9 +268,15 @@ fn the_details_of_a_page_are_requested_again_when_a_deployment_has_changed_them(
     assert_eq!(requests(&mut driver), 1);
     driver.feed(Feed::Lanes(vec![staging.clone()]));
     assert_eq!(requests(&mut driver), 0);
-    let changed = Lane { offered: release("v1.4.4"), ..staging };
+    let changed = Lane { offered: release("v1.4.4"), ..staging.clone() };
     driver.feed(Feed::Lanes(vec![changed]));
     assert_eq!(requests(&mut driver), 1);
+    let waiting = LaneDeployment { waits_for_review: true, ..on_its_way("v1.4.2") };
+    for waits_for_review in [true, false] {
+        let open = LaneDeployment { waits_for_review, ..waiting.clone() };
+        driver.feed(Feed::Lanes(vec![Lane { open: Some(open), ..staging.clone() }]));
+        assert_eq!(requests(&mut driver), 1, "{waits_for_review}");
+    }
     // An environment that is gone has no page.
     driver.feed(Feed::Lanes(lanes().drain(..1).collect()));
     assert!(!driver.shows("Deploys ›") && driver.shows("development"), "{}", driver.screen());

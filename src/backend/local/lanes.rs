@@ -43,25 +43,42 @@ pub(super) fn report(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>) -
 }
 
 impl Serving {
-    /// Reads the details of an environment in a separate task, because git may be slow, and reports them.
-    pub(super) fn describe_lane(&self, environment: String) {
-        let (runs, folder, feed) = (self.runs.clone(), self.folder.clone(), self.feed.clone());
-        tokio::spawn(async move {
-            let name = environment.clone();
-            let read = spawn_blocking(move || Deployments::of(&runs, &folder)?.details(&name)).await;
-            let report = match read {
-                Ok(Ok(details)) => Feed::LaneDetails(Box::new(details)),
-                Ok(Err(error)) => Feed::LaneDetailsUnreadable { environment, reason: error.to_string() },
-                Err(error) => Feed::LaneDetailsUnreadable { environment, reason: error.to_string() },
-            };
-            // The screen may be closed.
-            let _ = feed.send(report).await;
+    /// Reads the details of an environment in a task of their own, because git may be slow, and reports them.
+    pub(super) fn describe_lane(&mut self, environment: String) {
+        let asks = self.described.entry(environment).or_insert_with_key(|environment| {
+            describe(environment.clone(), self.runs.clone(), self.folder.clone(), self.feed.clone())
         });
+        // If the queue is full, a read is about to begin anyway.
+        let _ = asks.try_send(());
     }
+}
+
+/// Starts to report the details of an environment, once for each message to the returned sender. Messages while the
+/// details are read are answered by one further read, so the last report is always the newest one. The task ends once
+/// the sender is dropped or the screen is closed.
+fn describe(environment: String, runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>) -> mpsc::Sender<()> {
+    let (ask, mut asked) = mpsc::channel(1);
+    tokio::spawn(async move {
+        while asked.recv().await.is_some() {
+            let (name, runs, folder) = (environment.clone(), runs.clone(), folder.clone());
+            let unreadable = |reason: String| Feed::LaneDetailsUnreadable { environment: environment.clone(), reason };
+            let report = match spawn_blocking(move || Deployments::of(&runs, &folder)?.details(&name)).await {
+                Ok(Ok(details)) => Feed::LaneDetails(Box::new(details)),
+                Ok(Err(error)) => unreadable(error.to_string()),
+                Err(error) => unreadable(error.to_string()),
+            };
+            if feed.send(report).await.is_err() {
+                return;
+            }
+        }
+    });
+    ask
 }
 
 async fn serve(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>, mut asked: mpsc::Receiver<()>) {
     let (mut memory, mut known, mut shown) = (LaneMemory::default(), None, Vec::new());
+    // Whether the environments were reported, even if there are none.
+    let mut has_reported = false;
     // Why the last read failed.
     let mut fault = None;
     // The watch of the ledgers, once there are environments. It is tried once.
@@ -80,9 +97,9 @@ async fn serve(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>, mut ask
         (known, memory) = (deployments, kept);
         let before = open_runs(&shown);
         match lanes {
-            Ok(lanes) if lanes == shown && fault.is_none() => {}
+            Ok(lanes) if has_reported && lanes == shown && fault.is_none() => {}
             Ok(lanes) => {
-                (shown, fault) = (lanes.clone(), None);
+                (shown, fault, has_reported) = (lanes.clone(), None, true);
                 if feed.send(Feed::Lanes(lanes)).await.is_err() {
                     return;
                 }
@@ -178,4 +195,23 @@ async fn read(
         (Some(deployments), memory, lanes)
     });
     listed.await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn requests_for_the_same_details_are_answered_together() {
+        let (folder, state) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let (feed, mut reports) = mpsc::channel(9);
+        let runs = RunsDir::at(state.path());
+        let ask = describe("staging".to_owned(), runs, folder.path().to_owned(), feed);
+        // The task reads nothing before this test waits.
+        assert_eq!((0..5).filter(|_| ask.try_send(()).is_ok()).count(), 1);
+        drop(ask);
+        let report = reports.recv().await;
+        assert!(matches!(&report, Some(Feed::LaneDetailsUnreadable { environment, .. }) if environment == "staging"));
+        assert!(reports.recv().await.is_none());
+    }
 }

@@ -157,6 +157,8 @@ struct Serving {
     retry_at: Option<Instant>,
     /// Asks for another look at the environments of this machine; `None` before the runs are listed.
     lanes: Option<mpsc::Sender<()>>,
+    /// Ask for the details of environments of this machine, by name, as far as they were requested.
+    described: HashMap<String, mpsc::Sender<()>>,
     /// The deployment that was shown last and not confirmed.
     shown: Option<ShownDeployment>,
 }
@@ -188,6 +190,7 @@ impl Serving {
             watch_mode: None,
             retry_at: None,
             lanes: None,
+            described: HashMap::new(),
             shown: None,
         }
     }

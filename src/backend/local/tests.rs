@@ -327,6 +327,16 @@ async fn errors_of_a_workflow_are_reported_in_one_line() {
 }
 
 #[tokio::test]
+async fn a_repository_without_environments_is_reported_once_it_was_read() {
+    let is_empty = |report: &Feed| matches!(report, Feed::Lanes(lanes) if lanes.is_empty());
+    for mut scripted in [Scripted::new(), Scripted::new().with_workflow()] {
+        if !scripted.serve().await.iter().any(is_empty) {
+            scripted.until(is_empty).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_run_of_watch_mode_is_cancelled_once_for_a_newer_one() {
     let scripted = Scripted::new().with_workflow();
     let root = scripted.repository().canonicalize().expect("there");

@@ -65,6 +65,13 @@ pub(in crate::app) struct Deploys {
 /// Text of an empty list.
 const EMPTY: &str = "no deployment in these runs";
 
+/// Text of an empty list before the environments of this machine were read.
+const READING: &str = "reading the environments of the repository";
+
+/// Text of an empty list outside of repositories.
+const OUTSIDE: &str = "no deployment in these runs; environments of this machine belong to a repository, so start \
+                       cuelight in one to see them";
+
 /// Text of an empty list, if this machine has no environments.
 const NO_ENVIRONMENTS: &str = "no deployment in these runs, and no `[environments.NAME]` in the .cuelight.toml of the \
                                repository: `cuelight config --example` shows how to write one";
@@ -198,8 +205,11 @@ impl Pane for Deploys {
             let why = match &cx.state.lanes_unreadable {
                 _ if !self.filter.is_empty() => "no environment matches the filter",
                 Some(reason) => reason,
-                None if cx.state.lanes.is_empty() => NO_ENVIRONMENTS,
-                None => EMPTY,
+                // A replay shows the environments of its run only.
+                None if !cx.state.lanes.is_empty() || cx.state.replay.is_some() => EMPTY,
+                None if cx.state.home.is_none() => OUTSIDE,
+                None if !cx.state.has_read_lanes => READING,
+                None => NO_ENVIRONMENTS,
             };
             empty(why, cx, area, buffer);
         }

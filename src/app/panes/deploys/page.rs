@@ -56,6 +56,8 @@ struct Version {
     live: Option<String>,
     offered: String,
     is_locked: bool,
+    /// Whether a deployment waits for the approval of a person.
+    waits_for_review: bool,
 }
 
 impl Version {
@@ -66,6 +68,7 @@ impl Version {
             live: lane.environment.live().map(|live| live.release.sha.clone()),
             offered: lane.offered.sha.clone(),
             is_locked: lane.lock.is_some(),
+            waits_for_review: lane.open.as_ref().is_some_and(|open| open.waits_for_review),
         }
     }
 }
