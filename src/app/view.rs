@@ -44,7 +44,7 @@ impl App {
             chrome::toast(notice, self.theme, toast_area, buffer);
         }
         if !self.is_footer_covered(&screen) {
-            self.draw_footer(screen.footer, buffer);
+            self.draw_footer(&screen, buffer);
         }
         if let Some(overlay) = &self.overlay {
             let cx = cx(&self.state, self.theme, self.view, Some(&screen), self.view.focus);
@@ -63,27 +63,33 @@ impl App {
     }
 
     /// Draws the hints. Returns their places.
-    fn draw_footer(&self, area: Rect, buffer: &mut Buffer) -> Vec<HintPlace> {
+    fn draw_footer(&self, screen: &Screen, buffer: &mut Buffer) -> Vec<HintPlace> {
         if let Some(overlay) = &self.overlay {
-            return chrome::overlay_footer(overlay.hints(), self.theme, &self.keymap, area, buffer);
+            return chrome::overlay_footer(overlay.hints(), self.theme, &self.keymap, screen.footer, buffer);
         }
         let context = Context::Panel(self.view.focus);
-        let (first, of_failure) = (self.hints_of_row(), self.hints_of_failure());
+        let (first, of_failure) = (self.hints_of_row(screen), self.hints_of_failure());
         let hints = Hints { context, subject: self.subject(), first, of_failure };
-        chrome::footer(&self.state, self.theme, &self.keymap, hints, area, buffer)
+        chrome::footer(&self.state, self.theme, &self.keymap, hints, screen.footer, buffer)
     }
 
     /// Returns the action of the hint at a position; `None` if no hint of an action is there.
     pub(super) fn hint_at(&self, at: Position) -> Option<Action> {
         let screen = self.screen()?;
         let footer = screen.footer;
-        let places = self.draw_footer(footer, &mut Buffer::empty(self.area));
+        let places = self.draw_footer(&screen, &mut Buffer::empty(self.area));
         let here = places.into_iter().find(|(columns, _)| columns.contains(&at.x));
         here.filter(|_| footer.contains(at) && !self.is_footer_covered(&screen)).and_then(|(_, action)| action)
     }
 
-    /// Returns what Enter does to the selected row, in a panel where this is not to go on to the next panel.
-    fn hints_of_row(&self) -> Vec<ActionHint> {
+    /// Returns what Enter does to the selected row, in a panel where this is not to go on to the next panel, and how to
+    /// leave the page of an environment.
+    fn hints_of_row(&self, screen: &Screen) -> Vec<ActionHint> {
+        if self.view.focus == Panel::Deploys && self.view.page {
+            let cx = cx(&self.state, self.theme, self.view, Some(screen), Panel::Deploys);
+            let run = self.panes.deploys.page_run(&cx, &self.selection).map(|_| (Action::Open, "open run"));
+            return run.into_iter().chain([(Action::Back, "back")]).collect();
+        }
         if self.view.focus != Panel::Workflows {
             return Vec::new();
         }

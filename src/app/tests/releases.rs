@@ -239,6 +239,9 @@ fn the_keys_of_an_environment_work_on_its_page() {
     let (production, details) = production();
     let mut driver = showing(80, 24, Glyphs::Unicode, vec![production]);
     driver.press("<enter>").feed(Feed::LaneDetails(Box::new(details)));
+    assert!(driver.shows("enter:open run  esc:back"), "{}", driver.screen());
+    driver.press("G");
+    assert!(!driver.shows("open run") && driver.shows("esc:back"), "{}", driver.screen());
     driver.press("d");
     assert!(driver.shows("Deploy to production"), "{}", driver.screen());
     driver.press("<esc>B");
