@@ -267,6 +267,16 @@ impl EnvironmentDeployment {
         self.local.as_ref().map(ToString::to_string).or_else(on_server)
     }
 
+    /// Returns the state in words: `live`, `was live`, `in progress`.
+    #[must_use]
+    pub fn state_words(&self) -> String {
+        match self.state {
+            DeploymentState::Success => "live".to_owned(),
+            DeploymentState::Inactive if self.succeeded => "was live".to_owned(),
+            _ => self.state.word().replace('_', " "),
+        }
+    }
+
     /// Returns who deployed and, if it is known, why: `by ana: fixes the cart`.
     #[must_use]
     pub fn by(&self) -> String {

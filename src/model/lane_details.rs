@@ -166,18 +166,83 @@ impl NextDeployment {
 }
 
 impl DeployedCommits {
-    /// Describes the number of commits: `3 commits are new`. `None` if they were not compared.
+    /// Describes the commits: their number and the newest ones, at most `most`. If there are none, or if they were not
+    /// compared, returns the first line of the message of the release's commit.
     #[must_use]
-    pub fn counted(&self) -> Option<String> {
-        self.changes.counted(self.is_rollback)
+    pub fn lines(&self, most: usize) -> Vec<String> {
+        match self.changes.count {
+            Some(1..) => self.changes.described(self.is_rollback, most),
+            _ if self.subject.is_empty() => Vec::new(),
+            _ => vec![self.subject.clone()],
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::environment::DeploymentState;
+    use crate::model::environment::{DeploymentState, Environment};
+    use crate::model::rollback::ChangedCommit;
     use crate::model::testing::deployment_of;
+
+    #[test]
+    fn the_commits_of_a_deployment_are_listed_below_their_number() {
+        let commit = |subject: &str| ChangedCommit {
+            sha: "3f2c1ab9d0".to_owned(),
+            subject: subject.to_owned(),
+            author: "ines".to_owned(),
+        };
+        let lines = |count, subject: &str, is_rollback| {
+            let changes = Changes { count, commits: vec![commit("Fix the cart"), commit("Add a map")] };
+            let (run, sha) = (RunId::new("a"), "3f2c1ab9d0".to_owned());
+            DeployedCommits { run, sha, subject: subject.to_owned(), is_rollback, changes }.lines(1)
+        };
+        let listed =
+            |head: &str| vec![head.to_owned(), "  3f2c1ab Fix the cart (ines)".to_owned(), "  and 1 more".to_owned()];
+        assert_eq!(lines(Some(2), "Release", false), listed("2 commits are new:"));
+        assert_eq!(lines(Some(2), "Release", true), listed("2 commits are undone:"));
+        assert_eq!(lines(None, "Release", false), ["Release"]);
+        assert_eq!(lines(Some(0), "Release", false), ["Release"]);
+        assert!(lines(None, "", false).is_empty());
+    }
+
+    #[test]
+    fn a_distance_holds_only_from_the_release_that_is_still_live() {
+        let deployed = |tag: &str| deployment_of(tag, DeploymentState::Success, Timestamp(0));
+        let lane = |live: &str| Lane {
+            environment: Environment { deployments: vec![deployed(live)], ..Environment::named("production") },
+            offered: Release::default(),
+            lock: None,
+            frozen: None,
+            stops: None,
+            open: None,
+            reported: None,
+            is_silent: false,
+        };
+        let details = LaneDetails {
+            environment: "production".to_owned(),
+            releases: Vec::new(),
+            next: None,
+            needed: Vec::new(),
+            history: Vec::new(),
+            live: Some(deployed("v1").release.sha),
+            current: None,
+            earlier: Vec::new(),
+        };
+        let newer = Deployable {
+            release: deployed("v2").release,
+            subject: String::new(),
+            committed: Timestamp(0),
+            branches: Vec::new(),
+            is_checked_out: false,
+            result: None,
+            distance: Distance::New(3),
+        };
+        let older = Deployable { release: deployed("v1").release, distance: Distance::Live, ..newer.clone() };
+        let distances = |live: &str| [&newer, &older].map(|one| details.distance(&lane(live), one));
+        assert_eq!(distances("v1"), [Distance::New(3), Distance::Live]);
+        assert_eq!(distances("v2"), [Distance::Live, Distance::Unknown]);
+    }
 
     #[test]
     fn the_next_deployment_is_described_with_the_number_of_its_commits() {

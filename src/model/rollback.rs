@@ -56,6 +56,14 @@ impl Changes {
         })
     }
 
+    /// Returns [`Self::counted`] as a heading, and [`Self::lines`] below it. Empty if the releases were not compared.
+    #[must_use]
+    pub fn described(&self, is_rollback: bool, most: usize) -> Vec<String> {
+        let Some(head) = self.counted(is_rollback) else { return Vec::new() };
+        let head = if self.count == Some(0) { head } else { format!("{head}:") };
+        [head].into_iter().chain(self.lines(most)).collect()
+    }
+
     /// Returns a line for each of the newest commits, at most `most`, and one that counts the others.
     #[must_use]
     pub fn lines(&self, most: usize) -> Vec<String> {

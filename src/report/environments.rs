@@ -177,17 +177,8 @@ impl Page {
 
     /// Adds the commits of a deployment.
     fn push_commits(&self, all: &mut TerminalText, commits: &DeployedCommits) {
-        let counted = commits.counted().filter(|_| commits.changes.count != Some(0));
-        let lines = match counted {
-            Some(counted) => {
-                let listed = commits.changes.lines(LISTED_OF_EACH).into_iter().map(|line| format!("  {line}"));
-                [format!("  {counted}:")].into_iter().chain(listed).collect()
-            }
-            None if commits.subject.is_empty() => Vec::new(),
-            None => vec![format!("  {}", commits.subject)],
-        };
-        for line in lines {
-            all.push_line(&self.style.paint(Hue::Dim, text!("  {}", line)));
+        for line in commits.lines(LISTED_OF_EACH) {
+            all.push_line(&self.style.paint(Hue::Dim, text!("    {}", line)));
         }
     }
 

@@ -114,6 +114,22 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     rows
 }
 
+/// Wraps a text that is wider than `columns` columns as [`wrap`] does. All rows are indented as the text is, and those
+/// after the first one by `hanging` further columns.
+#[must_use]
+pub fn wrap_indented(text: &str, columns: usize, hanging: usize) -> Vec<String> {
+    if width(text) <= columns {
+        return vec![text.to_owned()];
+    }
+    let indent = (text.len() - text.trim_start_matches(' ').len()).min(columns / 2);
+    let rows = wrap(text, columns.saturating_sub(indent + hanging).max(1));
+    let indented = |(number, row): (usize, String)| {
+        let indent = if number == 0 { indent } else { indent + hanging };
+        format!("{:indent$}{row}", "")
+    };
+    rows.into_iter().enumerate().map(indented).collect()
+}
+
 /// Whether every word of `wanted` begins a word of one of the texts, ignoring case: `fail` finds "failure", but `c` does
 /// not find "success". A word begins after any character that is neither a letter nor a digit. Letters without case,
 /// such as Chinese ones, also begin words, because such scripts have no blanks.
@@ -255,6 +271,14 @@ pub fn counted(number: u64, noun: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn wrapped_rows_keep_the_indentation_of_their_text() {
+        assert_eq!(wrap_indented("  one two", 9, 2), ["  one two"]);
+        assert_eq!(wrap_indented("  one two three", 9, 0), ["  one two", "  three"]);
+        assert_eq!(wrap_indented("  one two three", 9, 2), ["  one", "    two", "    three"]);
+        assert_eq!(wrap_indented("        deep", 6, 9), ["   d", "            e", "            e", "            p"]);
+    }
 
     #[test]
     fn bytes_have_the_unit_that_fits() {

@@ -48,12 +48,8 @@ impl Body {
     fn rows(&self, columns: u16) -> Vec<(String, Hue)> {
         let columns = usize::from(columns.saturating_sub(MARGINS)).max(1);
         let rows = self.lines.iter().flat_map(|(line, hue)| {
-            if text::width(line) <= columns {
-                return vec![(line.clone(), *hue)];
-            }
-            let indent = (line.len() - line.trim_start_matches(' ').len()).min(columns / 2);
-            let indented = |row: String| (format!("{:indent$}{row}", ""), *hue);
-            text::wrap(line, columns - indent).into_iter().map(indented).collect()
+            let rows = text::wrap_indented(line, columns, 0);
+            rows.into_iter().map(move |row| (row, *hue))
         });
         rows.collect()
     }

@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::app::availability::Subject;
 use crate::app::msg::Effect;
 use crate::model::capabilities::Operation;
-use crate::model::environment::{DeploymentState, EnvironmentDeployment};
+use crate::model::environment::EnvironmentDeployment;
 use crate::model::feed::{Notice, Request};
 use crate::model::is_production;
 use crate::model::lane::{Lane, LaneRequest};
@@ -92,13 +92,8 @@ impl App {
         let all = &lane.environment.deployments;
         let widest = all.iter().map(|one| text::width(&one.release.title())).max().unwrap_or_default();
         let row = |one: &EnvironmentDeployment| {
-            let state = match one.state {
-                DeploymentState::Success => "live".to_owned(),
-                DeploymentState::Inactive if one.succeeded => "was live".to_owned(),
-                _ => one.state.word().replace('_', " "),
-            };
             let (title, ago) = (one.release.title(), text::past(self.state.now.since(one.at())));
-            let label = format!("{title:<widest$}  {state:<11}  {ago:>8}, {}", one.by());
+            let label = format!("{title:<widest$}  {:<11}  {ago:>8}, {}", one.state_words(), one.by());
             Some((label, Pick::Run(one.local.clone()?)))
         };
         let title = format!("Deployments to {}: enter shows the run", lane.name());

@@ -13,7 +13,6 @@ use crate::app::text_input::TextInput;
 use crate::model::environment::title_of;
 use crate::model::feed::Request;
 use crate::model::lane::{DeploymentPreview, DeploymentWay, Lane, LaneRequest};
-use crate::model::rollback::Changes;
 use crate::model::{RunId, is_production};
 use crate::ui::frame::Scroll;
 use crate::ui::text;
@@ -275,7 +274,8 @@ fn lines(preview: &DeploymentPreview) -> Vec<(String, Hue)> {
     let head = format!("{}: from {from} to {to}", preview.environment);
     let mut lines = vec![(head, Hue::Accent)];
     let is_back = !matches!(preview.way, DeploymentWay::Deploy(_));
-    lines.extend(changes(&preview.changes, is_back).into_iter().map(|line| (line, Hue::Plain)));
+    let changes = preview.changes.described(is_back, if is_back { MAX_UNDONE } else { MAX_NEW });
+    lines.extend(changes.into_iter().map(|line| (line, Hue::Plain)));
     let steps: &[String] = match &preview.way {
         DeploymentWay::Deploy(steps) | DeploymentWay::RollBack { steps, .. } => steps,
         DeploymentWay::Abort => &[],
@@ -294,11 +294,4 @@ fn lines(preview: &DeploymentPreview) -> Vec<(String, Hue)> {
     lines.extend(preview.notes.iter().map(|note| (format!("note: {note}"), Hue::Review)));
     lines.push((String::new(), Hue::Plain));
     lines
-}
-
-/// Describes the commits between two releases.
-fn changes(changes: &Changes, is_back: bool) -> Vec<String> {
-    let Some(head) = changes.counted(is_back) else { return Vec::new() };
-    let head = if changes.count == Some(0) { head } else { format!("{head}:") };
-    [head].into_iter().chain(changes.lines(if is_back { MAX_UNDONE } else { MAX_NEW })).collect()
 }

@@ -154,6 +154,16 @@ fn a_release_that_was_replaced_is_marked_and_not_offered() {
 }
 
 #[test]
+fn the_page_says_why_no_release_is_offered_and_reads_again_after_a_deployment() {
+    let back = lane("production", &[("v1.4.0", 1), ("v1.4.1", 2), ("v1.4.0", 50)]);
+    let mut driver = showing(80, 24, Glyphs::Unicode, vec![back]);
+    driver.press("<enter>").feed(Feed::LaneDetails(Box::new(details())));
+    assert!(driver.shows("it was live here and was replaced"), "{}", driver.screen());
+    driver.feed(Feed::Lanes(vec![lane("production", &[("v1.4.3", 0), ("v1.4.0", 1)])]));
+    assert!(driver.shows("reading the history") && !driver.shows("from staging"), "{}", driver.screen());
+}
+
+#[test]
 fn distances_from_a_release_that_is_no_longer_live_are_not_shown() {
     let describe = Effect::Request(Request::DescribeLane { environment: "production".to_owned() });
     let mut before = lane("production", &[("v1.4.0", 50), ("v1.3.9", 90)]);

@@ -43,6 +43,12 @@ pub(super) fn report(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>) -
 }
 
 impl Serving {
+    /// Asks for another look at the environments and their targets.
+    pub(super) fn look_at_lanes(&self) {
+        // If the queue is full, a look is about to begin anyway.
+        let _ = self.lanes.as_ref().map(|lanes| lanes.try_send(()));
+    }
+
     /// Reads the details of an environment in a task of their own, because git may be slow, and reports them.
     pub(super) fn describe_lane(&mut self, environment: String) {
         let asks = self.described.entry(environment).or_insert_with_key(|environment| {

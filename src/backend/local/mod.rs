@@ -321,10 +321,7 @@ impl Serving {
             Request::Download { run, file } => self.download(&run, file),
             Request::DeleteStored { run, file } => self.delete_stored(run, file),
             Request::ListEnvironments { repository } => self.list_environments(repository),
-            Request::ListLanes => {
-                // If the queue is full, a look is about to begin anyway.
-                let _ = self.lanes.as_ref().map(|lanes| lanes.try_send(()));
-            }
+            Request::ListLanes => self.look_at_lanes(),
             Request::DescribeLane { environment } => self.describe_lane(environment),
             Request::Lane(request) => self.act_on_lane(request).await,
             Request::PlanRollback { repository, request } => self.plan_rollback(repository, request),

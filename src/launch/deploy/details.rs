@@ -540,7 +540,8 @@ healthy = "true"
         let shop = Shop::new();
         shop.deployed("staging", &[("v1", Cause::Manual), ("v2", Cause::Manual), ("v1", Cause::Rollback)]);
         let details = shop.deployments().details("staging").expect("read");
-        let history: Vec<_> = details.history.iter().map(|one| (one.subject.as_str(), one.counted())).collect();
+        let history: Vec<_> =
+            details.history.iter().map(|one| (one.subject.as_str(), one.changes.counted(one.is_rollback))).collect();
         assert_eq!(
             history,
             [

@@ -17,7 +17,7 @@ use crate::app::panes::{Cx, motion};
 use crate::model::environment::{DeploymentState, EnvironmentDeployment, Protection};
 use crate::model::feed::Request;
 use crate::model::lane::Lane;
-use crate::model::lane_details::{DeployedCommits, LaneDetails};
+use crate::model::lane_details::LaneDetails;
 use crate::model::{Phase, RunId, Timestamp};
 use crate::ui::frame::Scroll;
 use crate::ui::text;
@@ -33,6 +33,9 @@ const MAX_NEXT: usize = 8;
 
 /// Maximum number of commits of each earlier deployment that are listed.
 const MAX_COMMITS: usize = 3;
+
+/// Text in place of details that were not read yet.
+const READING: &str = "reading the history of the repository";
 
 /// Columns before the text of a line: a margin, a glyph, and a gap.
 const BEFORE: u16 = 3;
@@ -175,16 +178,8 @@ impl Lines {
 
     /// Adds a text, which is wrapped if it is too long. The rows after the first one are indented.
     fn row(&mut self, phase: Option<Phase>, text: String, hue: Hue, run: Option<&RunId>) {
-        if text::width(&text) <= self.columns {
-            self.all.push(Line { phase, text, hue, is_heading: false, run: run.cloned() });
-            return;
-        }
-        let indent = (text.len() - text.trim_start_matches(' ').len()).min(self.columns / 2);
-        let rows = text::wrap(&text, self.columns.saturating_sub(indent + 2).max(1));
-        for (number, row) in rows.into_iter().enumerate() {
-            let indent = if number == 0 { indent } else { indent + 2 };
+        for (number, text) in text::wrap_indented(&text, self.columns, 2).into_iter().enumerate() {
             let phase = phase.clone().filter(|_| number == 0);
-            let text = format!("{:indent$}{row}", "");
             self.all.push(Line { phase, text, hue, is_heading: false, run: run.cloned() });
         }
     }
@@ -198,14 +193,16 @@ fn lines(lane: &Lane, cx: &Cx) -> Vec<Line> {
     let known = details.and_then(|details| details.as_deref().ok());
     // Why the details are missing.
     let missing = match details {
-        None => Some(("reading the history of the repository", Hue::Dim)),
+        None => Some((READING, Hue::Dim)),
         Some(Err(reason)) => Some((reason.as_str(), Hue::Bad)),
         Some(Ok(_)) => None,
     };
     state(lane, cx.state.now, &mut lines);
     lines.heading("Next");
     match (known, missing) {
-        (Some(details), _) => next(details, &mut lines),
+        (Some(details), _) if details.is_current(lane) => next(lane, details, &mut lines),
+        // A deployment has ended since; the details are being read again.
+        (Some(_), _) => lines.add(READING, Hue::Dim),
         (None, Some((why, hue))) => lines.add(why, hue),
         (None, None) => {}
     }
@@ -274,12 +271,15 @@ fn state(lane: &Lane, now: Timestamp, lines: &mut Lines) {
 }
 
 /// Adds what would be deployed next, and what would hold it back.
-fn next(details: &LaneDetails, lines: &mut Lines) {
+fn next(lane: &Lane, details: &LaneDetails, lines: &mut Lines) {
     let Some(next) = &details.next else {
         return lines.add("the repository has no commits", Hue::Dim);
     };
     lines.add(next.text(), Hue::Plain);
     next.changes.lines(MAX_NEXT).into_iter().for_each(|commit| lines.add(commit, Hue::Dim));
+    if lane.has_replaced(&next.release) {
+        lines.add("it was live here and was replaced, so no release is selected for you", Hue::Review);
+    }
     if !next.is_live {
         next.closed.iter().for_each(|closed| lines.add(closed.clone(), Hue::Review));
     }
@@ -293,30 +293,15 @@ fn deployments(lane: &Lane, known: Option<&LaneDetails>, now: Timestamp, lines: 
     }
     let widest = all.iter().map(|one| text::width(&one.release.title())).max().unwrap_or_default();
     for one in all {
-        let state = match one.state {
-            DeploymentState::Success => "live".to_owned(),
-            DeploymentState::Inactive if one.succeeded => "was live".to_owned(),
-            _ => one.state.word().replace('_', " "),
-        };
-        let (title, when) = (one.release.title(), text::past(now.since(one.at())));
+        let (title, state, when) = (one.release.title(), one.state_words(), text::past(now.since(one.at())));
         let took = one.took().map(|took| format!(" after {}", text::duration(took))).unwrap_or_default();
         let row = format!("{title:<widest$}  {state}{took}, {when}, {}", one.by());
         lines.row(Some(one.state.phase(lane.name())), row, Hue::Plain, one.local.as_ref());
         let run = one.local.as_ref();
         let commits = known.zip(run).and_then(|(known, run)| known.commits_of(run, &one.release.sha));
-        commits.into_iter().flat_map(commits_of).for_each(|line| lines.row(None, line, Hue::Dim, run));
-    }
-}
-
-/// Returns lines about the commits of a deployment.
-fn commits_of(commits: &DeployedCommits) -> Vec<String> {
-    match commits.counted() {
-        Some(counted) if commits.changes.count != Some(0) => {
-            let listed = commits.changes.lines(MAX_COMMITS).into_iter().map(|line| format!("  {line}"));
-            [format!("  {counted}:")].into_iter().chain(listed).collect()
+        for line in commits.into_iter().flat_map(|commits| commits.lines(MAX_COMMITS)) {
+            lines.row(None, format!("  {line}"), Hue::Dim, run);
         }
-        _ if commits.subject.is_empty() => Vec::new(),
-        _ => vec![format!("  {}", commits.subject)],
     }
 }
 
