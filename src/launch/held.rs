@@ -56,8 +56,8 @@ pub enum HeldError {
     /// The files cannot be synced.
     #[error(transparent)]
     Sync(#[from] SyncError),
-    /// The run cannot record that it uses other files now.
-    #[error("the files were brought, but the run does not say so: {0}")]
+    /// The run cannot record which files it uses now.
+    #[error("the files were brought, but the run does not name them: {0}")]
     NotRecorded(#[from] Box<CommandError>),
 }
 

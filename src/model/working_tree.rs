@@ -15,7 +15,8 @@ pub struct WorkingTree {
     pub ref_name: String,
     /// Commit; empty in a repository without commits.
     pub sha: String,
-    /// Number of files that differed from the commit, or were new, for at least one job of the attempt.
+    /// Number of files that differed from the commit, or were new, for at least one job of the attempt. There may be
+    /// more if an earlier list of more than 1,000 files is a part of it.
     #[serde(default)]
     pub changed: usize,
     /// Names of these files, sorted: at most 1,000. Empty for the first attempt of a run, whose `run.json` has them.
@@ -32,6 +33,13 @@ impl WorkingTree {
         let changed = files.len();
         files.truncate(MAX_NAMES);
         Self { ref_name: ref_name.to_owned(), sha: sha.to_owned(), changed, files }
+    }
+
+    /// Returns the working tree with at least as many changed files as an earlier one, whose names are among those of this
+    /// one: the list of the earlier one may have been cut.
+    #[must_use]
+    pub fn at_least(self, changed: usize) -> Self {
+        Self { changed: self.changed.max(changed), ..self }
     }
 
     /// Returns the working tree of a run's first attempt, without the names of its files.
@@ -59,5 +67,21 @@ impl RunInfo {
         self.ref_name.clone_from(&tree.ref_name);
         self.sha.clone_from(&tree.sha);
         self.changed = tree.changed;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_names_that_was_cut_is_counted_as_before() {
+        let all: Vec<String> = (0..1500).map(|number| format!("file {number}")).collect();
+        let first = WorkingTree::new("main", "b835125", all);
+        assert_eq!((first.changed, first.files.len()), (1500, MAX_NAMES));
+        let again = WorkingTree::new("main", "b835125", first.files).at_least(first.changed);
+        assert_eq!(again.version(), "main@b835125+1500");
+        let more = WorkingTree::new("main", "b835125", vec!["b".into(), "a".into(), "b".into()]).at_least(1);
+        assert_eq!((more.changed, more.files), (2, vec!["a".to_owned(), "b".into()]));
     }
 }

@@ -30,28 +30,50 @@ impl Uncommitted {
         for (is_new, _) in &mut changed {
             *is_new |= sha.is_empty();
         }
-        let mut diff = String::new();
-        if changed.iter().any(|(is_new, _)| !is_new) {
-            let since = DIFF.into_iter().chain(["--no-color", sha, "--"]);
-            diff = match git_capped(root, access, since, MAX_DIFF) {
-                Ok(shown) => String::from_utf8_lossy(&shown).into_owned(),
-                // The names are known, and rules about uncommitted changes need them.
-                Err(error) => format!("(the changes cannot be shown: {error})\n"),
-            };
-        }
-        for (_, file) in changed.iter().filter(|(is_new, _)| *is_new) {
-            if diff.len() >= MAX_DIFF {
-                break;
-            }
-            let is_secret = root.join(file).canonicalize().is_ok_and(|path| secrets.contains(&path));
-            diff.push_str(&if is_secret { format!("(left out: {file} holds secrets)\n") } else { added(root, file) });
-        }
-        if diff.len() >= MAX_DIFF {
-            diff.truncate(diff.floor_char_boundary(MAX_DIFF));
-            diff.push_str("\n(the rest is left out)\n");
-        }
+        let since = changed.iter().any(|(is_new, _)| !is_new).then_some(sha);
+        let diff = diff(root, access, since, &changed, secrets);
         Ok(Self { files: changed.into_iter().map(|(_, file)| file).collect(), diff })
     }
+
+    /// Reads the changes since `sha` as [`read`](Self::read) does, but also if another commit is checked out now.
+    ///
+    /// # Errors
+    /// Git cannot list the files, or the repository does not have the commit.
+    pub fn since(root: &Path, access: Access, sha: &str, secrets: &[PathBuf]) -> Result<Self, GitError> {
+        if sha.is_empty() {
+            return Self::read(root, access, sha, secrets);
+        }
+        let changed = changed(root, access)?;
+        let files = names_since(root, access, sha, &changed)?;
+        let since = (!files.is_empty()).then_some(sha);
+        Ok(Self { files, diff: diff(root, access, since, &changed, secrets) })
+    }
+}
+
+/// Returns changes as a diff: those of files that git tracks `since` a commit, if it is given, and the content of files
+/// that are new.
+fn diff(root: &Path, access: Access, since: Option<&str>, changed: &[(bool, String)], secrets: &[PathBuf]) -> String {
+    let mut diff = String::new();
+    if let Some(sha) = since {
+        let since = DIFF.into_iter().chain(["--no-color", sha, "--"]);
+        diff = match git_capped(root, access, since, MAX_DIFF) {
+            Ok(shown) => String::from_utf8_lossy(&shown).into_owned(),
+            // The names are known, and rules about uncommitted changes need them.
+            Err(error) => format!("(the changes cannot be shown: {error})\n"),
+        };
+    }
+    for (_, file) in changed.iter().filter(|(is_new, _)| *is_new) {
+        if diff.len() >= MAX_DIFF {
+            break;
+        }
+        let is_secret = root.join(file).canonicalize().is_ok_and(|path| secrets.contains(&path));
+        diff.push_str(&if is_secret { format!("(left out: {file} holds secrets)\n") } else { added(root, file) });
+    }
+    if diff.len() >= MAX_DIFF {
+        diff.truncate(diff.floor_char_boundary(MAX_DIFF));
+        diff.push_str("\n(the rest is left out)\n");
+    }
+    diff
 }
 
 /// Maximum number of files that a message or a record names.
@@ -73,9 +95,14 @@ pub fn named(files: &[String]) -> String {
 /// # Errors
 /// Git failed, or the repository does not have the commit.
 pub fn changed_files(root: &Path, access: Access, sha: &str) -> Result<Vec<String>, GitError> {
+    names_since(root, access, sha, &changed(root, access)?)
+}
+
+/// Returns the files that differ from the commit `sha`, or are `changed` since the current commit; sorted.
+fn names_since(root: &Path, access: Access, sha: &str, changed: &[(bool, String)]) -> Result<Vec<String>, GitError> {
     let since = DIFF.into_iter().chain(["--name-only", "-z", "--end-of-options", sha, "--"]);
     let since = git_with(root, access, since)?;
-    let mut files: Vec<String> = changed(root, access)?.into_iter().map(|(_, file)| file).collect();
+    let mut files: Vec<String> = changed.iter().map(|(_, file)| file.clone()).collect();
     files.extend(since.split('\0').filter(|file| !file.is_empty()).map(str::to_owned));
     files.sort();
     files.dedup();
@@ -155,6 +182,9 @@ mod tests {
         assert_eq!((since(&sha).as_str(), since(&next).as_str()), (".gitignore gone image kept", ""));
         write("new", "");
         assert_eq!((since(&sha).as_str(), since(&next).as_str()), (".gitignore gone image kept new", "new"));
+        let shown = |sha: &str| Uncommitted::since(folder.path(), Access::Guarded, sha, &[]).expect("read").diff;
+        assert!(shown(&sha).contains("-one\n+changed\n") && shown(&sha).contains("+++ b/new\n"), "{}", shown(&sha));
+        assert!(!shown(&next).contains("+changed") && shown(&next).contains("+++ b/new\n"), "{}", shown(&next));
     }
 
     #[test]

@@ -177,6 +177,7 @@ impl From<Refusal> for Failure {
             | Refusal::Leg(_)
             | Refusal::Breakpoint(_)
             | Refusal::Inputs(_) => Self::new(Exit::Usage, refusal.to_string()),
+            Refusal::WorkingTree(_) => Self::new(Exit::NotFound, refusal.to_string()),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Runs of deployments to environments, which `rollout` carries out.
 
 use std::ffi::OsString;
+use std::future::ready;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -28,7 +29,7 @@ use crate::store::spec::DeploymentSpec;
 use super::Mode;
 use super::concurrency::ConcurrencyQueue;
 use super::outlet::RunOutlet;
-use super::work::{AttemptHost, Ended, HostedAttempt, Rejected, Work};
+use super::work::{AttemptHost, Ended, HostedAttempt, Planned, Rejected, Work};
 
 /// The run of a deployment.
 pub(super) struct DeploymentRun(Arc<Request>);
@@ -58,14 +59,16 @@ impl Work for DeploymentRun {
         self.0.spec.settings.secrets(&self.0.environment).map(str::to_owned).collect()
     }
 
-    fn attempt(&self, mode: &Mode, _: &Run) -> Result<Box<dyn HostedAttempt>, Rejected> {
+    fn attempt(&self, mode: &Mode, _: &Run) -> BoxFuture<'static, Planned> {
         let begin = match mode {
-            Mode::Start | Mode::Resume => Begin::Forward,
-            Mode::Abort { reason } if reason.is_empty() => Begin::Back("aborted after an interruption".to_owned()),
-            Mode::Abort { reason } => Begin::Back(format!("aborted after an interruption: {reason}")),
-            Mode::Rerun(_) => return Err(Rejected("a deployment cannot be re-run: deploy or roll back".to_owned())),
+            Mode::Start | Mode::Resume => Ok(Begin::Forward),
+            Mode::Abort { reason } if reason.is_empty() => Ok(Begin::Back("aborted after an interruption".to_owned())),
+            Mode::Abort { reason } => Ok(Begin::Back(format!("aborted after an interruption: {reason}"))),
+            Mode::Rerun(_) => Err(Rejected("a deployment cannot be re-run: deploy or roll back".to_owned())),
         };
-        Ok(Box::new(DeploymentAttempt { request: Arc::clone(&self.0), begin }))
+        let request = Arc::clone(&self.0);
+        let planned = begin.map(|begin| Box::new(DeploymentAttempt { request, begin }) as Box<dyn HostedAttempt>);
+        ready(planned).boxed()
     }
 
     fn clean_up(&self, _: &Run) {}

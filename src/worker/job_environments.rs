@@ -31,13 +31,14 @@ use crate::store::folder::RunFolder;
 use super::concurrency::ConcurrencyQueue;
 use super::job_notices::JobNotices;
 use super::outlet::RunOutlet;
+use super::working_tree;
 
 /// The environments of a run's repository, for one attempt.
 pub(super) struct JobEnvironments {
     folder: RunFolder,
     info: RunInfo,
-    /// Files that differed from the commit when the attempt started.
-    uncommitted: Vec<String>,
+    /// Files that differed from the commit when the run was requested.
+    dirty: Vec<String>,
     /// Root of the repository.
     repository: PathBuf,
     outlet: Arc<RunOutlet>,
@@ -56,7 +57,7 @@ pub(super) struct JobEnvironments {
 impl JobEnvironments {
     pub(super) fn new(
         folder: &RunFolder,
-        (info, uncommitted): (&RunInfo, Vec<String>),
+        (info, dirty): (&RunInfo, Vec<String>),
         (repository, environment): (PathBuf, &[(OsString, OsString)]),
         outlet: &Arc<RunOutlet>,
         concurrency: &Arc<ConcurrencyQueue>,
@@ -65,7 +66,7 @@ impl JobEnvironments {
             trusted: Config::load(Some(&repository)).ok(),
             folder: folder.clone(),
             info: info.clone(),
-            uncommitted,
+            dirty,
             repository,
             outlet: Arc::clone(outlet),
             concurrency: Arc::clone(concurrency),
@@ -81,6 +82,12 @@ impl JobEnvironments {
         join_all(notices.into_iter().map(JobNotices::finish)).await;
     }
 
+    /// Returns the files that differ from the commit for a job of this attempt. A sync into a held job may add files at
+    /// any time, and another job may deploy what that job makes of them.
+    fn uncommitted(&self) -> Vec<String> {
+        working_tree::uncommitted(&self.outlet.run(), &self.dirty).to_vec()
+    }
+
     /// Requests the deployment of a job to an environment. Returns an error if the rules of the environment refuse the
     /// release.
     fn request(self: Arc<Self>, job: JobId, settings: EnvironmentSettings) -> Result<Visit, EnvironmentError> {
@@ -88,7 +95,7 @@ impl JobEnvironments {
         let ledger = LedgerFile::of(&self.folder.runs(), &repository.common);
         let found = release::resolve(&self.repository, &self.info.sha).map_err(failed)?;
         let reference = self.info.ref_name.clone();
-        let uncommitted = self.uncommitted.clone();
+        let uncommitted = self.uncommitted();
         let release = NamedRelease { release: Release { reference, ..found.release.clone() }, uncommitted, ..found };
         let read = ledger.read().map_err(failed)?;
         Refused::check(&gates::policy(&settings, &read, &release)).map_err(failed)?;
@@ -232,11 +239,14 @@ impl Visit {
         if files.is_empty() { Ok(()) } else { self.ledger.append_once(self.entry(Action::Changed, &named(files))) }
     }
 
-    /// Checks the working tree again, because the user may have changed it while the job waited, and a checkout copies
-    /// the files as they are then.
+    /// Checks the changed files again, because the user may have changed the working tree while the job waited, and a
+    /// checkout copies the files as they are then, or may have brought files into a job that was held meanwhile.
     fn check_files(&self) -> Result<(), EnvironmentError> {
         let JobEnvironments { repository, info, .. } = &*self.environments;
-        let files = changed_files(repository, Access::Trusted, &info.sha).map_err(failed)?;
+        let mut files = changed_files(repository, Access::Trusted, &info.sha).map_err(failed)?;
+        files.extend(self.environments.uncommitted());
+        files.sort_unstable();
+        files.dedup();
         gates::check_files(&self.settings, &self.release, &files).map_err(failed)?;
         self.record_files(&files).map_err(failed)
     }

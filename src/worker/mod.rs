@@ -139,7 +139,7 @@ impl HostedRun<'_> {
         let store = history::replay(self.folder, info.clone())?;
         let before = store.run(self.folder.id()).expect("it was replayed").clone();
         let number = before.attempt + 1;
-        let attempt = self.work.attempt(&mode, &before);
+        let attempt = self.work.attempt(&mode, &before).await;
         let own = attempt.iter().flat_map(|attempt| attempt.secrets());
         let secrets: Vec<String> = self.work.secrets().into_iter().chain(own).collect();
         masker.add_all(secrets.iter().map(String::as_str));

@@ -9,6 +9,7 @@ use crate::engine::context::RunFacts;
 use crate::engine::reusable;
 use crate::engine::reusable::DispatchError;
 use crate::model::RunInfo;
+use crate::repo::git::GitError;
 use crate::store::digest::hexadecimal;
 use crate::store::ids;
 use crate::store::spec::WorkflowSpec;
@@ -57,6 +58,13 @@ pub enum Refusal {
     /// The inputs do not fit the workflow.
     #[error(transparent)]
     Inputs(#[from] DispatchError),
+    /// Git cannot read the files that another attempt would use. Without them, the attempt would pass for one of an
+    /// earlier commit.
+    #[error(
+        "the files that this attempt would use cannot be read: {0}\nmend the repository and try again, or re-run all jobs \
+         with `cuelight rerun` if git lacks the commit of an earlier attempt"
+    )]
+    WorkingTree(#[source] GitError),
 }
 
 impl Refusal {

@@ -3,7 +3,7 @@ use std::sync::Mutex;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::work::HostedAttempt;
+use super::work::{HostedAttempt, Planned};
 use super::*;
 use crate::model::{Phase, RunInfo, Timestamp};
 use crate::store::folder::RunsDir;
@@ -21,9 +21,10 @@ impl Work for Scripted {
         vec!["hunter2-secret".to_owned()]
     }
 
-    fn attempt(&self, _: &Mode, _: &Run) -> Result<Box<dyn HostedAttempt>, Rejected> {
+    fn attempt(&self, _: &Mode, _: &Run) -> BoxFuture<'static, Planned> {
         let script = self.0.lock().expect("no panic under the lock").pop();
-        script.map_or(Err(Rejected("nothing is left".to_owned())), |script| Ok(Box::new(ScriptedAttempt(script))))
+        let planned = script.map(|script| Box::new(ScriptedAttempt(script)) as Box<dyn HostedAttempt>);
+        std::future::ready(planned.ok_or_else(|| Rejected("nothing is left".to_owned()))).boxed()
     }
 
     fn clean_up(&self, _: &Run) {}

@@ -35,16 +35,20 @@ pub trait Work: Send + Sync {
     /// Returns the values to mask in everything that is written about the run.
     fn secrets(&self) -> Vec<String>;
 
-    /// Plans the next attempt. `before` is the run so far. Writes nothing.
+    /// Plans the next attempt. `before` is the run so far. Writes nothing. What takes long, such as reading the working
+    /// tree, is done on other threads.
     ///
     /// # Errors
     /// The attempt cannot begin, and the run stays as it is. Errors of the work itself are not rejections: the attempt
     /// begins, and ends with them.
-    fn attempt(&self, mode: &Mode, before: &Run) -> Result<Box<dyn HostedAttempt>, Rejected>;
+    fn attempt(&self, mode: &Mode, before: &Run) -> BoxFuture<'static, Planned>;
 
     /// Removes files that no later attempt needs. Called once the end of an attempt is recorded.
     fn clean_up(&self, run: &Run);
 }
+
+/// A planned attempt, or why it cannot begin.
+pub type Planned = Result<Box<dyn HostedAttempt>, Rejected>;
 
 /// A planned attempt.
 pub trait HostedAttempt: Send {

@@ -6,14 +6,14 @@ use std::ffi::OsString;
 use std::fs;
 use std::future::pending;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use indexmap::IndexMap;
-use tokio::sync::{mpsc, watch};
-use tokio::task::spawn_blocking;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::engine::actions::store::Store;
 use crate::engine::attempt::{self, AttemptStart, CarriedJob, Orders};
@@ -29,7 +29,7 @@ use crate::engine::workspace::warm;
 use crate::engine::{Options, Resumed, RunContext};
 use crate::model::capabilities::Unavailable;
 use crate::model::{Command, Conclusion, EndReason, Event, JobId, Phase, Reply, RepositoryId, Run, RunInfo};
-use crate::repo::git::GitError;
+use crate::repo::git::{GitError, NO_COMMIT};
 use crate::store::concurrency::Ticket;
 use crate::store::folder::RunFolder;
 use crate::store::history::{Filter, StatusFilter};
@@ -41,7 +41,7 @@ use super::control::PendingCommand;
 use super::job_environments::JobEnvironments;
 use super::outlet::RunOutlet;
 use super::prepare::{Prepared, Refusal, prepare};
-use super::work::{AttemptHost, Ended, HostedAttempt, Rejected, Work};
+use super::work::{AttemptHost, Ended, HostedAttempt, Planned, Rejected, Work};
 use super::working_tree::AttemptTree;
 use super::{Mode, caches, checkpoints, rerun, working_tree};
 
@@ -86,25 +86,14 @@ impl Work for WorkflowRun {
         self.0.secrets.values().cloned().collect()
     }
 
-    fn attempt(&self, mode: &Mode, before: &Run) -> Result<Box<dyn HostedAttempt>, Rejected> {
-        let Request { folder, info, spec, secrets, .. } = &*self.0;
-        let resumed = rerun::resumed(mode, folder, before, secrets).map_err(|error| Rejected(error.to_string()))?;
-        let carried = rerun::kept(mode, before);
-        let tree = (*mode != Mode::Start).then(|| AttemptTree::read(spec, before, &carried, &resumed));
-        let tree = tree.and_then(|read| {
-            read.inspect_err(|error| tracing::warn!(%error, "the working tree of the attempt is not recorded")).ok()
-        });
-        let mut info = info.clone();
-        let prepared = match &tree {
-            Some(read) => {
-                info.set_working_tree(&read.tree);
-                let spec = WorkflowSpec { git_ref: read.git_ref.clone(), ..spec.clone() };
-                prepare(&info, &spec, secrets.clone(), before.attempt + 1)
-            }
-            None => prepare(&info, spec, secrets.clone(), before.attempt + 1),
-        };
-        let before = before.clone();
-        Ok(Box::new(WorkflowAttempt { request: Arc::clone(&self.0), before, carried, resumed, info, tree, prepared }))
+    fn attempt(&self, mode: &Mode, before: &Run) -> BoxFuture<'static, Planned> {
+        let (request, mode, before) = (Arc::clone(&self.0), mode.clone(), before.clone());
+        async move {
+            let planned = spawn_blocking(move || WorkflowAttempt::plan(request, &mode, before));
+            let attempt = planned.await.expect("planning an attempt does not panic")?;
+            Ok(Box::new(attempt) as Box<dyn HostedAttempt>)
+        }
+        .boxed()
     }
 
     fn clean_up(&self, run: &Run) {
@@ -166,7 +155,7 @@ fn remove_except(folder: &Path, kept: &[PathBuf]) {
 }
 
 impl Request {
-    /// Records changes of the working tree since the attempt started.
+    /// Records changes of the working tree while the attempt waited.
     ///
     /// # Errors
     /// Git cannot read the repository.
@@ -249,33 +238,74 @@ async fn acquire(
     }
 }
 
-/// Answers the commands about held steps.
-async fn answer(
-    mut orders: mpsc::Receiver<PendingCommand>,
-    holds: &Holds,
-    request: &Arc<Request>,
-    outlet: &Arc<RunOutlet>,
-) -> Infallible {
-    while let Some((command, answer)) = orders.recv().await {
-        let reply = match command {
-            Command::Held { job, step, order } => match holds.order(&job, step, order) {
-                Ok(()) => Reply::Accepted,
-                Err(reason) => Reply::Rejected { reason: reason.to_string() },
-            },
-            Command::Hold { on } => {
-                holds.turn(on);
-                Reply::Accepted
-            }
-            Command::Synced { .. } => match request.record_changes(outlet).await {
+/// Returns the reason for the end of an attempt that could not start.
+fn not_started(refusal: &Refusal) -> EndReason {
+    EndReason::NotStarted(refusal.render(false))
+}
+
+/// Carries out the commands about held steps, and answers them.
+struct HeldCommands {
+    commands: mpsc::Receiver<PendingCommand>,
+    holds: Arc<Holds>,
+    request: Arc<Request>,
+    outlet: Arc<RunOutlet>,
+    /// Syncs that are being recorded.
+    syncs: JoinSet<()>,
+    /// Held while a sync is recorded, because each one adds to the files of those before it.
+    recording: Arc<Mutex<()>>,
+}
+
+impl HeldCommands {
+    async fn answer(&mut self) -> Infallible {
+        while let Some((command, answer)) = self.commands.recv().await {
+            let reply = match command {
+                Command::Held { job, step, order } => match self.holds.order(&job, step, order) {
+                    Ok(()) => Reply::Accepted,
+                    Err(reason) => Reply::Rejected { reason: reason.to_string() },
+                },
+                Command::Hold { on } => {
+                    self.holds.turn(on);
+                    Reply::Accepted
+                }
+                Command::Synced { job } => {
+                    self.record_sync(job, answer);
+                    continue;
+                }
+                _ => Reply::Rejected { reason: Unavailable::NotHeld.to_string() },
+            };
+            // The client may be gone; the command is carried out all the same.
+            let _ = answer.send(reply);
+        }
+        pending().await
+    }
+
+    /// Records a sync on another thread and answers it there, because other commands do not wait for git.
+    fn record_sync(&mut self, job: JobId, answer: oneshot::Sender<Reply>) {
+        let (request, outlet) = (Arc::clone(&self.request), Arc::clone(&self.outlet));
+        let recording = Arc::clone(&self.recording);
+        self.syncs.spawn_blocking(move || {
+            let _held = recording.lock().unwrap_or_else(PoisonError::into_inner);
+            let reply = match working_tree::record_sync(&request.folder, &request.spec, &job, &outlet) {
                 Ok(()) => Reply::Accepted,
                 Err(error) => Reply::Rejected { reason: error.to_string() },
-            },
-            _ => Reply::Rejected { reason: Unavailable::NotHeld.to_string() },
-        };
-        // The client may be gone; the command is carried out all the same.
-        let _ = answer.send(reply);
+            };
+            let _ = answer.send(reply);
+        });
     }
-    pending().await
+
+    /// Waits until every sync is recorded, even those that were not begun: their files are in workspaces that a later
+    /// attempt may keep. Other commands are too late.
+    async fn finish(mut self) {
+        self.commands.close();
+        while let Some((command, answer)) = self.commands.recv().await {
+            if let Command::Synced { job } = command {
+                self.record_sync(job, answer);
+            }
+        }
+        while let Some(recorded) = self.syncs.join_next().await {
+            recorded.expect("reading changes does not panic");
+        }
+    }
 }
 
 /// One attempt of a workflow run.
@@ -288,9 +318,10 @@ struct WorkflowAttempt {
     resumed: HashMap<JobId, Resumed>,
     /// Identity of the run, with the working tree of this attempt.
     info: RunInfo,
-    /// Working tree of this attempt; `None` if it is the one of the request, or cannot be read.
+    /// Working tree of this attempt; `None` if it is the one of the request, or if the attempt cannot start.
     tree: Option<AttemptTree>,
-    prepared: Result<Prepared, Refusal>,
+    /// The plan of the attempt, or why it cannot start.
+    prepared: Result<Prepared, EndReason>,
 }
 
 impl HostedAttempt for WorkflowAttempt {
@@ -308,6 +339,31 @@ impl HostedAttempt for WorkflowAttempt {
 }
 
 impl WorkflowAttempt {
+    /// Plans an attempt. Reads the checkpoints of its jobs and, with git, the working tree.
+    ///
+    /// # Errors
+    /// A job cannot run again from the requested step.
+    fn plan(request: Arc<Request>, mode: &Mode, before: Run) -> Result<Self, Rejected> {
+        let Request { folder, info, spec, secrets, .. } = &*request;
+        let resumed = rerun::resumed(mode, folder, &before, secrets).map_err(|error| Rejected(error.to_string()))?;
+        let carried = rerun::kept(mode, &before);
+        let mut info = info.clone();
+        let is_of_request = *mode == Mode::Start || info.sha == NO_COMMIT;
+        let read = (!is_of_request).then(|| AttemptTree::read(spec, &before, &carried, &resumed)).transpose();
+        let (number, secrets) = (before.attempt + 1, secrets.clone());
+        let (tree, prepared) = match read {
+            Ok(None) => (None, prepare(&info, spec, secrets, number)),
+            Ok(Some(read)) => {
+                info.set_working_tree(&read.tree);
+                let spec = WorkflowSpec { git_ref: read.git_ref.clone(), ..spec.clone() };
+                (Some(read), prepare(&info, &spec, secrets, number))
+            }
+            Err(error) => (None, Err(Refusal::WorkingTree(error))),
+        };
+        let prepared = prepared.map_err(|refusal| not_started(&refusal));
+        Ok(Self { request, before, carried, resumed, info, tree, prepared })
+    }
+
     async fn carry_out(self, mut host: AttemptHost) -> Ended {
         let spec = &self.request.spec;
         let holds = Holds::new(spec.hold_minutes.map(Duration::from_mins));
@@ -318,31 +374,37 @@ impl WorkflowAttempt {
             _ => holds,
         });
         // Commands are also answered while the run waits for its concurrency group.
-        let orders = std::mem::replace(&mut host.orders, mpsc::channel(1).1);
-        let (request, outlet) = (Arc::clone(&self.request), Arc::clone(&host.outlet));
-        tokio::select! {
+        let mut commands = HeldCommands {
+            commands: std::mem::replace(&mut host.orders, mpsc::channel(1).1),
+            holds: Arc::clone(&holds),
+            request: Arc::clone(&self.request),
+            outlet: Arc::clone(&host.outlet),
+            syncs: JoinSet::new(),
+            recording: Arc::default(),
+        };
+        let end = tokio::select! {
             end = self.run_jobs(host, &holds) => end,
-            never = answer(orders, &holds, &request, &outlet) => match never {},
-        }
+            never = commands.answer() => match never {},
+        };
+        commands.finish().await;
+        end
     }
 
     async fn run_jobs(self, host: AttemptHost, holds: &Arc<Holds>) -> Ended {
-        let reset = self.reset_jobs();
+        // An attempt that does not start leaves jobs as they are, so that a later one can still resume them.
+        let reset = if self.prepared.is_ok() { self.reset_jobs() } else { Ok(()) };
         let Self { request, before, carried, resumed, info, tree, prepared } = self;
-        let uncommitted = tree.as_ref().map_or(&request.spec.dirty, |read| &read.tree.files).clone();
         if let Some(read) = tree {
             read.record(&request.folder, host.attempt, &host.outlet);
         }
-        let not_started = |name: String, reason: EndReason| {
+        let ended = |name: String, reason: EndReason| {
             host.outlet.record(Event::RunStarted { attempt: host.attempt, name });
             Ended { conclusion: Conclusion::StartupFailure, reason: Some(reason) }
         };
         let prepared = match (prepared, reset) {
             (Ok(prepared), Ok(())) => prepared,
-            (Err(refusal), _) => {
-                return not_started(request.info.workflow.clone(), EndReason::NotStarted(refusal.render(false)));
-            }
-            (Ok(prepared), Err(error)) => return not_started(prepared.name, EndReason::Message(error.to_string())),
+            (Err(reason), _) => return ended(request.info.workflow.clone(), reason),
+            (Ok(prepared), Err(error)) => return ended(prepared.name, EndReason::Message(error.to_string())),
         };
         for (job, resumed) in &resumed {
             host.outlet.carry_over(&before.jobs[job], &resumed.finished);
@@ -356,8 +418,12 @@ impl WorkflowAttempt {
         };
         let waited = matches!(host.outlet.run().phase, Phase::Waiting(_));
         host.outlet.record(Event::RunStarted { attempt: host.attempt, name: prepared.name.clone() });
-        if waited && let Err(error) = request.record_changes(&host.outlet).await {
-            tracing::warn!(%error, "files that changed while the run waited are not recorded");
+        if waited
+            && request.info.sha != NO_COMMIT
+            && let Err(error) = request.record_changes(&host.outlet).await
+        {
+            let reason = not_started(&Refusal::WorkingTree(error));
+            return Ended { conclusion: Conclusion::StartupFailure, reason: Some(reason) };
         }
         if holds.is_on() {
             let command = Command::Hold { on: true };
@@ -371,7 +437,8 @@ impl WorkflowAttempt {
             skips_unrunnable: request.spec.skip_unrunnable,
         };
         let here = (request.spec.repository.clone(), request.environment.as_slice());
-        let environments = JobEnvironments::new(&request.folder, (&info, uncommitted), here, &host.outlet, &queue);
+        let of_tree = (&info, request.spec.dirty.clone());
+        let environments = JobEnvironments::new(&request.folder, of_tree, here, &host.outlet, &queue);
         let context = request.context(prepared.facts, host.outlet, queue, Arc::clone(&environments), Arc::clone(holds));
         let orders = Orders { stop: host.cancelled, displaced: host.displaced };
         let end = attempt::run(Arc::new(context), start, orders).await;
@@ -391,5 +458,71 @@ impl WorkflowAttempt {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{HeldOrder, RerunScope, StepNumber};
+    use crate::worker::working_tree::tests::Case;
+
+    fn request(case: &Case) -> Arc<Request> {
+        let (folder, spec) = (case.folder.clone(), case.spec.clone());
+        let info = history::info(&folder).expect("read");
+        Arc::new(Request { folder, info, spec, secrets: IndexMap::new(), environment: Vec::new() })
+    }
+
+    #[tokio::test]
+    async fn a_sync_is_recorded_before_the_end_of_its_attempt_and_delays_no_other_command() {
+        let case = Case::new(Vec::new());
+        let (order, orders) = mpsc::channel(4);
+        let send = |command| {
+            let (answer, answered) = oneshot::channel();
+            order.try_send((command, answer)).expect("room");
+            answered
+        };
+        let mut commands = HeldCommands {
+            commands: orders,
+            holds: Arc::new(Holds::new(None)),
+            request: request(&case),
+            outlet: Arc::clone(&case.outlet),
+            syncs: JoinSet::new(),
+            recording: Arc::default(),
+        };
+        case.write("good\n");
+        let job = JobId::new("a");
+        let mut synced = send(Command::Synced { job: job.clone() });
+        let mut hold = send(Command::Hold { on: true });
+        assert!(commands.answer().now_or_never().is_none(), "answers until the attempt ends");
+        assert_eq!(hold.try_recv().expect("answered while git reads the files"), Reply::Accepted);
+        // The attempt ends before these are received.
+        let mut late = send(Command::Synced { job: job.clone() });
+        let mut too_late = send(Command::Held { job, step: StepNumber(1), order: HeldOrder::Skip });
+        commands.finish().await;
+        for answered in [&mut synced, &mut late] {
+            assert_eq!(answered.try_recv().expect("recorded"), Reply::Accepted);
+        }
+        too_late.try_recv().expect_err("the attempt has ended");
+        assert_eq!(case.outlet.run().info.changed, 1);
+    }
+
+    #[test]
+    fn an_attempt_whose_files_cannot_be_read_does_not_start() {
+        let case = Case::new(Vec::new());
+        let plan = |request: Arc<Request>, mode: &Mode| {
+            let attempt = WorkflowAttempt::plan(request, mode, case.outlet.run()).expect("planned");
+            attempt.prepared.map(|prepared| prepared.facts.sha).map_err(|reason| reason.to_string())
+        };
+        let again = Mode::Rerun(RerunScope::All);
+        let sha = request(&case).info.sha.clone();
+        assert_eq!(plan(request(&case), &again), Ok(sha.clone()));
+        case.damage();
+        let refusal = plan(request(&case), &again).expect_err("git cannot read the index");
+        assert!(refusal.contains("the files that this attempt would use cannot be read: `git status"), "{refusal}");
+        assert_eq!(plan(request(&case), &Mode::Start), Ok(sha), "the files of the request are known");
+        let mut outside = Arc::into_inner(request(&case)).expect("not shared");
+        outside.info.sha = NO_COMMIT.to_owned();
+        assert_eq!(plan(Arc::new(outside), &again), Ok(NO_COMMIT.to_owned()), "a folder without git has no such files");
     }
 }

@@ -2,6 +2,8 @@
 //! was created, so each attempt records its own commit and uncommitted changes.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::io;
 
 use indexmap::IndexMap;
 
@@ -41,10 +43,17 @@ impl AttemptTree {
     ) -> Result<Self, GitError> {
         let root = &spec.repository;
         let repository = Repository::discover(root)?;
+        // Another commit may be checked out by now.
         let Uncommitted { mut files, diff } =
-            Uncommitted::read(root, Access::Trusted, &repository.sha, &spec.secret_files)?;
+            Uncommitted::since(root, Access::Trusted, &repository.sha, &spec.secret_files)?;
+        let mut least = 0;
         for attempt in kept(before, carried, resumed) {
-            let Some(earlier) = before.trees.get(&attempt) else { continue };
+            let Some(earlier) = before.trees.get(&attempt) else {
+                // Older versions recorded the files of the first attempt only.
+                files.push(format!("(files of attempt {attempt}, which were not recorded)"));
+                continue;
+            };
+            least = least.max(earlier.changed);
             let names = if attempt == 1 && earlier.files.is_empty() { &spec.dirty } else { &earlier.files };
             files.extend(names.iter().cloned());
             if earlier.sha != repository.sha && !earlier.sha.is_empty() {
@@ -52,7 +61,7 @@ impl AttemptTree {
             }
         }
         let git_ref = git_ref(spec, &before.info, &repository);
-        let tree = WorkingTree::new(ref_name(&git_ref), &repository.sha, files);
+        let tree = WorkingTree::new(ref_name(&git_ref), &repository.sha, files).at_least(least);
         Ok(Self { tree, git_ref, diff })
     }
 
@@ -70,25 +79,48 @@ impl AttemptTree {
 /// Git cannot read the repository, or does not have the commit of the attempt.
 pub(super) fn record_changes(folder: &RunFolder, spec: &WorkflowSpec, outlet: &RunOutlet) -> Result<(), GitError> {
     let run = outlet.run();
-    let (root, info) = (&spec.repository, &run.info);
-    let is_of_request = run.attempt == 1 && run.uncommitted().is_empty();
-    let mut files = if is_of_request { spec.dirty.clone() } else { run.uncommitted().to_vec() };
-    files.extend(if info.sha.is_empty() {
-        Uncommitted::read(root, Access::Trusted, "", &spec.secret_files)?.files
-    } else {
-        changed_files(root, Access::Trusted, &info.sha)?
-    });
-    let diff = Uncommitted::read(root, Access::Trusted, &info.sha, &spec.secret_files)?.diff;
+    let Uncommitted { files, diff } =
+        Uncommitted::since(&spec.repository, Access::Trusted, &run.info.sha, &spec.secret_files)?;
     write_diff(folder, run.attempt, &diff, &outlet.masker());
-    let mut tree = WorkingTree::new(&info.ref_name, &info.sha, files);
-    // Only some of very many names are kept.
-    tree.changed = tree.changed.max(info.changed);
-    // Most runs that waited find the files as they were.
-    if tree.changed == info.changed {
-        return Ok(());
-    }
-    outlet.record(Event::WorkingTreeRead { attempt: run.attempt, tree });
+    record_files(spec, &files, outlet);
     Ok(())
+}
+
+/// Records that the user's changes were brought into the workspace of a job of the attempt in progress. If git cannot
+/// list them, the record says so, and the attempt still counts as one with changed files.
+///
+/// # Errors
+/// Git cannot read the repository, or does not have the commit of the attempt.
+pub(super) fn record_sync(
+    folder: &RunFolder,
+    spec: &WorkflowSpec,
+    job: &JobId,
+    outlet: &RunOutlet,
+) -> Result<(), GitError> {
+    record_changes(folder, spec, outlet).inspect_err(|_| {
+        record_files(spec, &[format!("(files brought into {job} that git could not list)")], outlet);
+    })
+}
+
+/// Records more files that differ from the commit for a job of the attempt in progress.
+fn record_files(spec: &WorkflowSpec, more: &[String], outlet: &RunOutlet) {
+    let run = outlet.run();
+    let info = &run.info;
+    let files = [uncommitted(&run, &spec.dirty), more].concat();
+    let tree = WorkingTree::new(&info.ref_name, &info.sha, files).at_least(info.changed);
+    // Most runs that waited find the files as they were.
+    if tree.changed != info.changed {
+        outlet.record(Event::WorkingTreeRead { attempt: run.attempt, tree });
+    }
+}
+
+/// Returns the files that differ from the commit for a job of the newest attempt, so far. `dirty` are those of the
+/// request, which the first attempt uses.
+pub(super) fn uncommitted<'f>(run: &'f Run, dirty: &'f [String]) -> &'f [String] {
+    match run.trees.last_key_value() {
+        Some((attempt, tree)) if *attempt > 1 || !tree.files.is_empty() => &tree.files,
+        _ => dirty,
+    }
 }
 
 /// Returns the attempts whose files or results an attempt keeps. Jobs that were skipped used no files.
@@ -109,14 +141,148 @@ fn git_ref(spec: &WorkflowSpec, before: &RunInfo, repository: &Repository) -> St
     }
 }
 
-/// Writes the diff of an attempt without the values of secrets. It is only shown to people, so an error is not fatal.
+/// Writes the diff of an attempt without the values of secrets, or removes an earlier one if there are no changes now.
+/// It is only shown to people, so an error is not fatal.
 fn write_diff(folder: &RunFolder, attempt: u32, diff: &str, masker: &Masker) {
-    if diff.is_empty() {
-        return;
-    }
     let path = folder.diff(attempt);
-    let written = atomic::write_unsynced(&path, masker.mask_text(diff).as_bytes());
+    let written = if diff.is_empty() {
+        fs::remove_file(&path)
+            .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+    } else {
+        atomic::write_unsynced(&path, masker.mask_text(diff).as_bytes())
+    };
     if let Err(error) = written.map_err(StoreError::io("write", &path)) {
         tracing::warn!(%error, "the uncommitted changes are not recorded");
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::engine::cancel::Cancellation;
+    use crate::engine::scheduler::Ending;
+    use crate::model::{Timestamp, testing};
+    use crate::repo::git::git;
+    use crate::store::folder::RunsDir;
+    use crate::store::history;
+    use crate::store::spec::RunSpec;
+
+    /// A run in its first attempt, in whose repository the commit has the file `value`.
+    pub(in crate::worker) struct Case {
+        _home: tempfile::TempDir,
+        pub(in crate::worker) folder: RunFolder,
+        pub(in crate::worker) spec: WorkflowSpec,
+        pub(in crate::worker) outlet: Arc<RunOutlet>,
+    }
+
+    impl Case {
+        pub(in crate::worker) fn new(dirty: Vec<String>) -> Self {
+            let home = tempfile::tempdir().expect("a folder");
+            let root = home.path().join("repository");
+            fs::create_dir(&root).expect("made");
+            git(&root, ["init", "-q", "-b", "main"]).expect("git init");
+            fs::write(root.join("value"), "bad\n").expect("written");
+            git(&root, ["add", "--all"]).expect("git add");
+            git(&root, ["-c", "user.name=A", "-c", "user.email=a@b", "commit", "-qm", "x"]).expect("git commit");
+            let sha = git(&root, ["rev-parse", "HEAD"]).expect("a commit").trim().to_owned();
+            let info = RunInfo {
+                workflow: ".github/workflows/ci.yml".to_owned(),
+                event: "push".to_owned(),
+                ref_name: "main".to_owned(),
+                sha,
+                changed: dirty.len(),
+                ..RunInfo::default()
+            };
+            let spec = WorkflowSpec {
+                repository: root,
+                git_ref: "refs/heads/main".to_owned(),
+                text: "on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: 'true'}]}}\n".to_owned(),
+                dirty,
+                ..WorkflowSpec::default()
+            };
+            let folder = RunsDir::at(home.path().join("state")).create(Timestamp(0)).expect("made");
+            RunSpec::of_workflow(info, spec.clone()).write(&folder).expect("written");
+            let info = history::info(&folder).expect("read");
+            let store = history::replay(&folder, info.clone()).expect("read");
+            let (grown, stop) = (watch::channel(0).0, watch::channel(Cancellation::None).0);
+            let outlet = RunOutlet::open(&folder, info, 1, store, Masker::default(), grown, stop).expect("opened");
+            outlet.record(testing::run_started(1));
+            let jobs = vec![testing::outline("a", "a", &[])];
+            outlet.record(Event::JobsPlanned { jobs, replaces: None });
+            Self { _home: home, folder, spec, outlet }
+        }
+
+        pub(in crate::worker) fn write(&self, text: &str) {
+            fs::write(self.spec.repository.join("value"), text).expect("written");
+        }
+
+        /// Makes the repository one that git cannot read.
+        pub(in crate::worker) fn damage(&self) {
+            fs::write(self.spec.repository.join(".git/index"), "no index").expect("written");
+        }
+
+        fn sync(&self) -> Result<(), GitError> {
+            record_sync(&self.folder, &self.spec, &JobId::new("a"), &self.outlet)
+        }
+
+        fn diff(&self) -> Option<String> {
+            history::diff(&self.folder, 1).expect("read")
+        }
+    }
+
+    #[test]
+    fn a_sync_keeps_the_names_of_changes_that_are_gone_but_not_their_diff() {
+        let case = Case::new(Vec::new());
+        case.write("good\n");
+        case.sync().expect("recorded");
+        assert!(case.diff().is_some_and(|diff| diff.contains("-bad\n+good\n")), "{:?}", case.diff());
+        case.write("bad\n");
+        case.sync().expect("recorded");
+        let run = case.outlet.run();
+        assert_eq!((run.info.changed, uncommitted(&run, &[])), (1, &["value".to_owned()][..]));
+        assert_eq!(case.diff(), None);
+        case.sync().expect("recorded: nothing is left to remove");
+    }
+
+    #[test]
+    fn a_sync_that_git_cannot_list_still_marks_the_attempt() {
+        let case = Case::new(Vec::new());
+        case.damage();
+        case.sync().expect_err("git cannot read the index");
+        let run = case.outlet.run();
+        let names = uncommitted(&run, &[]);
+        assert_eq!((run.info.changed, names.len()), (1, 1));
+        assert!(names[0].contains("brought into a that git could not list"), "{names:?}");
+    }
+
+    #[test]
+    fn an_attempt_that_keeps_a_job_has_at_least_as_many_changed_files() {
+        let case = Case::new((0..1500).map(|number| format!("file {number}")).collect());
+        let run = case.outlet.run();
+        assert_eq!(uncommitted(&run, &case.spec.dirty).len(), 1500, "the first attempt uses the files of the request");
+        case.write("good\n");
+        for _ in 0..2 {
+            case.sync().expect("recorded");
+            assert_eq!(case.outlet.run().info.changed, 1501);
+        }
+        case.write("bad\n");
+        let before = case.outlet.run();
+        assert_eq!(before.uncommitted().len(), 1000, "the list is cut");
+        let ending = Ending { conclusion: Conclusion::Success, allowed_failure: false };
+        let carried = IndexMap::from([(JobId::new("a"), CarriedJob { ending, outputs: IndexMap::new() })]);
+        let read = |before: &Run, carried: &IndexMap<JobId, CarriedJob>| {
+            AttemptTree::read(&case.spec, before, carried, &HashMap::new()).expect("read").tree
+        };
+        assert_eq!(read(&before, &carried).changed, 1501);
+        assert_eq!(read(&before, &IndexMap::new()).changed, 0, "no job keeps the files");
+        // An older version carried out the second attempt.
+        case.outlet.record(testing::run_started(2));
+        let jobs = vec![testing::outline("a", "a", &[])];
+        case.outlet.record(Event::JobsPlanned { jobs, replaces: None });
+        assert_eq!(read(&case.outlet.run(), &carried).files, ["(files of attempt 2, which were not recorded)"]);
     }
 }

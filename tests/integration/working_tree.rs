@@ -116,3 +116,80 @@ fn a_sync_into_a_held_job_marks_the_run() {
     is_marked(&project, &format!("main@{head}+1"));
     project.call(&["show", "--diff"]).expect(0, &["-bad", "+good"]);
 }
+
+/// An environment that takes only commits of a branch.
+const SETTINGS: &str = "[environments.staging]
+on = 'push:main'
+strategy = 'rolling'
+[environments.staging.target]
+start = './start'
+stop = './stop'
+healthy = 'true'
+replicas = 2
+";
+
+/// Starts a run whose first job is held, and brings a change into the job that the user undoes afterwards.
+fn with_undone_sync(jobs: &str) -> Project {
+    let project = project(jobs);
+    project.write(".cuelight.toml", SETTINGS);
+    project.commit();
+    project.run(&["--on-failure", "hold", "--detach"]).expect(0, &[]);
+    until("the step is held", || (project.call(&["held", "list"]).code() == 0).then_some(()));
+    project.write("value", "good");
+    project.call(&["held", "sync"]).expect(0, &["changed  value"]);
+    project.write("value", "bad");
+    project
+}
+
+#[test]
+fn a_job_does_not_deploy_what_a_sync_brought_into_a_job_before_it() {
+    let project = with_undone_sync(
+        "  build:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - run: grep good value
+  deploy:
+    needs: build
+    runs-on: ubuntu-latest
+    environment: staging
+    steps: [{run: echo deployed}]
+",
+    );
+    let refused = "only a commit may be deployed to staging, and `value` has changed since";
+    project.call(&["held", "retry"]).expect(0, &["runs again"]);
+    project.call(&["attach"]).expect(1, &[refused]);
+    // The next attempt keeps the job that used the change.
+    project.call(&["rerun", "--trust", "--failed"]).expect(1, &[refused]);
+    is_marked(&project, &format!("main@{}+1", head(&project)));
+}
+
+#[test]
+fn changes_that_are_gone_are_named_but_not_shown() {
+    let project = with_undone_sync(JOBS);
+    let head = head(&project);
+    project.call(&["show", "--diff"]).expect(0, &["+good"]);
+    project.call(&["held", "sync"]).expect(0, &["changed  value"]);
+    is_marked(&project, &format!("main@{head}+1"));
+    let shown = project.call(&["show", "--diff"]);
+    shown.expect(0, &["the changed files are known, but not how they were changed"]);
+    assert!(!shown.text().contains("good"), "{}", shown.text());
+    project.call(&["cancel"]).expect(0, &[]);
+    project.call(&["attach"]).expect(130, &["cancelled"]);
+}
+
+#[test]
+fn an_attempt_whose_files_cannot_be_read_does_not_pass_for_an_earlier_commit() {
+    let project = project(JOBS);
+    project.run(&[]).expect(1, &[]);
+    let index = project.root().join(".git/index");
+    let whole = fs::read(&index).expect("read");
+    project.write("value", "good");
+    fs::write(&index, "no index").expect("written");
+    let said = project.call(&["rerun", "--trust"]);
+    assert_ne!(said.code(), 0, "{}", said.text());
+    assert!(said.text().contains("the files that this attempt would use cannot be read"), "{}", said.text());
+    fs::write(&index, whole).expect("written");
+    project.call(&["rerun", "--trust"]).expect(0, &["attempt 3 with main@"]);
+    is_marked(&project, &format!("main@{}+1", head(&project)));
+}

@@ -94,6 +94,9 @@ pub enum GitError {
     },
 }
 
+/// Id of the commit of a folder that is not in a git repository.
+pub const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
+
 /// State of a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repository {
@@ -126,7 +129,7 @@ impl Repository {
             root: folder.to_owned(),
             common: folder.to_owned(),
             is_known_worktree: false,
-            sha: "0".repeat(40),
+            sha: NO_COMMIT.to_owned(),
             git_ref: "refs/heads/main".to_owned(),
             slug: slug.to_owned(),
             origin: String::new(),
