@@ -49,7 +49,9 @@ pub fn resolve(root: &Path, name: &str) -> Result<NamedRelease, ReleaseError> {
     let format = "--format=%(refname)";
     let refs = lines(&git(root, ["for-each-ref", format, "--contains", &sha, "refs/heads", "refs/remotes"])?);
     let mut branches: Vec<String> = Vec::new();
-    refs.iter().for_each(|full| add_branch(&mut branches, full));
+    for full in &refs {
+        add_branch(&mut branches, full);
+    }
     let tag = tags.iter().find(|tag| *tag == name).or_else(|| tags.last()).cloned();
     let reference = match name {
         "HEAD" => git(root, ["symbolic-ref", "--quiet", "--short", "HEAD"]).unwrap_or_default().trim().to_owned(),

@@ -82,23 +82,13 @@ pub(super) enum Overlay {
     Diagnostics,
 }
 
-/// A hint for the footer while an overlay or a page is open.
+/// A hint for the footer while an overlay is open.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Hint {
     /// The first key of an action, and what it does here.
     Key(Action, &'static str),
     /// Keys that are no action, and what they do here.
     Note(&'static str, &'static str),
-}
-
-impl Hint {
-    /// Returns the key and what it does; `None` if the action has no key.
-    pub(super) fn shown(&self, keymap: &Keymap) -> Option<(String, &'static str)> {
-        match self {
-            Self::Key(action, hint) => Some((keymap.keys(*action).first()?.to_string(), *hint)),
-            Self::Note(key, hint) => Some(((*key).to_owned(), *hint)),
-        }
-    }
 }
 
 /// Result of a key for an overlay.

@@ -213,7 +213,9 @@ fn lines(lane: &Lane, cx: &Cx) -> Vec<Line> {
     if rules.is_empty() {
         lines.add("none: any release may be deployed at any time", Hue::Dim);
     }
-    rules.into_iter().for_each(|rule| lines.add(rule, Hue::Plain));
+    for rule in rules {
+        lines.add(rule, Hue::Plain);
+    }
     if let Some(details) = known {
         lines.heading("Secrets and variables");
         needed(details, &mut lines);
@@ -253,7 +255,9 @@ fn state(lane: &Lane, now: Timestamp, lines: &mut Lines) {
         lines.add(health.full, health.hue);
     }
     let note = lane.reported.as_ref().filter(|_| !lane.is_silent).and_then(|reported| reported.observed.note.clone());
-    note.into_iter().for_each(|note| lines.add(note, Hue::Busy));
+    if let Some(note) = note {
+        lines.add(note, Hue::Busy);
+    }
     if let Some(drift) = &environment.drift {
         lines.add(drift.text(), Hue::Plain);
     }
