@@ -94,9 +94,9 @@ enum Command {
     Show(runs::ShowArgs),
     /// Print the logs of a run
     Logs(runs::LogsArgs),
-    /// List the artifacts of a run, or download them
+    /// List the artifacts of a run, download them, or add one
     Artifacts(artifacts::Args),
-    /// List what steps saved with actions/cache, or delete it
+    /// List what steps saved with actions/cache, add to it, or delete it
     Cache(cache::Args),
     /// List the languages on this machine that setup actions find, or add installations
     Tools(tools::Args),
