@@ -4,7 +4,7 @@
 //! it is copied as it is, in both directions.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -71,14 +71,14 @@ fn wrong(reason: &str) -> io::Error {
 
 fn limited(bytes: u64) -> io::Result<u32> {
     let fits = u32::try_from(bytes).ok().filter(|_| bytes <= MAX_BYTES);
-    fits.ok_or_else(|| wrong("an archive written here is smaller than 4 GB: use version 4 of the action"))
+    fits.ok_or_else(|| wrong("it would have 4 GB or more: split the files over several artifacts"))
 }
 
 /// Writes an archive of these files: each with its path in the archive, its file, and whether that is compressed with
 /// gzip. Returns the size of the archive in bytes.
 ///
 /// # Errors
-/// A file cannot be read, is no gzip file, or the archive cannot be written or is too large.
+/// A file cannot be read, changes meanwhile, is no gzip file, or the archive cannot be written or is too large.
 pub fn write<'f>(files: impl IntoIterator<Item = (&'f str, &'f Path, bool)>, to: &File) -> io::Result<u64> {
     let mut to = BufWriter::new(to);
     let (mut entries, mut offset) = (Vec::new(), 0);
@@ -118,7 +118,7 @@ fn packed(name: &str, path: &Path, is_gzip: bool, offset: u32) -> io::Result<(En
         file.seek(SeekFrom::Start(header))?;
     } else {
         entry.size = entry.packed;
-        entry.checksum = checksum(&file)?;
+        (_, entry.checksum) = copy((&file).take(length), &mut io::sink())?;
         file.rewind()?;
     }
     let packed = u64::from(entry.packed);
@@ -134,11 +134,20 @@ fn gzip_header(file: &File) -> io::Result<u64> {
     if flags == 0 { Ok(start.len() as u64) } else { Err(damaged()) }
 }
 
+/// Writes a file of the archive, with its header. Returns the number of bytes.
 fn write_local(entry: &Entry, mut data: io::Take<File>, to: &mut impl Write) -> io::Result<u64> {
     let header = [b"PK\x03\x04".as_slice(), &common(entry), &[0; 2], entry.name.as_bytes()].concat();
     to.write_all(&header)?;
-    io::copy(&mut data, to)?;
-    Ok(header.len() as u64 + u64::from(entry.packed))
+    let packed = u64::from(entry.packed);
+    // The header describes the file as it was read for the checksum.
+    let is_same = match entry.method {
+        STORED => copy(data, to)? == (packed, entry.checksum),
+        _ => io::copy(&mut data, to)? == packed,
+    };
+    if !is_same {
+        return Err(wrong(&format!("`{}` changed while it was read: try again once nothing writes to it", entry.name)));
+    }
+    Ok(header.len() as u64 + packed)
 }
 
 fn write_central(entry: &Entry, to: &mut impl Write) -> io::Result<u64> {
@@ -259,7 +268,7 @@ fn words<const N: usize>(bytes: &[u8]) -> [u32; N] {
     words
 }
 
-/// Remainders of all bytes, for [`checksum`].
+/// Remainders of all bytes, for the CRC-32 of [`copy`].
 const REMAINDERS: [u32; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
@@ -276,20 +285,22 @@ const REMAINDERS: [u32; 256] = {
     table
 };
 
-/// Returns the CRC-32 of a file from its beginning.
-fn checksum(file: &File) -> io::Result<u32> {
-    let mut reader = BufReader::with_capacity(256 * 1024, file);
-    let mut rest = u32::MAX;
+/// Copies bytes to their end. Returns their number and CRC-32.
+fn copy(from: impl Read, to: &mut impl Write) -> io::Result<(u64, u32)> {
+    let mut reader = BufReader::with_capacity(256 * 1024, from);
+    let (mut copied, mut rest) = (0, u32::MAX);
     loop {
-        let portion = io::BufRead::fill_buf(&mut reader)?;
+        let portion = reader.fill_buf()?;
         if portion.is_empty() {
-            return Ok(!rest);
+            return Ok((copied, !rest));
         }
         for byte in portion {
             rest = REMAINDERS[usize::from((rest as u8) ^ byte)] ^ (rest >> 8);
         }
+        to.write_all(portion)?;
         let length = portion.len();
-        io::BufRead::consume(&mut reader, length);
+        copied += length as u64;
+        reader.consume(length);
     }
 }
 
@@ -330,6 +341,36 @@ mod tests {
         assert_eq!(whole(&found[0]), (true, gzip));
         assert_eq!(whole(&found[1]), (false, b"hello\n".to_vec()));
         assert_eq!(whole(&found[2]), (false, Vec::new()));
+    }
+
+    #[test]
+    fn a_file_that_changes_between_its_checksum_and_its_copy_is_refused() {
+        let home = tempfile::tempdir().expect("a folder");
+        let path = home.path().join("log");
+        let gzip = [&GZIP[..], b"compressed, and its trailer"].concat();
+        for (is_gzip, before, after, is_refused) in [
+            (false, &b"0123456789"[..], &b"01234"[..], true),
+            (false, b"0123456789", b"", true),
+            (false, b"0123456789", b"987654321x", true),
+            (false, b"0123456789", b"0123456789 and more", false),
+            (true, &gzip, &gzip[..12], true),
+        ] {
+            fs::write(&path, before).expect("written");
+            let (entry, data) = packed("log", &path, is_gzip, 0).expect("readable");
+            // The same file with other content, as a program leaves it that writes to it.
+            fs::write(&path, after).expect("written");
+            let mut archive = Vec::new();
+            match write_local(&entry, data, &mut archive) {
+                Ok(_) => assert!(!is_refused && archive.ends_with(before), "{after:?}"),
+                Err(error) => {
+                    assert!(is_refused, "{after:?}: {error}");
+                    assert_eq!(
+                        error.to_string(),
+                        "`log` changed while it was read: try again once nothing writes to it"
+                    );
+                }
+            }
+        }
     }
 
     #[test]
