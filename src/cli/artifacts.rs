@@ -7,7 +7,7 @@ use crate::launch::artifacts::{DeleteError, DownloadError};
 use crate::launch::upload::artifact::{self, ArtifactUpload, ArtifactUploadError};
 use crate::report::lists;
 use crate::report::style;
-use crate::ui::terminal_text::reveal;
+use crate::ui::terminal_text::{reveal, text};
 
 use super::{Exit, Failure, Outcome, RunArg, block_on, runs_dir, servers};
 
@@ -65,10 +65,15 @@ pub(super) fn run(args: &Args) -> Outcome {
         let folder = servers::locate(&runs_dir()?, run, here.as_deref())?;
         let (overwrites, with_hidden) = (*overwrite, *include_hidden_files);
         let added = artifact::add(&folder, &ArtifactUpload { name, paths, overwrites, with_hidden })?;
+        if let [first, more @ ..] = &added.circles[..] {
+            let others = if more.is_empty() { String::new() } else { format!(" (and {} more)", more.len()) };
+            let path = first.display().to_string();
+            style::notice(&text!("note: {}{} leads back to a folder above it, and is left out", path, others));
+        }
         if *json {
-            style::json(&added)?;
+            style::json(&added.artifact)?;
         } else {
-            style::print(&lists::artifacts(&[added]))?;
+            style::print(&lists::artifacts(&[added.artifact]))?;
         }
         return Ok(Exit::Success);
     }

@@ -1,5 +1,6 @@
 //! Adds an artifact to a run of this machine.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ use super::Staging;
 /// Media type of an archive.
 const ARCHIVE: &str = "application/zip";
 
-/// Maximum depth of folders below a path. Links that lead to a folder above them end there.
+/// Maximum depth of folders, including the one that is named.
 const MAX_DEPTH: usize = 64;
 
 /// An artifact to add.
@@ -34,6 +35,15 @@ pub struct ArtifactUpload<'u> {
     pub overwrites: bool,
     /// Whether files and folders whose names start with a dot are included.
     pub with_hidden: bool,
+}
+
+/// An artifact that was added.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UploadedArtifact {
+    /// The artifact.
+    pub artifact: Artifact,
+    /// Paths of folders that are a folder above them, by a link, and are therefore not in the artifact.
+    pub circles: Vec<PathBuf>,
 }
 
 /// Why an artifact is not added.
@@ -67,17 +77,18 @@ pub enum ArtifactUploadError {
     /// The paths contain no files that are included.
     #[error("there are no files to upload{}", if *.0 { "" } else { "; --include-hidden-files adds those whose names start with a dot" })]
     Empty(bool),
-    /// There are too many files.
-    #[error("{0} files are too many: an artifact has at most {most}", most = archive::MAX_FILES)]
-    TooMany(usize),
+    /// There are too many files, or folders to read.
+    #[error("there are more than {most} files or folders, the maximum for an artifact", most = archive::MAX_FILES)]
+    TooMany,
     /// The files are larger than an artifact may be.
-    #[error("the files have {size} bytes together, and an artifact at most {limit}")]
+    #[error("the files have more than {limit} bytes together, the maximum for an artifact")]
     TooLarge {
-        /// Size of the files in bytes.
-        size: u64,
         /// Maximum size in bytes.
         limit: u64,
     },
+    /// Folders are nested too deep.
+    #[error("{}: folders are nested more than {most} deep: name the folders below", .0.display(), most = MAX_DEPTH)]
+    TooDeep(PathBuf),
     /// The archive cannot be written.
     #[error("cannot write the archive: {0}")]
     Archive(io::Error),
@@ -86,19 +97,13 @@ pub enum ArtifactUploadError {
     Store(#[from] StoreError),
 }
 
-/// A file of an artifact.
-struct Source {
-    path: PathBuf,
-    size: u64,
-}
-
 /// Adds an artifact to a run of this machine that has ended, or whose step is held: later jobs and attempts can then
 /// download it. The archive has the files below the deepest folder that contains all paths, uncompressed.
 ///
 /// # Errors
 /// The run is in progress or not of this machine, the name is invalid or taken, a path cannot be read, there are no
-/// files or too many, they are too large, or the folder of the run cannot be written.
-pub fn add(run: &RunFolder, upload: &ArtifactUpload<'_>) -> Result<Artifact, ArtifactUploadError> {
+/// files or too many, they are too large or nested too deep, or the folder of the run cannot be written.
+pub fn add(run: &RunFolder, upload: &ArtifactUpload<'_>) -> Result<UploadedArtifact, ArtifactUploadError> {
     if !artifacts::is_name(upload.name) {
         return Err(ArtifactUploadError::Name(upload.name.to_owned()));
     }
@@ -109,15 +114,7 @@ pub fn add(run: &RunFolder, upload: &ArtifactUpload<'_>) -> Result<Artifact, Art
     if lock::is_held(&run.lock()) && !is_held {
         return Err(ArtifactUploadError::InProgress(run.id().clone()));
     }
-    let sources = sources(upload)?;
-    if sources.len() > archive::MAX_FILES {
-        return Err(ArtifactUploadError::TooMany(sources.len()));
-    }
-    let size = sources.iter().map(|source| source.size).sum();
-    let limit = workflow.cache.bytes.min(archive::MAX_BYTES);
-    if size > limit {
-        return Err(ArtifactUploadError::TooLarge { size, limit });
-    }
+    let Sources { files, circles, .. } = sources(upload, workflow.cache.bytes.min(archive::MAX_BYTES))?;
     let staging = Staging::below(&run.artifacts())?;
     let known = artifacts::list(run)?;
     let (earlier, next) = (known.iter().filter(|one| one.name == upload.name && one.attempt == state.attempt), &known);
@@ -126,7 +123,7 @@ pub fn add(run: &RunFolder, upload: &ArtifactUpload<'_>) -> Result<Artifact, Art
         return Err(ArtifactUploadError::Taken { run: run.id().clone(), name: upload.name.to_owned() });
     }
     let data = staging.path().join("data");
-    let size = write(&sources, upload.paths, &data).map_err(ArtifactUploadError::Archive)?;
+    let size = write(&files, upload.paths, &data).map_err(ArtifactUploadError::Archive)?;
     let digest = sha256_of_file(&data).map_err(ArtifactUploadError::Archive)?;
     let artifact = Artifact {
         id: next.last().map_or(1, |last| last.id + 1),
@@ -139,18 +136,18 @@ pub fn add(run: &RunFolder, upload: &ArtifactUpload<'_>) -> Result<Artifact, Art
         job: String::new(),
         attempt: state.attempt,
     };
-    let added = artifacts::publish_next(run, artifact, staging.path())?;
+    let artifact = artifacts::publish_next(run, artifact, staging.path())?;
     earlier.into_iter().try_for_each(|id| artifacts::remove(run, id))?;
     artifacts::note_change(run)?;
-    Ok(added)
+    Ok(UploadedArtifact { artifact, circles })
 }
 
 /// Writes the archive. Returns its size in bytes.
-fn write(sources: &[Source], paths: &[PathBuf], to: &Path) -> io::Result<u64> {
+fn write(sources: &BTreeSet<PathBuf>, paths: &[PathBuf], to: &Path) -> io::Result<u64> {
     let root = root(paths);
     let named = sources.iter().map(|source| {
-        let below = source.path.strip_prefix(&root).unwrap_or(&source.path);
-        (below.to_string_lossy().into_owned(), source.path.canonicalize())
+        let below = source.strip_prefix(&root).unwrap_or(source);
+        (below.to_string_lossy().into_owned(), source.canonicalize())
     });
     let named: Vec<(String, PathBuf)> = named.map(|(name, path)| Ok((name, path?))).collect::<io::Result<_>>()?;
     let files = named.iter().map(|(name, path)| (name.as_str(), path.as_path(), false));
@@ -181,36 +178,68 @@ fn absolute(path: &Path) -> PathBuf {
     clean
 }
 
-/// Returns the files of the paths, sorted, each once.
-fn sources(upload: &ArtifactUpload<'_>) -> Result<Vec<Source>, ArtifactUploadError> {
-    let mut found = Vec::new();
+/// Returns the files of the paths. `limit` is the maximum of their size together, in bytes.
+fn sources(upload: &ArtifactUpload<'_>, limit: u64) -> Result<Sources, ArtifactUploadError> {
+    let mut found = Sources { with_hidden: upload.with_hidden, left: limit, limit, ..Sources::default() };
     for path in upload.paths {
-        collect(&absolute(path), upload.with_hidden, MAX_DEPTH, &mut found)?;
+        found.collect(&absolute(path), &mut Vec::new())?;
     }
-    found.sort_unstable_by(|left, right| left.path.cmp(&right.path));
-    found.dedup_by(|left, right| left.path == right.path);
-    if found.is_empty() { Err(ArtifactUploadError::Empty(upload.with_hidden)) } else { Ok(found) }
+    if found.files.is_empty() { Err(ArtifactUploadError::Empty(upload.with_hidden)) } else { Ok(found) }
 }
 
-fn collect(path: &Path, with_hidden: bool, depth: usize, found: &mut Vec<Source>) -> Result<(), ArtifactUploadError> {
-    let unreadable = |source: FileError| ArtifactUploadError::Unreadable { path: path.to_owned(), source };
-    if !path.is_dir() {
-        // Opened, so that a file without permission is named before anything is written.
-        let file = files::open(path).map_err(unreadable)?;
-        let size = file.metadata().map_err(|error| unreadable(error.into()))?.len();
-        found.push(Source { path: path.to_owned(), size });
-        return Ok(());
-    }
-    if depth == 0 {
-        return Ok(());
-    }
-    for entry in fs::read_dir(path).map_err(|error| unreadable(error.into()))? {
-        let entry = entry.map_err(|error| unreadable(error.into()))?;
-        if with_hidden || !entry.file_name().to_string_lossy().starts_with('.') {
-            collect(&entry.path(), with_hidden, depth - 1, found)?;
+/// The files of an artifact, as far as they are found.
+#[derive(Default)]
+struct Sources {
+    files: BTreeSet<PathBuf>,
+    /// Folders that are a folder above them.
+    circles: Vec<PathBuf>,
+    /// Number of paths of folders.
+    folders: usize,
+    with_hidden: bool,
+    /// Number of bytes that further files may have together, of `limit`.
+    left: u64,
+    limit: u64,
+}
+
+impl Sources {
+    /// Adds a file, or the files below a folder. `above` are the folders above it, without links in their paths.
+    fn collect(&mut self, path: &Path, above: &mut Vec<PathBuf>) -> Result<(), ArtifactUploadError> {
+        let unreadable = |source: FileError| ArtifactUploadError::Unreadable { path: path.to_owned(), source };
+        if !path.is_dir() {
+            // Opened, so that a file without permission is named before anything is written.
+            let file = files::open(path).map_err(unreadable)?;
+            let size = file.metadata().map_err(|error| unreadable(error.into()))?.len();
+            if self.files.insert(path.to_owned()) {
+                self.left = self.left.checked_sub(size).ok_or(ArtifactUploadError::TooLarge { limit: self.limit })?;
+            }
+            return self.check_number();
         }
+        let real = path.canonicalize().map_err(|error| unreadable(error.into()))?;
+        // Circles, too, because links to folders beside each other multiply them.
+        self.folders += 1;
+        self.check_number()?;
+        if above.contains(&real) {
+            self.circles.push(path.to_owned());
+            return Ok(());
+        }
+        if above.len() == MAX_DEPTH {
+            return Err(ArtifactUploadError::TooDeep(path.to_owned()));
+        }
+        above.push(real);
+        for entry in fs::read_dir(path).map_err(|error| unreadable(error.into()))? {
+            let entry = entry.map_err(|error| unreadable(error.into()))?;
+            if self.with_hidden || !entry.file_name().to_string_lossy().starts_with('.') {
+                self.collect(&entry.path(), above)?;
+            }
+        }
+        above.pop();
+        Ok(())
     }
-    Ok(())
+
+    fn check_number(&self) -> Result<(), ArtifactUploadError> {
+        let number = self.files.len().max(self.folders);
+        if number > archive::MAX_FILES { Err(ArtifactUploadError::TooMany) } else { Ok(()) }
+    }
 }
 
 #[cfg(test)]
@@ -222,8 +251,8 @@ mod tests {
 
     fn names(upload: &ArtifactUpload<'_>) -> Vec<String> {
         let root = root(upload.paths);
-        let below = |source: Source| source.path.strip_prefix(&root).expect("below").display().to_string();
-        sources(upload).expect("files").into_iter().map(below).collect()
+        let below = |source: PathBuf| source.strip_prefix(&root).expect("below").display().to_string();
+        sources(upload, u64::MAX).expect("files").files.into_iter().map(below).collect()
     }
 
     #[test]
@@ -246,8 +275,68 @@ mod tests {
         assert_eq!(of(&[at("out/a"), at("out/sub/b")], false), ["a", "sub/b"]);
         let missing = [at("none")];
         let upload = ArtifactUpload { name: "x", paths: &missing, overwrites: false, with_hidden: false };
-        let error = sources(&upload).err().expect("missing").to_string();
+        let error = sources(&upload, u64::MAX).err().expect("missing").to_string();
         assert!(error.starts_with(&format!("{}: ", missing[0].display())), "{error}");
+    }
+
+    #[test]
+    fn a_folder_that_contains_itself_by_a_link_is_added_once() {
+        let home = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| home.path().join(name);
+        for folder in ["out/left", "out/right", "out/deep/er"] {
+            fs::create_dir_all(at(folder)).expect("made");
+            fs::write(at(folder).join("file"), folder).expect("written");
+        }
+        for (target, link) in [
+            (".", "out/latest"),
+            ("../right", "out/left/right"),
+            ("../left", "out/right/left"),
+            ("../..", "out/deep/er/up"),
+        ] {
+            std::os::unix::fs::symlink(target, at(link)).expect("linked");
+        }
+        let paths = [at("out")];
+        let upload = ArtifactUpload { name: "x", paths: &paths, overwrites: false, with_hidden: false };
+        let found = sources(&upload, u64::MAX).expect("files");
+        let below = |path: &PathBuf| path.strip_prefix(at("out")).expect("below").display().to_string();
+        let files: Vec<_> = found.files.iter().map(below).collect();
+        assert_eq!(files, ["deep/er/file", "left/file", "left/right/file", "right/file", "right/left/file"]);
+        let mut circles: Vec<_> = found.circles.iter().map(below).collect();
+        circles.sort_unstable();
+        assert_eq!(circles, ["deep/er/up", "latest", "left/right/left", "right/left/right"]);
+    }
+
+    #[test]
+    fn limits_hold_while_files_are_collected() {
+        let home = tempfile::tempdir().expect("a folder");
+        let deepest = |depth: usize| {
+            (1..depth).fold(home.path().join(depth.to_string()), |folder, _| folder.join("a")).join("file")
+        };
+        for depth in [MAX_DEPTH, MAX_DEPTH + 1] {
+            let file = deepest(depth);
+            fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+            fs::write(&file, "12").expect("written");
+        }
+        let of = |paths: &[PathBuf], limit| {
+            let upload = ArtifactUpload { name: "x", paths, overwrites: false, with_hidden: false };
+            sources(&upload, limit).map(|found| found.files.len())
+        };
+        let [fits, deep] = [MAX_DEPTH, MAX_DEPTH + 1].map(|depth| home.path().join(depth.to_string()));
+        assert_eq!(of(&[fits.clone(), fits.clone()], 2).expect("it is the same file"), 1);
+        assert!(matches!(of(&[fits], 1), Err(ArtifactUploadError::TooLarge { limit: 1 })));
+        let error = of(&[deep], 2).expect_err("too deep").to_string();
+        assert!(error.ends_with("a: folders are nested more than 64 deep: name the folders below"), "{error}");
+        // Each folder has links to the other ones, so there are as many paths as orders of the folders.
+        let web: Vec<_> = (0..4).map(|folder| home.path().join(format!("web/{folder}"))).collect();
+        for folder in &web {
+            fs::create_dir_all(folder).expect("made");
+            for (number, other) in web.iter().enumerate().filter(|(_, other)| *other != folder) {
+                std::os::unix::fs::symlink(other, folder.join(number.to_string())).expect("linked");
+            }
+        }
+        let mut found = Sources { folders: archive::MAX_FILES - 20, ..Sources::default() };
+        let refused = found.collect(&home.path().join("web"), &mut Vec::new());
+        assert!(matches!(refused, Err(ArtifactUploadError::TooMany)), "{:?}", found.circles);
     }
 
     #[test]
@@ -264,14 +353,14 @@ mod tests {
         fs::write(&path[0], "data").expect("written");
         let upload = ArtifactUpload { name: "dist", paths: &path, overwrites: false, with_hidden: false };
         let added = add(&run, &upload).expect("added");
-        assert_eq!((added.id, added.job.as_str(), added.is_archive()), (1, "", true));
+        assert_eq!((added.artifact.id, added.artifact.job.as_str(), added.artifact.is_archive()), (1, "", true));
         let taken = add(&run, &upload).expect_err("taken").to_string();
         assert_eq!(taken, "20261124-000000-0001 has an artifact `dist` already: --overwrite replaces it");
         let again = add(&run, &ArtifactUpload { overwrites: true, ..upload.clone() }).expect("replaced");
-        assert_eq!(artifacts::list(&run).expect("listed"), [again]);
+        assert_eq!(artifacts::list(&run).expect("listed"), [again.artifact]);
         fs::write(&path[0], "large").expect("written");
         let error = add(&run, &ArtifactUpload { name: "large", ..upload.clone() }).expect_err("large").to_string();
-        assert_eq!(error, "the files have 5 bytes together, and an artifact at most 4");
+        assert_eq!(error, "the files have more than 4 bytes together, the maximum for an artifact");
         assert!(matches!(
             add(&run, &ArtifactUpload { name: "a/b", ..upload.clone() }),
             Err(ArtifactUploadError::Name(_))
