@@ -111,7 +111,9 @@ impl From<ArtifactUploadError> for Failure {
         let exit = match error {
             ArtifactUploadError::Store(error) => return error.into(),
             ArtifactUploadError::Archive(_) => Exit::Unavailable,
-            ArtifactUploadError::NotHere(_) | ArtifactUploadError::InProgress(_) => Exit::Rejected,
+            ArtifactUploadError::NotHere(_) | ArtifactUploadError::InProgress(_) | ArtifactUploadError::Busy => {
+                Exit::Rejected
+            }
             _ => Exit::Usage,
         };
         Self::new(exit, error.to_string())

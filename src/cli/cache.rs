@@ -112,6 +112,7 @@ impl From<CacheUploadError> for Failure {
             CacheUploadError::Repository(error) => return error.into(),
             CacheUploadError::Config(error) => return error.into(),
             CacheUploadError::Store(error) => return error.into(),
+            CacheUploadError::Busy => Exit::Rejected,
             CacheUploadError::Tar(_) | CacheUploadError::Failed(_) => Exit::Unavailable,
             _ => Exit::Usage,
         };

@@ -47,6 +47,9 @@ pub(super) fn run(args: &Args) -> Outcome {
         let noun = if cleaned.copies == 1 { "copy" } else { "copies" };
         style::line(&format!("{} incomplete {noun} of actions {verb}", cleaned.copies))?;
     }
+    if cleaned.uploads > 0 {
+        style::line(&format!("{} {verb}", counted(cleaned.uploads as u64, "interrupted upload")))?;
+    }
     for one in &cleaned.holdings {
         style::line(&format!("the {} {} {verb}", one.kind.word(), one.name))?;
     }

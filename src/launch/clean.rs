@@ -1,5 +1,5 @@
-//! Removes old runs, outdated caches and artifacts, incomplete copies of actions, and resources of sandbox providers
-//! that no run uses.
+//! Removes old runs, outdated caches and artifacts, incomplete copies of actions, remains of uploads, and resources of
+//! sandbox providers that no run uses.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,6 +21,8 @@ use crate::store::spec::RunSpec;
 use crate::store::warm::{WarmEntry, WarmStore};
 use crate::store::{StoreError, artifacts, lock};
 use crate::worker::caches;
+
+use super::upload;
 
 /// Number of runs that are removed at a time. The lock of each is an open file, and a process may have about a thousand
 /// of them.
@@ -53,6 +55,8 @@ pub struct Cleaned {
     pub outdated: usize,
     /// Number of incomplete copies of actions whose fetch was killed.
     pub copies: usize,
+    /// Number of uploads of artifacts and caches that were killed.
+    pub uploads: usize,
     /// Containers, networks, volumes and images. Snapshots that only exceed their limits are not included.
     pub holdings: Vec<Holding>,
     /// Errors of single removals. Everything else was removed.
@@ -71,11 +75,12 @@ pub enum CleanError {
 }
 
 /// Removes all but the newest runs, unless they are in progress, with their resources at providers. Also removes
-/// outdated cache entries and artifacts, incomplete copies of actions, and leftovers and old snapshots at providers.
+/// outdated cache entries and artifacts, incomplete copies of actions, remains of uploads, and leftovers and old
+/// snapshots at providers.
 ///
 /// # Errors
 /// The state folder cannot be read, or a provider cannot list or remove leftovers. Single runs, cache entries,
-/// artifacts and copies that cannot be removed are reported in [`Cleaned::errors`].
+/// artifacts, copies and uploads that cannot be removed are reported in [`Cleaned::errors`].
 pub async fn clean(runs: &RunsDir, keep: Keep) -> Result<Cleaned, CleanError> {
     let providers = Providers::of_this_process();
     let mut cleaned = Cleaned::default();
@@ -101,6 +106,17 @@ pub async fn clean(runs: &RunsDir, keep: Keep) -> Result<Cleaned, CleanError> {
             Err(error) => cleaned.errors.push(StoreError::io("remove", copy)(error).into()),
         }
     }
+    for folder in upload::interrupted(runs)? {
+        let bytes = size(&folder);
+        match upload::remove_interrupted(&folder) {
+            Ok(true) => {
+                cleaned.uploads += 1;
+                cleaned.bytes += bytes;
+            }
+            Ok(false) => {}
+            Err(error) => cleaned.errors.push(error.into()),
+        }
+    }
     let holdings = providers.holdings(runs.state()).await?;
     let left = unused(&holdings, runs, keep);
     providers.remove(&left).await?;
@@ -124,14 +140,17 @@ pub async fn preview(runs: &RunsDir, keep: Keep) -> Result<Cleaned, CleanError> 
         }
     }
     let copies = copies();
-    let folders = old.iter().map(RunFolder::path).chain(copies.iter().map(PathBuf::as_path)).map(size).sum::<u64>();
+    let mut uploads = upload::interrupted(runs)?;
+    uploads.retain(|folder| !old.iter().any(|old| folder.starts_with(old.path())));
+    let alone = copies.iter().chain(&uploads).map(PathBuf::as_path);
+    let folders = old.iter().map(RunFolder::path).chain(alone).map(size).sum::<u64>();
     let mut outdated = outdated(runs, keep, now())?;
     // The artifacts of a run that is removed are counted with the run.
     outdated
         .retain(|(saved, _)| !matches!(saved, Saved::Artifact(run, _) if old.iter().any(|old| old.id() == run.id())));
     let bytes = folders + outdated.iter().map(|(_, bytes)| bytes).sum::<u64>();
-    let (runs, outdated, copies) = (old.len(), outdated.len(), copies.len());
-    Ok(Cleaned { runs, bytes, outdated, copies, holdings, errors: Vec::new() })
+    let (runs, outdated, copies, uploads) = (old.len(), outdated.len(), copies.len(), uploads.len());
+    Ok(Cleaned { runs, bytes, outdated, copies, uploads, holdings, errors: Vec::new() })
 }
 
 /// A cache entry or an artifact that a step saved, or a dependency folder of a run.

@@ -12,6 +12,7 @@
 //!   github/             answers of servers, locks of changes, tokens
 //!   cache/<repository>/ what steps saved with `actions/cache`, see [`super::cache`]
 //!   warm/<repository>/  dependency folders of successful runs, see [`super::warm`]
+//!   uploads/            `staging`: a cache entry that a person adds, while it is prepared, with its lock
 //!   oidc-key            key that signs the identity tokens of jobs
 //!   launched            id of the run whose worker was started last
 //!   last_id, ids.lock   the newest id that was given to a run
@@ -50,6 +51,8 @@ pub struct RunsDir {
 /// uncommitted.diff    uncommitted changes that the first attempt used; `uncommitted-2.diff` those of the second
 /// work/<job>/         workspace, temporary files and control folder of a job
 /// artifacts/<id>/     artifacts that steps uploaded, see [`super::artifacts`]
+/// artifacts/staging   an artifact that a person adds, while it is prepared; `staging.lock` is its lock
+/// artifacts/changed   empty file with the time at which a person has last added an artifact
 /// uploads/            unfinished uploads of artifacts and caches
 /// lock, control.sock, worker.log, ballast, engine, seal
 /// ```

@@ -66,6 +66,9 @@ pub enum ArtifactUploadError {
     /// The run is in progress, and no step of it is held.
     #[error("{0} is in progress: an artifact can be added once it has ended, or while a step is held")]
     InProgress(RunId),
+    /// Another process adds an artifact to the run.
+    #[error("another upload is in progress: try again once it has ended")]
+    Busy,
     /// A path cannot be read.
     #[error("{}: {source}", path.display())]
     Unreadable {
@@ -115,7 +118,7 @@ pub fn add(run: &RunFolder, upload: &ArtifactUpload<'_>) -> Result<UploadedArtif
         return Err(ArtifactUploadError::InProgress(run.id().clone()));
     }
     let Sources { files, circles, .. } = sources(upload, workflow.cache.bytes.min(archive::MAX_BYTES))?;
-    let staging = Staging::below(&run.artifacts())?;
+    let staging = Staging::below(&run.artifacts())?.ok_or(ArtifactUploadError::Busy)?;
     let known = artifacts::list(run)?;
     let (earlier, next) = (known.iter().filter(|one| one.name == upload.name && one.attempt == state.attempt), &known);
     let earlier: Vec<u64> = earlier.map(|one| one.id).collect();

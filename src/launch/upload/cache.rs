@@ -1,9 +1,10 @@
 //! Adds an entry to the cache of a repository.
 
 use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::path::{Component, Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use crate::config::{Config, ConfigError};
 use crate::engine::results::cache_identity;
@@ -21,6 +22,9 @@ use super::Staging;
 
 /// Length in bytes of the digest that identifies paths and compression.
 const VERSION: usize = 32;
+
+/// Maximum number of bytes of the errors of `tar` that are read: the first line is shown.
+const MAX_SAID: u64 = 4096;
 
 /// Text at the end of what clients digest.
 const SALT: &str = "1.0";
@@ -107,11 +111,12 @@ pub enum CacheUploadError {
         /// The ref.
         scope: String,
     },
+    /// Another process adds an entry to a cache.
+    #[error("another upload is in progress: try again once it has ended")]
+    Busy,
     /// The archive is larger than the cache may be.
-    #[error("the archive has {size} bytes, and the cache at most {limit}")]
+    #[error("the archive has more than {limit} bytes, the maximum of the cache")]
     TooLarge {
-        /// Size of the archive in bytes.
-        size: u64,
         /// Maximum size of the cache in bytes.
         limit: u64,
     },
@@ -136,8 +141,8 @@ pub enum CacheUploadError {
 /// repository: a step with the same paths and the key restores it. Removes entries beyond the limits of the cache.
 ///
 /// # Errors
-/// The key is invalid or taken, a path is a pattern, no path exists, `tar` fails, the archive is too large, or the
-/// folder is not in a repository.
+/// The key is invalid or taken, a path is a pattern, no path exists, another upload is in progress, `tar` fails, the
+/// archive is too large, or the folder is not in a repository.
 pub fn add(runs: &RunsDir, folder: &Path, upload: &CacheUpload<'_>) -> Result<UploadedCache, CacheUploadError> {
     check_key(upload.key)?;
     let repository = Repository::discover(folder)?;
@@ -169,18 +174,18 @@ pub fn add(runs: &RunsDir, folder: &Path, upload: &CacheUpload<'_>) -> Result<Up
     if cache.contains(&entry) {
         return taken(entry);
     }
-    let staging = Staging::below(&runs.uploads())?;
+    let staging = Staging::below(&runs.uploads())?.ok_or(CacheUploadError::Busy)?;
     let content = staging.path().join("content");
     fs::create_dir(&content).map_err(StoreError::io("make the folder", &content))?;
-    pack(&found, &repository.root, compression, (staging.path(), &content))?;
-    entry.size = files::own_size(&content.join("data")).map_err(CacheUploadError::Tar)?;
-    if entry.size > limits.bytes {
-        return Err(CacheUploadError::TooLarge { size: entry.size, limit: limits.bytes });
-    }
+    let archive = Archive { folder: &content, limit: limits.bytes };
+    entry.size = pack(&found, &repository.root, compression, (staging.path(), &archive))?;
     if !cache.publish(&entry, &content)? {
         return taken(entry);
     }
-    cache.evict(limits, now())?;
+    // The entry is there, and the next eviction removes the others.
+    if let Err(error) = cache.evict(limits, now()) {
+        tracing::warn!(%error, "entries beyond the limits of the cache are not removed");
+    }
     Ok(UploadedCache { entry, missing })
 }
 
@@ -239,35 +244,59 @@ fn archived(path: &str, root: &Path, home: &Path) -> Result<PathBuf, CacheUpload
     })
 }
 
-/// Writes an archive of paths below `root` to the file `data` of a folder. `notes` is a folder for a list of the paths.
+/// An archive to write.
+struct Archive<'a> {
+    /// Folder of the archive, which becomes its file `data`.
+    folder: &'a Path,
+    /// Maximum size in bytes.
+    limit: u64,
+}
+
+/// Writes an archive of paths below `root`. `notes` is a folder for a list of the paths and the errors of `tar`. Returns
+/// the size of the archive in bytes.
 fn pack(
     paths: &[PathBuf],
     root: &Path,
     compression: Compression,
-    (notes, content): (&Path, &Path),
-) -> Result<(), CacheUploadError> {
-    use std::io::Write;
+    (notes, archive): (&Path, &Archive<'_>),
+) -> Result<u64, CacheUploadError> {
     use std::os::unix::ffi::OsStrExt;
 
-    let list = notes.join("paths");
+    let (list, errors, data) = (notes.join("paths"), notes.join("errors"), archive.folder.join("data"));
     let lines: Vec<u8> = paths.iter().flat_map(|path| [path.as_os_str().as_bytes(), b"\n"].concat()).collect();
     let listed = files::create_own(&list).and_then(|mut file| file.write_all(&lines));
     listed.map_err(StoreError::io("write", &list))?;
     let mut tar = Command::new("tar");
-    tar.arg("--posix")
-        .arg("-cf")
-        .arg(content.join("data"))
-        .arg("-P")
-        .arg("-C")
-        .arg(root)
-        .arg("--files-from")
-        .arg(&list);
-    let done = tar.args(compression.arguments()).stdin(Stdio::null()).output().map_err(CacheUploadError::Tar)?;
-    if done.status.success() {
-        return Ok(());
+    tar.args(["--posix", "-cf", "-", "-P", "-C"]).arg(root).arg("--files-from").arg(&list);
+    tar.args(compression.arguments()).stdin(Stdio::null()).stdout(Stdio::piped());
+    // A pipe of its own could fill while the archive is read.
+    tar.stderr(files::create_own(&errors).map_err(StoreError::io("write", &errors))?);
+    let mut to = files::create_own(&data).map_err(StoreError::io("write", &data))?;
+    let mut tar = tar.spawn().map_err(CacheUploadError::Tar)?;
+    let size = copy(&mut tar, archive.limit, &mut to);
+    if !matches!(size, Ok(size) if size <= archive.limit) {
+        // It may have ended meanwhile.
+        let _ = tar.kill();
     }
-    let said = String::from_utf8_lossy(&done.stderr).trim().lines().next().unwrap_or_default().to_owned();
-    Err(CacheUploadError::Failed(if said.is_empty() { done.status.to_string() } else { said }))
+    let status = tar.wait().map_err(CacheUploadError::Tar)?;
+    let size = size.map_err(StoreError::io("write", &data))?;
+    if size > archive.limit {
+        return Err(CacheUploadError::TooLarge { limit: archive.limit });
+    }
+    if status.success() {
+        return Ok(size);
+    }
+    let mut said = Vec::new();
+    // Without its errors, the status is shown.
+    let _ = files::open_own(&errors).and_then(|file| file.take(MAX_SAID).read_to_end(&mut said));
+    let said = String::from_utf8_lossy(&said).trim().lines().next().unwrap_or_default().to_owned();
+    Err(CacheUploadError::Failed(if said.is_empty() { status.to_string() } else { said }))
+}
+
+/// Copies the output of a program up to the first byte beyond `limit`, and closes it. Returns the number of bytes.
+fn copy(program: &mut Child, limit: u64, to: &mut File) -> io::Result<u64> {
+    let Some(output) = program.stdout.take() else { return Ok(0) };
+    io::copy(&mut output.take(limit.saturating_add(1)), to)
 }
 
 #[cfg(test)]
@@ -311,6 +340,30 @@ mod tests {
         for pattern in ["**/node_modules", "!dist", "a?", "[ab]"] {
             assert!(matches!(archived(pattern, root, home), Err(CacheUploadError::Pattern(_))), "{pattern}");
         }
+    }
+
+    #[test]
+    fn an_archive_ends_at_the_limit_and_errors_of_tar_are_shown() {
+        let home = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| home.path().join(name);
+        for folder in ["root", "notes", "content"] {
+            fs::create_dir(at(folder)).expect("made");
+        }
+        // It takes no space here, but `tar` writes all of it.
+        File::create(at("root/large")).and_then(|file| file.set_len(1 << 30)).expect("made");
+        fs::write(at("root/small"), "12").expect("written");
+        let pack = |path: &str, limit| {
+            let (notes, content) = (at("notes"), at("content"));
+            let archive = Archive { folder: &content, limit };
+            pack(&[PathBuf::from(path)], &at("root"), Compression::Gzip, (&notes, &archive))
+        };
+        let size = || files::own_size(&at("content/data")).expect("there");
+        assert_eq!(pack("./small", 1 << 20).expect("packed"), size());
+        assert!(size() > 20, "an archive");
+        assert!(matches!(pack("./large", 1000), Err(CacheUploadError::TooLarge { limit: 1000 })));
+        assert_eq!(size(), 1001, "nothing more is written");
+        let error = pack("./none", 1 << 20).expect_err("no file").to_string();
+        assert!(error.starts_with("`tar` failed: ") && error.contains("./none"), "{error}");
     }
 
     #[test]
