@@ -14,7 +14,7 @@ use crate::files;
 use crate::model::Timestamp;
 
 use super::folder::{RunFolder, make_private};
-use super::{StoreError, described, json};
+use super::{StoreError, atomic, described, json};
 
 /// Maximum size of a description in bytes.
 const MAX_DESCRIPTION: u64 = 64 * 1024;
@@ -105,6 +105,18 @@ pub fn publish(run: &RunFolder, artifact: &Artifact, staged: &Path) -> Result<()
     make_private(&run.artifacts()).and_then(|()| fs::rename(staged, &folder)).map_err(StoreError::io("write", folder))
 }
 
+/// Returns the id for the next artifact: a number above those of `known`, the artifacts of the run, and of removed ones.
+#[must_use]
+pub fn next_id(run: &RunFolder, known: &[Artifact]) -> u64 {
+    known.last().map_or(0, |last| last.id).max(last_removed(run)).saturating_add(1)
+}
+
+/// Returns the highest id of a removed artifact; 0 if none was removed.
+fn last_removed(run: &RunFolder) -> u64 {
+    let text = files::read_own_text(&run.artifacts().join(LAST_REMOVED), MAX_ID).unwrap_or_default();
+    text.trim().parse().unwrap_or_default()
+}
+
 /// Adds an artifact as [`publish`] does, with the id of `artifact` or, if the run has one with this id, the next free
 /// one. Returns the artifact.
 ///
@@ -123,6 +135,12 @@ pub fn publish_next(run: &RunFolder, mut artifact: Artifact, staged: &Path) -> R
 fn is_taken(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists)
 }
+
+/// Name of the file with the highest id of a removed artifact.
+const LAST_REMOVED: &str = "last_removed";
+
+/// Maximum size of this file in bytes.
+const MAX_ID: u64 = 32;
 
 /// Name of the file whose modification time is that of the last change by a person.
 const CHANGED: &str = "changed";
@@ -143,11 +161,15 @@ pub fn last_change(run: &RunFolder) -> Option<SystemTime> {
     fs::symlink_metadata(run.artifacts().join(CHANGED)).and_then(|found| found.modified()).ok()
 }
 
-/// Removes an artifact. A missing artifact is not an error.
+/// Removes an artifact, and records its id for [`next_id`]. A missing artifact is not an error.
 ///
 /// # Errors
 /// The folder cannot be removed.
 pub fn remove(run: &RunFolder, id: u64) -> Result<(), StoreError> {
+    if id > last_removed(run) {
+        // On a full disk, the removal matters more than the id.
+        let _ = atomic::write_unsynced(&run.artifacts().join(LAST_REMOVED), id.to_string().as_bytes());
+    }
     described::remove(&folder(run, id), "artifact.json")
 }
 
@@ -185,10 +207,14 @@ mod tests {
         publish(&run, &torn, &staged("data")).expect("published");
         assert!(publish(&run, &whole, &staged("more")).is_err(), "its id is taken");
         fs::create_dir_all(run.artifacts().join("7")).expect("made");
-        assert_eq!(list(&run).expect("read"), [whole]);
+        assert_eq!(list(&run).expect("read"), std::slice::from_ref(&whole));
         remove(&run, 1).expect("removed");
         remove(&run, 1).expect("removed already");
         assert_eq!(list(&run).expect("read"), []);
+        assert_eq!(next_id(&run, &[]), 2, "links have contained the id of the removed one");
+        remove(&run, 9).expect("it is missing");
+        remove(&run, 2).expect("removed");
+        assert_eq!((next_id(&run, &[]), next_id(&run, &[Artifact { id: 12, ..whole }])), (10, 13));
     }
 
     #[test]

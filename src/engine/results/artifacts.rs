@@ -86,7 +86,7 @@ impl ArtifactService {
     pub(super) fn new(run: RunFolder, attempt: u32, limit: u64) -> Result<Self, ServiceError> {
         let changed = artifacts::last_change(&run);
         let artifacts = artifacts::list(&run)?;
-        let next = artifacts.last().map_or(1, |last| last.id + 1);
+        let next = artifacts::next_id(&run, &artifacts);
         let state = Mutex::new(State { artifacts, next, reserved: Vec::new(), changed });
         Ok(Self { run, attempt, limit, state })
     }
@@ -227,6 +227,11 @@ impl ArtifactService {
         let mut state = self.lock();
         let at = state.reserved.iter().position(|reserved| reserved.upload == upload_id);
         let reserved = state.reserved.swap_remove(at.ok_or(ServiceError::NotFound("upload"))?);
+        // A person may have added one during the upload.
+        if state.artifacts.iter().any(|one| self.is_own(one, &reserved.name)) {
+            context.uploads.end(&upload_id);
+            return Err(TAKEN);
+        }
         let artifact = Artifact {
             id: state.next,
             name: reserved.name,
@@ -289,7 +294,7 @@ impl ArtifactService {
         if changed != state.changed
             && let Ok(artifacts) = artifacts::list(&self.run)
         {
-            state.next = state.next.max(artifacts.last().map_or(1, |last| last.id + 1));
+            state.next = state.next.max(artifacts::next_id(&self.run, &artifacts));
             (state.artifacts, state.changed) = (artifacts, changed);
         }
         state
@@ -316,4 +321,58 @@ pub(super) fn check_name(name: &str) -> Result<(), ServiceError> {
 /// Returns the key under which an artifact is uploaded, by clients of either version.
 pub(super) fn key(name: &str) -> String {
     format!("artifact {name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write;
+
+    use super::*;
+    use crate::engine::results::token::Signer;
+
+    #[test]
+    fn a_name_that_a_person_takes_during_an_upload_is_refused_at_its_end() {
+        let state = tempfile::tempdir().expect("a folder");
+        let run = RunFolder::at(state.path().join("runs/r"));
+        let service = ArtifactService::new(run.clone(), 1, 100).expect("empty");
+        let uploads = Uploads::new(&run.uploads(), 1).expect("empty");
+        let signer = Signer::new().expect("randomness");
+        let (ids, links) = (TokenIds { run: "r".to_owned(), job: "a".to_owned() }, Links::new(&signer, "127.0.0.1:80"));
+        let context = Context { ids: &ids, job: "a", uploads: &uploads, links: &links };
+        let call = |method: &str| {
+            let request = ArtifactRequest {
+                workflow_run_backend_id: ids.run.clone(),
+                workflow_job_run_backend_id: ids.job.clone(),
+                name: "dist".to_owned(),
+                ..ArtifactRequest::default()
+            };
+            service.call(method, request, &context)
+        };
+        call("CreateArtifact").expect("free");
+        let (_, upload) = uploads.named("a", &key("dist")).expect("it is in progress");
+        upload.create().and_then(|mut data| data.write_all(b"of the job")).expect("written");
+        let staged = run.artifacts().join("staging");
+        fs::create_dir_all(&staged).expect("made");
+        fs::write(staged.join("data"), "1234").expect("written");
+        let by_person = Artifact {
+            id: 1,
+            name: "dist".to_owned(),
+            size: 4,
+            media_type: ARCHIVE.to_owned(),
+            digest: None,
+            created: Timestamp(1),
+            expires: None,
+            job: String::new(),
+            attempt: 1,
+        };
+        artifacts::publish_next(&run, by_person.clone(), &staged).expect("published");
+        artifacts::note_change(&run).expect("noted");
+        assert!(matches!(call("FinalizeArtifact"), Err(ServiceError::Taken(_))));
+        assert!(uploads.named("a", &key("dist")).is_err(), "the upload has ended");
+        assert_eq!(artifacts::list(&run).expect("listed"), [by_person]);
+        // Links to the removed artifact have contained its id.
+        call("DeleteArtifact").expect("deleted");
+        assert_eq!(ArtifactService::new(run, 2, 100).expect("empty").lock().next, 2);
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +17,7 @@ use crate::store::folder::RunFolder;
 use crate::store::spec::RunSpec;
 use crate::store::{StoreError, history, lock};
 
-use super::Staging;
+use super::{Staging, lock_of};
 
 /// Media type of an archive.
 const ARCHIVE: &str = "application/zip";
@@ -104,32 +105,38 @@ pub enum ArtifactUploadError {
 /// download it. The archive has the files below the deepest folder that contains all paths, uncompressed.
 ///
 /// # Errors
-/// The run is in progress or not of this machine, the name is invalid or taken, a path cannot be read, there are no
-/// files or too many, they are too large or nested too deep, or the folder of the run cannot be written.
+/// The run is in progress or not of this machine, another upload to it is in progress, the name is invalid or taken, a
+/// path cannot be read, there are no files or too many, they are too large or nested too deep, or the folder of the run
+/// cannot be written.
 pub fn add(run: &RunFolder, upload: &ArtifactUpload<'_>) -> Result<UploadedArtifact, ArtifactUploadError> {
     if !artifacts::is_name(upload.name) {
         return Err(ArtifactUploadError::Name(upload.name.to_owned()));
     }
     let spec = RunSpec::read(run)?;
     let Some(workflow) = spec.work.workflow() else { return Err(ArtifactUploadError::NotHere(run.id().clone())) };
-    let state = history::read(run)?;
-    let is_held = state.jobs.values().any(|job| job.held().next().is_some());
-    if lock::is_held(&run.lock()) && !is_held {
-        return Err(ArtifactUploadError::InProgress(run.id().clone()));
-    }
+    let in_progress = || ArtifactUploadError::InProgress(run.id().clone());
+    let Some((attempt, ended)) = open_attempt(run)? else {
+        // Another upload holds the lock of a run that has ended, too.
+        let is_uploading = lock::is_held(&lock_of(&run.artifacts()));
+        return Err(if is_uploading { ArtifactUploadError::Busy } else { in_progress() });
+    };
     let Sources { files, circles, .. } = sources(upload, workflow.cache.bytes.min(archive::MAX_BYTES))?;
     let staging = Staging::below(&run.artifacts())?.ok_or(ArtifactUploadError::Busy)?;
-    let known = artifacts::list(run)?;
-    let (earlier, next) = (known.iter().filter(|one| one.name == upload.name && one.attempt == state.attempt), &known);
-    let earlier: Vec<u64> = earlier.map(|one| one.id).collect();
-    if !earlier.is_empty() && !upload.overwrites {
-        return Err(ArtifactUploadError::Taken { run: run.id().clone(), name: upload.name.to_owned() });
-    }
+    replaced(run, attempt, upload)?;
     let data = staging.path().join("data");
     let size = write(&files, upload.paths, &data).map_err(ArtifactUploadError::Archive)?;
     let digest = sha256_of_file(&data).map_err(ArtifactUploadError::Archive)?;
+    // Meanwhile, the attempt of a held step may have ended or gone on, and its steps may have added artifacts.
+    let _ended = match ended {
+        Some(held) => Some(held),
+        None => match open_attempt(run)? {
+            Some((again, held)) if again == attempt => held,
+            _ => return Err(in_progress()),
+        },
+    };
+    let (earlier, id) = replaced(run, attempt, upload)?;
     let artifact = Artifact {
-        id: next.last().map_or(1, |last| last.id + 1),
+        id,
         name: upload.name.to_owned(),
         size,
         media_type: ARCHIVE.to_owned(),
@@ -137,12 +144,36 @@ pub fn add(run: &RunFolder, upload: &ArtifactUpload<'_>) -> Result<UploadedArtif
         created: now(),
         expires: None,
         job: String::new(),
-        attempt: state.attempt,
+        attempt,
     };
     let artifact = artifacts::publish_next(run, artifact, staging.path())?;
     earlier.into_iter().try_for_each(|id| artifacts::remove(run, id))?;
     artifacts::note_change(run)?;
     Ok(UploadedArtifact { artifact, circles })
+}
+
+/// Returns the attempt to which an artifact can be added, and the lock of a run that has ended: as long as it is held,
+/// the run is not removed, and no attempt begins. `None` if the run is in progress and no step of it is held.
+fn open_attempt(run: &RunFolder) -> Result<Option<(u32, Option<File>)>, StoreError> {
+    let ended = lock::take(&run.lock())?;
+    let state = history::read(run)?;
+    let is_held = state.jobs.values().any(|job| job.held().next().is_some());
+    Ok((ended.is_some() || is_held).then_some((state.attempt, ended)))
+}
+
+/// Returns the ids of the artifacts that an upload replaces, and the id of the next artifact.
+fn replaced(
+    run: &RunFolder,
+    attempt: u32,
+    upload: &ArtifactUpload<'_>,
+) -> Result<(Vec<u64>, u64), ArtifactUploadError> {
+    let known = artifacts::list(run)?;
+    let earlier = known.iter().filter(|one| one.name == upload.name && one.attempt == attempt);
+    let earlier: Vec<u64> = earlier.map(|one| one.id).collect();
+    if !earlier.is_empty() && !upload.overwrites {
+        return Err(ArtifactUploadError::Taken { run: run.id().clone(), name: upload.name.to_owned() });
+    }
+    Ok((earlier, artifacts::next_id(run, &known)))
 }
 
 /// Writes the archive. Returns its size in bytes.
@@ -248,6 +279,7 @@ impl Sources {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::launch::upload::tests::until;
     use crate::model::{Event, RunInfo};
     use crate::store::journal::JournalWriter;
     use crate::store::spec::WorkflowSpec;
@@ -342,6 +374,19 @@ mod tests {
         assert!(matches!(refused, Err(ArtifactUploadError::TooMany)), "{:?}", found.circles);
     }
 
+    /// Adds an artifact. Repeats it while a lock is taken, see [`until`].
+    fn settled(run: &RunFolder, upload: &ArtifactUpload<'_>) -> Result<UploadedArtifact, ArtifactUploadError> {
+        let mut result = add(run, upload);
+        until(|| {
+            let is_locked = matches!(result, Err(ArtifactUploadError::InProgress(_) | ArtifactUploadError::Busy));
+            if is_locked {
+                result = add(run, upload);
+            }
+            !is_locked
+        });
+        result
+    }
+
     #[test]
     fn a_name_is_taken_until_it_is_overwritten_and_limits_hold() {
         let home = tempfile::tempdir().expect("a folder");
@@ -355,21 +400,48 @@ mod tests {
         let path = [home.path().join("data")];
         fs::write(&path[0], "data").expect("written");
         let upload = ArtifactUpload { name: "dist", paths: &path, overwrites: false, with_hidden: false };
-        let added = add(&run, &upload).expect("added");
+        let added = settled(&run, &upload).expect("added");
         assert_eq!((added.artifact.id, added.artifact.job.as_str(), added.artifact.is_archive()), (1, "", true));
-        let taken = add(&run, &upload).expect_err("taken").to_string();
+        let taken = settled(&run, &upload).expect_err("taken").to_string();
         assert_eq!(taken, "20261124-000000-0001 has an artifact `dist` already: --overwrite replaces it");
-        let again = add(&run, &ArtifactUpload { overwrites: true, ..upload.clone() }).expect("replaced");
+        let again = settled(&run, &ArtifactUpload { overwrites: true, ..upload.clone() }).expect("replaced");
+        assert_eq!(again.artifact.id, 2);
         assert_eq!(artifacts::list(&run).expect("listed"), [again.artifact]);
         fs::write(&path[0], "large").expect("written");
-        let error = add(&run, &ArtifactUpload { name: "large", ..upload.clone() }).expect_err("large").to_string();
+        let error = settled(&run, &ArtifactUpload { name: "large", ..upload.clone() }).expect_err("large").to_string();
         assert_eq!(error, "the files have more than 4 bytes together, the maximum for an artifact");
         assert!(matches!(
             add(&run, &ArtifactUpload { name: "a/b", ..upload.clone() }),
             Err(ArtifactUploadError::Name(_))
         ));
         let worker = lock::take_free(&run.lock());
-        assert!(matches!(add(&run, &upload), Err(ArtifactUploadError::InProgress(_))));
-        drop(worker);
+        until(|| matches!(add(&run, &upload), Err(ArtifactUploadError::InProgress(_))));
+        // Another upload has both locks of a run that has ended.
+        let staging = lock::take_free(&lock_of(&run.artifacts()));
+        assert!(matches!(add(&run, &upload), Err(ArtifactUploadError::Busy)));
+        drop((staging, worker));
+        // The last artifact is removed, and its id is not given again.
+        artifacts::remove(&run, 2).expect("removed");
+        fs::write(&path[0], "data").expect("written");
+        assert_eq!(settled(&run, &upload).expect("added").artifact.id, 3);
+    }
+
+    #[test]
+    fn a_run_that_has_ended_is_locked_until_the_artifact_is_added() {
+        let home = tempfile::tempdir().expect("a folder");
+        let run = RunFolder::at(home.path().join("runs/20261124-000000-0001"));
+        fs::create_dir_all(run.path()).expect("made");
+        let spec = WorkflowSpec { text: "on: push".to_owned(), ..WorkflowSpec::default() };
+        RunSpec::of_workflow(RunInfo::default(), spec).write(&run).expect("written");
+        let mut journal = JournalWriter::open(run.journal()).expect("made");
+        journal.append(now(), Event::RunStarted { attempt: 1, name: "CI".to_owned() }).expect("written");
+        let mut ended = None;
+        until(|| {
+            ended = open_attempt(&run).expect("read");
+            ended.is_some()
+        });
+        assert!(matches!(ended, Some((1, Some(_)))));
+        assert!(lock::take(&run.lock()).expect("there").is_none(), "neither removal nor another attempt can begin");
+        assert!(open_attempt(&run).expect("read").is_none());
     }
 }
