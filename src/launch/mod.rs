@@ -15,7 +15,7 @@
 //! - [`commands`]: commands for a run: cancel, rerun, resume, delete
 //! - [`held`]: later changes of the user's files for jobs whose step is held
 //! - [`shell`]: a shell in the environment of a running or failed job
-//! - [`artifacts`] and [`caches`]: what steps uploaded and saved
+//! - [`artifacts`] and [`caches`]: what steps uploaded and saved; [`upload`]: what a person adds to it
 //! - [`branches`]: temporary branches on servers
 //! - [`tools`]: languages on this machine that setup actions find
 //! - [`clean`]: removal of old runs and leftovers

@@ -105,7 +105,7 @@ pub fn publish(run: &RunFolder, artifact: &Artifact, staged: &Path) -> Result<()
     make_private(&run.artifacts()).and_then(|()| fs::rename(staged, &folder)).map_err(StoreError::io("write", folder))
 }
 
-/// Returns the id for the next artifact: a number above those of `known`, the artifacts of the run, and of removed ones.
+/// Returns the id for the next artifact: above those of `known`, the artifacts of the run, and of removed ones.
 #[must_use]
 pub fn next_id(run: &RunFolder, known: &[Artifact]) -> u64 {
     known.last().map_or(0, |last| last.id).max(last_removed(run)).saturating_add(1)

@@ -53,7 +53,7 @@ pub struct RunsDir {
 /// artifacts/<id>/     artifacts that steps uploaded, see [`super::artifacts`]
 /// artifacts/staging   an artifact that a person adds, while it is prepared; `staging.lock` is its lock
 /// artifacts/changed   empty file with the time at which a person has last added an artifact
-/// artifacts/last_removed    the highest id of a removed artifact
+/// artifacts/last_removed  the highest id of a removed artifact
 /// uploads/            unfinished uploads of artifacts and caches
 /// lock, control.sock, worker.log, ballast, engine, seal
 /// ```

@@ -71,7 +71,7 @@ fn wrong(reason: &str) -> io::Error {
 
 fn limited(bytes: u64) -> io::Result<u32> {
     let fits = u32::try_from(bytes).ok().filter(|_| bytes <= MAX_BYTES);
-    fits.ok_or_else(|| wrong("it would have 4 GB or more: split the files over several artifacts"))
+    fits.ok_or_else(|| wrong("the archive would have 4 GB or more: split the files over several artifacts"))
 }
 
 /// Writes an archive of these files: each with its path in the archive, its file, and whether that is compressed with

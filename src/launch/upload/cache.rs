@@ -252,8 +252,8 @@ struct Archive<'a> {
     limit: u64,
 }
 
-/// Writes an archive of paths below `root`. `notes` is a folder for a list of the paths and the errors of `tar`. Returns
-/// the size of the archive in bytes.
+/// Writes an archive of paths below `root`. `notes` is a folder for a list of the paths and the errors of `tar`.
+/// Returns the size of the archive in bytes.
 fn pack(
     paths: &[PathBuf],
     root: &Path,
