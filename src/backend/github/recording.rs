@@ -158,8 +158,9 @@ impl DeploymentServer for OnGitHub {
 
     fn report<'s>(&'s self, id: u64, status: &'s Status) -> BoxFuture<'s, Result<(), ServerError>> {
         async move {
+            // GitHub would mark the former deployment as inactive, and not undo that when this one is rolled back.
             let mut body = json!({
-                "state": status.state.word(), "description": status.description, "auto_inactive": true,
+                "state": status.state.word(), "description": status.description, "auto_inactive": false,
             });
             if let Some(url) = &status.url {
                 body["environment_url"] = json!(url);

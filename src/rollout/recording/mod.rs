@@ -295,13 +295,13 @@ impl Reporting {
         Ok(record)
     }
 
-    /// Reports the states of older deployments that the server lacks: their worker was killed, or the server did not
-    /// respond, or this deployment took their place and the server does not mark them by itself.
+    /// Reports the states of older deployments that the server lacks: their worker was killed, the server did not respond,
+    /// this deployment took their place, or one of them is live again.
     async fn report_older(&self, server: &dyn DeploymentServer, own: &Status) -> Result<(), ReportError> {
         let state = self.records.state()?;
         let older = state.deployments().skip_while(|record| record.run != self.new.run).skip(1).take(MAX_OLDER);
         for record in older {
-            let Some((known, wanted)) = self.outdated(record, state.is_live(record), own.state) else { continue };
+            let Some((known, wanted)) = outdated(record, state.is_live(record), own.state) else { continue };
             if known.server != server.host() || known.repository != server.repository() {
                 continue;
             }
@@ -309,27 +309,24 @@ impl Reporting {
                 RecordedState::Inactive => format!("replaced by {}", self.new.release),
                 _ => record.outcome.map(|outcome| outcome.word().to_owned()).unwrap_or_default(),
             };
-            server.report(known.id, &Status { state: wanted, description, url: None }).await?;
+            let url = own.url.clone().filter(|_| wanted == RecordedState::Success);
+            server.report(known.id, &Status { state: wanted, description, url }).await?;
             let record_now = RecordedDeployment { state: Some(wanted), ..known.clone() };
             self.records.append(&record.run, Action::Recorded(record_now), "")?;
         }
         Ok(())
     }
+}
 
-    /// Returns an older deployment as the server has it, and its present state, if that is another one. `own` is the
-    /// state of this deployment.
-    fn outdated<'r>(
-        &self,
-        record: &'r DeploymentRecord,
-        is_live: bool,
-        own: RecordedState,
-    ) -> Option<(&'r RecordedDeployment, RecordedState)> {
-        let known = record.recorded.as_ref()?;
-        let wanted = RecordedState::of(record, is_live).filter(|wanted| known.state != Some(*wanted))?;
-        // GitHub marks former deployments itself, except in production and in environments that are stopped.
-        let marks_itself = !self.new.is_production && !self.new.is_transient;
-        let is_marked = known.state == Some(RecordedState::Success) && marks_itself;
-        let is_due = wanted != RecordedState::Inactive || (own == RecordedState::Success && !is_marked);
-        is_due.then_some((known, wanted))
-    }
+/// Returns an older deployment as the server has it, and its present state, if that is another one. `own` is the state of
+/// the deployment that reports: until it has succeeded, no older one is replaced.
+fn outdated(
+    record: &DeploymentRecord,
+    is_live: bool,
+    own: RecordedState,
+) -> Option<(&RecordedDeployment, RecordedState)> {
+    let known = record.recorded.as_ref()?;
+    let wanted = RecordedState::of(record, is_live).filter(|wanted| known.state != Some(*wanted))?;
+    let is_due = wanted != RecordedState::Inactive || own == RecordedState::Success;
+    is_due.then_some((known, wanted))
 }
