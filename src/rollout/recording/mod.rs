@@ -1,17 +1,20 @@
 //! Records a deployment on a server, beside the record of this machine.
 //!
 //! The server never holds a deployment back and never changes how it ends; the end only waits for the server for a
-//! limited time. A separate task reports the newest state, and tries again after an error that may pass. The ledger
-//! keeps the id and the state that the server has. A deployment is created at most once: if an attempt was interrupted
-//! before the id was in the ledger, the next one looks for the run's deployment on the server first.
+//! limited time. A separate task reports the newest state, and tries again after an error that may pass. A state that the
+//! server refuses is not sent again, but the next one is. The ledger keeps the id and the state that the server has. A
+//! deployment is created at most once: if an attempt was interrupted before the id was in the ledger, the next one looks
+//! for the run's deployment on the server first.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
+use tokio::sync::watch::error::RecvError;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::model::deployment::{
     Action, Actor, Cause, DeploymentRecord, Entry, EnvironmentSettings, EnvironmentState, RecordedDeployment,
@@ -110,6 +113,7 @@ impl Recorder {
                 new,
                 records: records.clone(),
                 may_exist: !is_first,
+                unwritten: None,
                 noted: None,
                 is_recorded: false,
             };
@@ -196,6 +200,16 @@ enum ReportError {
     Store(#[from] StoreError),
 }
 
+impl ReportError {
+    /// Whether another attempt to report the same state may succeed.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Server(error) => error.may_pass(),
+            Self::Store(_) => true,
+        }
+    }
+}
+
 /// The task that reports states.
 struct Reporting {
     server: Server,
@@ -204,6 +218,8 @@ struct Reporting {
     records: Records,
     /// Whether the server may have the deployment although the ledger has no id of it.
     may_exist: bool,
+    /// The deployment as the server has it, while the ledger cannot be written.
+    unwritten: Option<RecordedDeployment>,
     /// The failure that was noted last.
     noted: Option<String>,
     /// Whether the run has the event that names the page.
@@ -211,30 +227,30 @@ struct Reporting {
 }
 
 impl Reporting {
-    /// Reports each new state, until the sender is dropped and the last state is reported.
+    /// Reports each new state, until the sender is dropped and the last state is reported or refused.
     async fn serve(mut self, mut wanted: watch::Receiver<Option<Wanted>>) {
-        let (mut reported, mut pause) = (None, PAUSE);
+        // `settled` is the state that the server has or has refused.
+        let (mut settled, mut pause, mut is_last) = (None, PAUSE, false);
         loop {
-            let newest = wanted.borrow_and_update().clone().filter(|newest| reported.as_ref() != Some(newest));
+            let newest = wanted.borrow_and_update().clone().filter(|newest| settled.as_ref() != Some(newest));
             if let Some(newest) = newest {
                 match self.report(&newest).await {
                     Ok(()) => {
-                        (reported, pause) = (Some(newest), PAUSE);
+                        (settled, pause) = (Some(newest), PAUSE);
                         self.noted = None;
                     }
                     Err(error) => {
-                        let page = self.records.recorded().map(|known| known.page);
-                        let failure = error.to_string();
-                        if self.noted.as_ref() != Some(&failure) {
-                            self.records.note(page, &failure);
-                            self.noted = Some(failure);
+                        self.note(&error);
+                        if error.may_pass() {
+                            // Neither a new state nor the end of the deployment waits for the end of a long pause.
+                            let next = timeout(pause, changed(&mut wanted, is_last)).await;
+                            pause = (pause * 2).min(MAX_PAUSE);
+                            if matches!(next, Ok(Err(_))) {
+                                (is_last, pause) = (true, PAUSE);
+                            }
+                            continue;
                         }
-                        if !matches!(&error, ReportError::Server(error) if error.may_pass()) {
-                            return;
-                        }
-                        sleep(pause).await;
-                        pause = (pause * 2).min(MAX_PAUSE);
-                        continue;
+                        settled = Some(newest);
                     }
                 }
             }
@@ -244,8 +260,18 @@ impl Reporting {
         }
     }
 
+    /// Records why a state was not reported, unless the last attempt failed for the same reason.
+    fn note(&mut self, error: &ReportError) {
+        let failure = error.to_string();
+        if self.noted.as_ref() != Some(&failure) {
+            let page = self.records.recorded().map(|known| known.page);
+            self.records.note(page, &failure);
+            self.noted = Some(failure);
+        }
+    }
+
     async fn report(&mut self, wanted: &Wanted) -> Result<(), ReportError> {
-        let known = self.records.recorded();
+        let known = self.unwritten.clone().or_else(|| self.records.recorded());
         if known.is_none() && !wanted.has_begun {
             return Ok(());
         }
@@ -262,8 +288,9 @@ impl Reporting {
         if record.state != Some(wanted.status.state) {
             server.report(record.id, &wanted.status).await?;
             record.state = Some(wanted.status.state);
-            self.records.append(&self.new.run, Action::Recorded(record.clone()), "")?;
+            self.unwritten = Some(record.clone());
         }
+        self.write()?;
         if !std::mem::replace(&mut self.is_recorded, true) || self.noted.is_some() {
             let (job, page) = (self.records.job.clone(), Some(record.page.clone()));
             self.records.outlet.record(Event::DeploymentRecorded { job, page, failure: None });
@@ -291,8 +318,21 @@ impl Reporting {
             page: server.page(&self.new.environment),
             state: None,
         };
-        self.records.append(&self.new.run, Action::Recorded(record.clone()), "")?;
+        self.unwritten = Some(record.clone());
+        if let Err(error) = self.write() {
+            // The state is reported nevertheless, and the ledger is written again after that.
+            tracing::warn!(%error, "the ledger lacks the id of the deployment on its server");
+        }
         Ok(record)
+    }
+
+    /// Writes to the ledger what the server has, unless that is done.
+    fn write(&mut self) -> Result<(), StoreError> {
+        if let Some(record) = &self.unwritten {
+            self.records.append(&self.new.run, Action::Recorded(record.clone()), "")?;
+            self.unwritten = None;
+        }
+        Ok(())
     }
 
     /// Reports the states of older deployments that the server lacks: their worker was killed, the server did not respond,
@@ -316,6 +356,11 @@ impl Reporting {
         }
         Ok(())
     }
+}
+
+/// Waits until there is a new state; fails once there will be none. Waits forever if that is known already.
+async fn changed(wanted: &mut watch::Receiver<Option<Wanted>>, is_last: bool) -> Result<(), RecvError> {
+    if is_last { pending().await } else { wanted.changed().await }
 }
 
 /// Returns an older deployment as the server has it, and its present state, if that is another one. `own` is the state of

@@ -1,10 +1,12 @@
 //! Deployments recorded on a server that answers as the test wants.
 
 use std::collections::VecDeque;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use futures_util::FutureExt;
+use tokio::time::sleep;
 
 use super::*;
 use crate::model::StepNumber;
@@ -118,7 +120,7 @@ impl DeploymentServer for Fake {
 
 /// A ledger with a requested deployment.
 struct Rig {
-    _home: tempfile::TempDir,
+    home: tempfile::TempDir,
     ledger: LedgerFile,
     memory: Arc<Memory>,
     environment: String,
@@ -128,7 +130,14 @@ impl Rig {
     fn new(environment: &str) -> Self {
         let home = tempfile::tempdir().expect("a folder");
         let ledger = LedgerFile::of(&RunsDir::at(home.path()), Path::new("/shop/.git"));
-        Self { _home: home, ledger, memory: Arc::default(), environment: environment.to_owned() }
+        Self { home, ledger, memory: Arc::default(), environment: environment.to_owned() }
+    }
+
+    /// Returns the file of the ledger, which has a request already.
+    fn file(&self) -> PathBuf {
+        let entries = fs::read_dir(RunsDir::at(self.home.path()).environments()).expect("a folder");
+        let mut files = entries.map(|entry| entry.expect("an entry").path());
+        files.find(|file| file.extension().is_some_and(|extension| extension == "jsonl")).expect("a ledger")
     }
 
     /// Returns where the records of a run go, and adds the request of its deployment.
@@ -241,16 +250,59 @@ async fn the_end_of_a_deployment_waits_only_for_a_while() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_refuses_is_not_asked_again() {
-    let (rig, server) = (Rig::new("staging"), Fake::answering(&[Answer::Refuses]));
+async fn a_long_pause_delays_neither_a_new_state_nor_the_end_of_a_deployment() {
+    for (has_new, downs, state) in [(true, 7, "1 success"), (false, 8, "1 in_progress")] {
+        let (rig, server) = (Rig::new("staging"), Fake::answering(&vec![Answer::Down; downs]));
+        let recorder = rig.recorder(&rig.requested("r1"), &server, true);
+        recorder.report(RecordedState::InProgress, "", None);
+        // The pause after the seventh attempt, 63 s after the first one, is a minute.
+        sleep(Duration::from_secs(64)).await;
+        if has_new {
+            recorder.report(RecordedState::Success, "", None);
+        }
+        recorder.finish().await;
+        assert_eq!(server.states(), [state]);
+        assert_eq!(rig.record("r1").not_recorded, None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_state_is_not_sent_again_but_the_next_one_is() {
+    let (rig, server) = (Rig::new("staging"), Fake::answering(&[Answer::Good, Answer::Refuses]));
     let recorder = rig.recorder(&rig.requested("r1"), &server, true);
     recorder.report(RecordedState::InProgress, "", None);
-    settled().await;
+    sleep(MAX_PAUSE * 2).await;
+    assert_eq!(server.states(), Vec::<String>::new());
+    assert_eq!(rig.record("r1").not_recorded.as_deref(), Some("not allowed to ***"));
     recorder.report(RecordedState::Success, "", None);
     recorder.finish().await;
-    assert_eq!(server.created.lock().expect("no panic").len(), 0);
-    assert_eq!(rig.record("r1").not_recorded.as_deref(), Some("not allowed to ***"));
-    assert_eq!(rig.events(), ["the deployment is not recorded on GitHub: not allowed to ***"]);
+    assert_eq!(server.states(), ["1 success"]);
+    assert_eq!(
+        rig.events(),
+        [
+            "the state of the deployment is not recorded on GitHub: not allowed to ***",
+            "the deployment is recorded on GitHub: https://github.example/o/r/staging",
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ledger_that_cannot_be_written_for_a_while_ends_no_reports_and_repeats_none() {
+    let (rig, server) = (Rig::new("staging"), Fake::answering(&[]));
+    let records = rig.requested("r1");
+    let recorder = rig.recorder(&records, &server, true);
+    let (file, aside) = (rig.file(), rig.home.path().join("aside"));
+    // A folder has the place of the file.
+    fs::rename(&file, &aside).expect("moved");
+    fs::create_dir(&file).expect("created");
+    recorder.report(RecordedState::InProgress, "", None);
+    sleep(PAUSE * 2).await;
+    fs::remove_dir(&file).expect("empty");
+    fs::rename(&aside, &file).expect("moved");
+    recorder.report(RecordedState::Success, "", None);
+    recorder.finish().await;
+    assert_eq!(server.states(), ["1 in_progress", "1 success"]);
+    assert_eq!(rig.record("r1").recorded.and_then(|known| known.state), Some(RecordedState::Success));
 }
 
 #[tokio::test(start_paused = true)]
