@@ -21,6 +21,10 @@ use super::poller::{PollError, Poller};
 use super::wire::Page;
 use super::wire::deployments::Deployment;
 
+/// Maximum number of pages of deployments of a commit to an environment, a hundred each, that are searched for the
+/// deployment of a run.
+const MAX_PAGES: usize = 20;
+
 /// The repository of a checkout on GitHub.
 struct OnGitHub {
     client: Client,
@@ -117,15 +121,20 @@ impl DeploymentServer for OnGitHub {
         async move {
             let environment = segment(&wanted.environment);
             let path = self.path(&format!("?sha={}&environment={environment}&per_page=100", escaped(&wanted.sha)));
-            let answer = self.client.get(&path, Freshness::NOW, Priority::User).await.map_err(sorted)?;
-            let listed = Page::<Deployment>::read(&answer.body, "deployments").ok_or_else(|| {
-                let host = self.repository.host.clone();
-                ServerError::Temporary(PollError::Malformed { host, what: "a list" }.into())
-            })?;
             let is_wanted = |one: &Deployment| {
                 one.payload.as_ref().and_then(|payload| payload.cuelight_run.as_deref()) == Some(wanted.run.as_str())
             };
-            Ok(listed.list.items.into_iter().find(is_wanted).and_then(|found| found.id))
+            let mut pages = self.client.pages(&path, MAX_PAGES, Freshness::NOW, Priority::User);
+            while let Some(answer) = pages.next().await.map_err(sorted)? {
+                let listed = Page::<Deployment>::read(&answer.body, "deployments").ok_or_else(|| {
+                    let host = self.repository.host.clone();
+                    ServerError::Temporary(PollError::Malformed { host, what: "a list" }.into())
+                })?;
+                if let Some(found) = listed.list.items.into_iter().find(is_wanted) {
+                    return Ok(found.id);
+                }
+            }
+            Ok(None)
         }
         .boxed()
     }

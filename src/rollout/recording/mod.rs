@@ -304,6 +304,9 @@ impl Reporting {
 
     /// Creates the deployment on the server, unless the server has it.
     async fn create(&mut self, server: &dyn DeploymentServer) -> Result<RecordedDeployment, ReportError> {
+        if Release::of_image(&self.new.sha).is_some() {
+            return Err(ServerError::NoCommit(self.new.release.clone()).into());
+        }
         let found = if self.may_exist { server.find(&self.new).await? } else { None };
         // From here on, the request may have been carried out although no answer came.
         self.may_exist = true;

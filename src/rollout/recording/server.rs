@@ -82,6 +82,9 @@ pub enum ServerError {
     /// There is no token for the server.
     #[error("there is no token for {0}: `cuelight auth login` or the variable GH_TOKEN gives one")]
     NoToken(String),
+    /// The release has no commit, which a deployment on the server needs.
+    #[error("{0} is an image whose commit is not known, and GitHub records only deployments of commits")]
+    NoCommit(String),
     /// The server does not have the commit.
     #[error("commit {sha} is not on {host}: push it before it is deployed")]
     NotPushed {

@@ -158,12 +158,16 @@ impl Rig {
     }
 
     fn recorder(&self, records: &Records, server: &Arc<Fake>, is_first: bool) -> Recorder {
+        Self::recorder_of(self.new_deployment(records), records, server, is_first)
+    }
+
+    fn recorder_of(new: NewDeployment, records: &Records, server: &Arc<Fake>, is_first: bool) -> Recorder {
         let server = Arc::clone(server);
         let connect: Server = Box::new(move || {
             let server: Arc<dyn DeploymentServer> = Arc::clone(&server) as Arc<dyn DeploymentServer>;
             async move { Ok(server) }.boxed()
         });
-        Recorder::new(Some(connect), self.new_deployment(records), records.clone(), is_first)
+        Recorder::new(Some(connect), new, records.clone(), is_first)
     }
 
     fn record(&self, run: &str) -> DeploymentRecord {
@@ -335,6 +339,23 @@ async fn a_deployment_that_never_began_is_not_recorded() {
     recorder.report(RecordedState::Inactive, "rejected", None);
     recorder.finish().await;
     assert_eq!((server.created.lock().expect("no panic").len(), rig.events()), (0, Vec::new()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_without_a_commit_is_not_recorded_and_needs_no_request() {
+    let (rig, server) = (Rig::new("staging"), Fake::answering(&[]));
+    let records = rig.requested("r1");
+    let (sha, release) = (format!("sha256:{}", "a".repeat(64)), "aaaaaaa".to_owned());
+    let new = NewDeployment { sha, release, ..rig.new_deployment(&records) };
+    let recorder = Rig::recorder_of(new, &records, &server, false);
+    recorder.report(RecordedState::InProgress, "", None);
+    settled().await;
+    recorder.report(RecordedState::Success, "", None);
+    recorder.finish().await;
+    let requests = (*server.searches.lock().expect("no panic"), server.created.lock().expect("no panic").len());
+    assert_eq!((requests, server.states()), ((0, 0), Vec::new()));
+    let why = "aaaaaaa is an image whose commit is not known, and GitHub records only deployments of commits";
+    assert_eq!(rig.events(), [format!("the deployment is not recorded on GitHub: {why}")]);
 }
 
 #[tokio::test(start_paused = true)]
