@@ -19,6 +19,7 @@ pub(crate) mod fixture;
 mod hints;
 mod input;
 pub mod keymap;
+mod lane_state;
 mod listed;
 pub mod msg;
 mod overlay;

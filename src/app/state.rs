@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::model::capabilities::Unavailable;
 use crate::model::deployment::{notified, recorded};
-use crate::model::environment::{EnvironmentDeployment, Release};
 use crate::model::feed::{BrokenWorkflow, Connection, Notice, Polling, Request, StartableWorkflow, Watching};
-use crate::model::lane::{Kept, Lane};
+use crate::model::lane::Lane;
 use crate::model::lane_details::LaneDetails;
 use crate::model::rights::{Denied, KnownRights, Rights};
 use crate::model::{
@@ -120,25 +119,6 @@ impl AppState {
     /// keeps the former release running, whose end is fixed.
     pub(super) fn expected(&self, run: &RunId) -> Option<&Expected> {
         self.expected.get(run).filter(|_| self.kept_by(run).is_none())
-    }
-
-    /// Returns the details of an environment of this machine; `None` before they were read.
-    pub(super) fn details(&self, environment: &str) -> Option<&LaneDetails> {
-        self.details.get(environment)?.as_deref().ok()
-    }
-
-    /// Returns a deployment by this machine; `None` for any other run.
-    pub(super) fn deployment(&self, run: &RunId) -> Option<&EnvironmentDeployment> {
-        let mut all = self.lanes.iter().flat_map(|lane| &lane.environment.deployments);
-        all.find(|one| one.local.as_ref() == Some(run))
-    }
-
-    /// Returns the live release of a successful deployment, and the former one that it keeps running; `None` for any
-    /// other run.
-    pub(super) fn kept_by(&self, run: &RunId) -> Option<(&Release, &Kept)> {
-        let mut open = self.lanes.iter().filter_map(|lane| lane.open.as_ref());
-        let open = open.find(|open| open.run == *run)?;
-        Some((&open.release, open.kept.as_ref()?))
     }
 
     /// Returns a followed run; `None` if the run is not followed.
