@@ -27,6 +27,7 @@ fn plan(shares: u8) -> Plan {
     let versioned = |slot, tag| Versioned { slot, release: release(tag), replicas };
     Plan {
         host: None,
+        address: None,
         new: versioned(Slot::Green, "v1.4.2"),
         old: Some(versioned(Slot::Blue, "v1.4.1")),
         steps,

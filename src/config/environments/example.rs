@@ -56,7 +56,7 @@ pub(in crate::config) const EXAMPLE: &str = r#"
 # the hosts is yours. The first host gets a release alone, with the pauses and the shares of the strategy, which are of the
 # first host's traffic. Once it is healthy and serves the release, the others follow, hosts_at_once (default 1) at a time,
 # without pauses and shares. If a host fails, all that were changed go back. In addresses of checks, {host} stands for web1
-# or web2, and commands of checks have DEPLOY_HOST. Default: the engine that docker uses.
+# or web2, or 127.0.0.1 for a unix socket; commands of checks have it as DEPLOY_HOST. Default: the engine that docker uses.
 # hosts = ["ssh://deploy@web1", "ssh://deploy@web2"]
 # hosts_at_once = 1
 # The number of releases whose images stay on the engine, at least 2. Those of older ones are removed at the end of a

@@ -223,8 +223,7 @@ fn names_of(address: &str) -> [&str; 3] {
     if scheme == "unix" {
         return ["local", rest.rsplit('/').next().unwrap_or(rest), rest];
     }
-    let authority = rest.split('/').next().unwrap_or(rest);
-    let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
+    let place = place_of(rest);
     let host = match place.strip_prefix('[').and_then(|place| place.split_once(']')) {
         Some((host, _)) => host,
         None => place.split_once(':').map_or(place, |(host, _)| host),
@@ -232,9 +231,46 @@ fn names_of(address: &str) -> [&str; 3] {
     [host, place, rest]
 }
 
+/// Returns the host and the port of an address without its scheme.
+fn place_of(rest: &str) -> &str {
+    let authority = rest.split('/').next().unwrap_or(rest);
+    authority.rsplit_once('@').map_or(authority, |(_, place)| place)
+}
+
+/// Returns the host of an engine's address, for connections to what the engine publishes: without user and port, an IPv6
+/// address in brackets, and 127.0.0.1 for a socket of this machine.
+#[must_use]
+pub fn host_address(address: &str) -> &str {
+    let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
+    if scheme == "unix" {
+        return "127.0.0.1";
+    }
+    let place = place_of(rest);
+    let end = match place.find(']') {
+        Some(end) if place.starts_with('[') => end + 1,
+        _ => place.find(':').unwrap_or(place.len()),
+    };
+    &place[..end]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_address_of_a_host_has_no_user_and_no_port() {
+        for (engine, address) in [
+            ("ssh://deploy@web1", "web1"),
+            ("ssh://deploy@web2:2222/run/docker.sock", "web2"),
+            ("tcp://10.0.0.5:2376", "10.0.0.5"),
+            ("tcp://[fd00::1]:2376", "[fd00::1]"),
+            ("ssh://a@[fd00::1]", "[fd00::1]"),
+            ("unix:///run/docker.sock", "127.0.0.1"),
+            ("tcp://]:1", "]"),
+        ] {
+            assert_eq!(host_address(engine), address);
+        }
+    }
 
     #[test]
     fn names_of_hosts_are_short_and_unique() {

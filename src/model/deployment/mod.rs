@@ -15,7 +15,7 @@ mod target;
 mod traffic;
 
 pub use diagnosis::{Diagnosis, FailureCause, diagnose};
-pub use hosts::{DeploymentPlan, HostStep, host_names};
+pub use hosts::{DeploymentPlan, HostStep, host_address, host_names};
 pub use ledger::{Action, Actor, Cause, Entry, Ledger, Lock, Outcome, ReleaseImage, UnreadableLine};
 pub use length::written;
 pub use notification::{Notify, NotifyChannel, NotifyEvent, Webhook, notified};

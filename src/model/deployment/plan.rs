@@ -320,6 +320,9 @@ pub struct Plan {
     /// Short name of the host; `None` unless the target has several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
+    /// Host of the engine's address, for checks: `web1`, `[fd00::1]`. `None` if the target has no hosts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// The release that is deployed.
     pub new: Versioned,
     /// The release that was live before the deployment; `None` for the first deployment.

@@ -251,7 +251,7 @@ impl CanaryStep {
 #[serde(rename_all = "snake_case")]
 pub enum Probe {
     /// A `GET` request to this address, which must be answered with a status below 400. `{slot}` stands for the slot, and
-    /// `{host}` for the name of the host if there are several.
+    /// `{host}` for the address of the host.
     Http(String),
     /// A `GET` request for this path to each replica, through the network of the target.
     Path(String),
@@ -275,11 +275,11 @@ pub struct RouterLimits {
     pub min_requests: u32,
 }
 
-/// Placeholder for the name of the host in the address of a probe.
+/// Placeholder for the address of the host in the address of a probe.
 pub const HOST_PLACE: &str = "{host}";
 
 impl Probe {
-    /// Returns the probe of a host, whose name replaces [`HOST_PLACE`].
+    /// Returns the probe of a host, whose address replaces [`HOST_PLACE`].
     #[must_use]
     pub fn on_host(&self, host: &str) -> Self {
         match self {

@@ -45,6 +45,15 @@ impl TargetSettings {
         }
     }
 
+    /// Returns the addresses of the engines, one for each host. Empty if the target has no hosts.
+    #[must_use]
+    pub fn hosts(&self) -> &[String] {
+        match self {
+            Self::Docker(docker) => &docker.hosts,
+            Self::Compose(_) | Self::Kubernetes(_) | Self::Script(_) => &[],
+        }
+    }
+
     /// Returns the number of hosts that are changed at the same time, once the first one serves the new release.
     #[must_use]
     pub fn hosts_at_once(&self) -> u32 {

@@ -57,8 +57,13 @@ pub async fn ask_of_slot(
     progress: &Progress,
 ) -> Answer {
     let (environment, slot, plan) = of;
-    let probe = probe.on_host(plan.host.as_deref().unwrap_or_default());
+    let probe = probe.on_host(host(plan));
     ask(&probe, limit, shell, (slot.name(), &variables(environment, slot, plan)), progress).await
+}
+
+/// Returns the address of a plan's host. Plans of earlier versions have only its name.
+fn host(plan: &Plan) -> &str {
+    plan.address.as_deref().or(plan.host.as_deref()).unwrap_or_default()
 }
 
 /// Returns the environment variables of a check's command.
@@ -66,7 +71,7 @@ fn variables(environment: &str, slot: Slot, plan: &Plan) -> Vec<(&'static str, S
     let release = plan.release(slot);
     vec![
         ("DEPLOY_ENVIRONMENT", environment.to_owned()),
-        ("DEPLOY_HOST", plan.host.clone().unwrap_or_default()),
+        ("DEPLOY_HOST", host(plan).to_owned()),
         ("DEPLOY_SLOT", slot.name().to_owned()),
         ("DEPLOY_SHA", release.map(|release| release.sha.clone()).unwrap_or_default()),
         ("DEPLOY_RELEASE", release.map(|release| release.name().to_owned()).unwrap_or_default()),

@@ -1,6 +1,6 @@
 //! The plan over the hosts of a target.
 
-use crate::model::deployment::{DeploymentPlan, EnvironmentSettings, Observed, Plan, PlanStep, Strategy};
+use crate::model::deployment::{DeploymentPlan, EnvironmentSettings, Observed, Plan, PlanStep, Strategy, host_address};
 use crate::model::environment::Release;
 
 use super::PlanError;
@@ -24,12 +24,11 @@ pub fn over(
     let mut plans = hosts.iter().enumerate().map(|(index, (name, observed))| {
         let settings = if index == 0 { settings } else { &following };
         let planned = super::plan(settings, observed, release, &known);
+        let address = settings.target.hosts().get(index).map(|address| host_address(address).to_owned());
+        let planned = planned.map(|plan| Plan { host: name.clone(), address, ..plan });
         match name {
             None => planned,
-            Some(name) => {
-                let named = |error| PlanError::Host { host: name.clone(), error: Box::new(error) };
-                planned.map(|plan| Plan { host: Some(name.clone()), ..plan }).map_err(named)
-            }
+            Some(name) => planned.map_err(|error| PlanError::Host { host: name.clone(), error: Box::new(error) }),
         }
     });
     // A target always has a host; without one, nothing is known to run.
@@ -126,6 +125,17 @@ mod tests {
             let text = serde_json::to_string(&single).expect("JSON");
             assert_eq!(serde_json::from_str::<DeploymentPlan>(&text).expect("read"), plan);
         }
+    }
+
+    #[test]
+    fn checks_of_hosts_with_one_name_have_the_address_of_each() {
+        let hosts = ["ssh://ada@web1:1", "tcp://[fd00::1]:2"].map(str::to_owned).to_vec();
+        let target = TargetSettings::Docker(crate::model::deployment::DockerSettings { hosts, ..docker(2) });
+        let settings = EnvironmentSettings { target, ..settings(ROLLING, 2, &[]) };
+        let hosts = ["a", "b"].map(|name| (Some(name.to_owned()), live("v1", 2)));
+        let plan = over(&settings, &hosts, &release("v2"), known).expect("a plan");
+        let addresses: Vec<_> = plan.plans().map(|plan| plan.address.as_deref()).collect();
+        assert_eq!(addresses, [Some("web1"), Some("[fd00::1]")]);
     }
 
     #[test]

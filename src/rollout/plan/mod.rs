@@ -157,7 +157,7 @@ pub fn plan(
     }
     steps.retain(|step| supports.has(step));
     steps.extend(settings.auto_stop.map(|after| PlanStep::Stop { slot, keep: 0, after }));
-    Ok(Plan { host: None, new, old, steps, found: observed.clone(), images: BTreeMap::new() })
+    Ok(Plan { host: None, address: None, new, old, steps, found: observed.clone(), images: BTreeMap::new() })
 }
 
 /// Returns the slot that serves. Without weights, it is the one with the most replicas that can take traffic. `None` if

@@ -36,6 +36,7 @@ fn plan() -> Plan {
     let new = Versioned { slot: Slot::Green, release: release("v2"), replicas: 3 };
     Plan {
         host: None,
+        address: None,
         new,
         old,
         steps: Vec::new(),
