@@ -2,14 +2,17 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::future::join_all;
 use indexmap::IndexMap;
+use tokio::time::timeout;
 
 use super::{DeployError, Deployments, masked};
 use crate::launch::trust::{self, Consent, Trust};
 use crate::model::deployment::{
     Action, Cause, Counters, DEPLOYMENT_EVENT, DeploymentPlan, Entry, EnvironmentSettings, Needed, Observed,
-    TargetSettings, workflow_name,
+    TargetSettings, host_names, workflow_name,
 };
 use crate::model::environment::Release;
 use crate::model::rollback::{ChangedCommit, Changes};
@@ -30,6 +33,9 @@ use crate::worker::launch::spawn;
 
 /// Maximum number of commits that are listed between two releases.
 const MAX_COMMITS: usize = 12;
+
+/// How long one of several hosts may take to report what it runs, before the others are shown without it.
+const HOST_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Request for a deployment.
 #[derive(Clone, Debug)]
@@ -142,7 +148,11 @@ impl Deployments {
     }
 
     /// Returns what the target of an environment reports, of all its hosts together, and the requests that it has counted,
-    /// by slot; `None` if it does not count them. The caller has made sure that the repository is trusted.
+    /// by slot; `None` if it does not count them. The note names hosts that do not answer. The caller has made sure that
+    /// the repository is trusted.
+    ///
+    /// # Errors
+    /// No host answers.
     pub(super) async fn observe(
         &self,
         settings: &EnvironmentSettings,
@@ -150,8 +160,7 @@ impl Deployments {
         let targets = self.targets(settings);
         let traffic = targets.traffic().await;
         if traffic.len() < targets.count() {
-            let hosts = observed(&targets, &settings.name).await?;
-            return Ok((Observed::of_hosts(&hosts), None));
+            return Ok((answered(&targets, settings.target.hosts(), &settings.name).await?, None));
         }
         let counted: Option<Vec<[Counters; 2]>> = traffic.iter().map(|host| host.counters).collect();
         let sum = |all: Vec<[Counters; 2]>| {
@@ -311,9 +320,45 @@ fn info(repository: &Repository) -> RunInfo {
 
 /// Returns what each host of an environment reports, with its name.
 async fn observed(targets: &Targets, environment: &str) -> Result<Vec<(Option<String>, Observed)>, TargetError> {
+    targets.observe(&unrecorded(environment)).await
+}
+
+/// Returns what the hosts of an environment that answer report together, with a note about the others. `addresses` are
+/// those of the hosts.
+async fn answered(targets: &Targets, addresses: &[String], environment: &str) -> Result<Observed, TargetError> {
+    if !targets.has_hosts() {
+        return Ok(Observed::of_hosts(&observed(targets, environment).await?));
+    }
+    let progress = unrecorded(environment);
+    let asked = (0..targets.count()).map(|host| timeout(HOST_TIMEOUT, targets.of(host).observe(&progress)));
+    let answers = join_all(asked).await;
+    let (mut hosts, mut notes, mut failure) = (Vec::new(), Vec::new(), None);
+    for ((host, answer), name) in answers.into_iter().enumerate().zip(host_names(addresses)) {
+        match answer {
+            Ok(Ok(observed)) => hosts.push((Some(name), observed)),
+            Ok(Err(error)) => {
+                let error = targets.failed(host, error);
+                notes.push(error.to_string().lines().next().unwrap_or_default().to_owned());
+                failure = failure.or(Some(error));
+            }
+            Err(_) => notes.push(format!("{name} does not answer")),
+        }
+    }
+    if hosts.is_empty() {
+        return match failure {
+            Some(error) => Err(error),
+            None => Ok(Observed::of_hosts(&observed(targets, environment).await?)),
+        };
+    }
+    let mut all = Observed::of_hosts(&hosts);
+    notes.extend(all.note.take());
+    all.note = (!notes.is_empty()).then(|| notes.join("; "));
+    Ok(all)
+}
+
+fn unrecorded(environment: &str) -> Progress {
     let outlet: Arc<dyn Outlet> = Arc::new(Unrecorded);
-    let progress = Progress::new(&outlet, &JobId::new(environment), StepNumber(1));
-    targets.observe(&progress).await
+    Progress::new(&outlet, &JobId::new(environment), StepNumber(1))
 }
 
 /// Outlet that records nothing, for a target that is only observed.
@@ -335,4 +380,41 @@ impl StepLog for Unrecorded {
     fn write(&mut self, _: &[u8]) {}
 
     fn finish(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::model::deployment::{ScriptCommand, Slot, Strategy};
+    use crate::rollout::testing::{NO_EFFECT, release, settings};
+
+    #[tokio::test]
+    async fn a_host_that_does_not_answer_does_not_hide_the_others() {
+        let home = tempfile::tempdir().expect("a folder");
+        let sha = release("v1").sha;
+        let status = format!("if ! test -e up; then echo no route to host >&2; exit 1; fi; echo blue {sha} 2 2 100");
+        let commands: Vec<_> = NO_EFFECT.iter().copied().chain([(ScriptCommand::Status, status.as_str())]).collect();
+        let settings = settings(Strategy::Recreate, 2, &commands);
+        let addresses = ["ssh://web1", "ssh://web2"].map(str::to_owned);
+        let targets = Targets::on_hosts(&addresses, |address| {
+            let folder = home.path().join(address.trim_start_matches("ssh://"));
+            fs::create_dir(&folder).expect("made");
+            let kept = folder.join("kept");
+            let shell = Shell { folder, environment: std::env::vars_os().collect() };
+            target::script_of(&settings, &RunId::default(), shell, kept)
+        });
+        let error = answered(&targets, &addresses, "production").await.expect_err("no host answers").to_string();
+        assert!(error.starts_with("web1: "), "{error}");
+        fs::write(home.path().join("web1/up"), "").expect("written");
+        let observed = answered(&targets, &addresses, "production").await.expect("one host answers");
+        let blue = observed.slot(Slot::Blue);
+        assert_eq!((blue.release.as_deref(), blue.replicas, blue.weight), (Some(sha.as_str()), 2, 100));
+        let note = observed.note.as_deref().expect("a note");
+        assert!(note.starts_with("web2: "), "{note}");
+        fs::write(home.path().join("web2/up"), "").expect("written");
+        let observed = answered(&targets, &addresses, "production").await.expect("all answer");
+        assert_eq!((observed.slot(Slot::Blue).replicas, observed.note), (4, None));
+    }
 }
