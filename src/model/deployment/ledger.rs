@@ -1,6 +1,7 @@
 //! The ledger of the environments of a repository: what was requested, decided and done, and by whom. It is
 //! append-only; what is live, waiting or locked is computed from its entries.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -124,6 +125,29 @@ pub struct ReleaseImage {
     pub name: String,
     /// The image itself: `repository@sha256:…` if a registry has it, else its id, `sha256:…`.
     pub id: String,
+    /// The image on hosts where the name stands for another one than on the first host, by the name of the host.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub elsewhere: BTreeMap<String, String>,
+}
+
+impl ReleaseImage {
+    /// Returns an image that is the same on all hosts.
+    #[must_use]
+    pub fn new(name: String, id: String) -> Self {
+        Self { name, id, elsewhere: BTreeMap::new() }
+    }
+
+    /// Returns the image of a host; `None` stands for the only host.
+    #[must_use]
+    pub fn on_host(&self, host: Option<&str>) -> Self {
+        let id = host.and_then(|host| self.elsewhere.get(host)).unwrap_or(&self.id);
+        Self::new(self.name.clone(), id.clone())
+    }
+
+    /// Returns the image itself, as it is on each host; may repeat one.
+    pub fn ids(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.id).chain(self.elsewhere.values())
+    }
 }
 
 /// The action that an entry records.

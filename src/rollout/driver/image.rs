@@ -18,13 +18,13 @@ impl Driver {
     pub(super) fn note_former_images(&mut self, plan: &mut DeploymentPlan) -> Result<(), StoreError> {
         let is_rollback = self.subject.cause == Cause::Rollback;
         let state = self.latest.state()?;
-        let image = |versioned: &Versioned| {
+        let image = |versioned: &Versioned, host: Option<&str>| {
             let record = state.with_image(&versioned.release.sha, has_succeeded)?;
-            Some((versioned.slot, record.image.clone()?.id))
+            Some((versioned.slot, record.image.as_ref()?.on_host(host).id))
         };
         for plan in plan.plans_mut() {
-            let new = is_rollback.then_some(&plan.new);
-            plan.images = plan.old.iter().chain(new).filter_map(image).collect();
+            let (new, host) = (is_rollback.then_some(&plan.new), plan.host.as_deref());
+            plan.images = plan.old.iter().chain(new).filter_map(|versioned| image(versioned, host)).collect();
         }
         Ok(())
     }
@@ -49,11 +49,16 @@ impl Driver {
         });
         let fetched = self.controlled(try_join_all(fetched)).await.map_err(Trouble::Interrupted)??;
         let mut fetched = fetched.into_iter().flatten();
-        let Some((first, image)) = fetched.next() else { return Ok(()) };
-        for (plan, other) in fetched.filter(|(_, other)| other.id != image.id) {
+        let Some((first, mut image)) = fetched.next() else { return Ok(()) };
+        for (plan, other) in fetched {
+            if other.id == image.id {
+                continue;
+            }
             let name = |plan: &Plan| plan.host.clone().unwrap_or_default();
             let (here, there) = (name(first), name(plan));
             progress.say(&format!("{} is {} on {there}, and {} on {here}", other.name, other.id, image.id));
+            // A rollback on that host starts its own image, which may have been loaded or built there.
+            image.elsewhere.insert(there, other.id);
         }
         let release = &plan.first().new.release;
         let is_named = |record: &DeploymentRecord| record.image.as_ref().is_some_and(|known| known.name == image.name);
@@ -111,16 +116,16 @@ fn old_images(ledger: &Ledger, environment: &str, keep: usize) -> Vec<ReleaseIma
             let former = || state.with_image(&record.release.sha, has_succeeded)?.image.as_ref();
             let Some(image) = record.image.as_ref().or_else(former) else { continue };
             if record.outcome.is_none() {
-                needed.insert(image.id.clone());
+                needed.extend(image.ids().cloned());
             } else if has_succeeded(record) && kept.len() < keep {
-                kept.insert(image.id.clone());
+                kept.insert(&image.id);
+                needed.extend(image.ids().cloned());
             }
         }
-        needed.extend(kept);
     }
     let mut old: Vec<ReleaseImage> = Vec::new();
     for image in ledger.of(environment).deployments().filter_map(|record| record.image.as_ref()) {
-        if !needed.contains(&image.id) && !old.contains(image) {
+        if image.ids().all(|id| !needed.contains(id)) && !old.contains(image) {
             old.push(image.clone());
         }
     }
@@ -139,7 +144,7 @@ mod tests {
         let run = RunId::new(entries.len().to_string());
         let cause = if image.is_none() { Cause::Rollback } else { Cause::Manual };
         let requested = Action::Requested { release: release(tag), from: None, cause };
-        let image = image.map(|id| Action::Image(ReleaseImage { name: format!("shop:{tag}"), id: id.to_owned() }));
+        let image = image.map(|id| Action::Image(ReleaseImage::new(format!("shop:{tag}"), id.to_owned())));
         let end = outcome.map(|outcome| Action::Ended { outcome });
         for action in [Some(requested), Some(Action::Began), image, end].into_iter().flatten() {
             let by = Actor::default();
@@ -165,6 +170,28 @@ mod tests {
         let names: Vec<&str> = old.iter().map(|image| image.name.as_str()).collect();
         // v2 is live, v4 was before it, v3 is live in staging, and v5 is on its way.
         assert_eq!(names, ["shop:bad", "shop:v1"]);
+    }
+
+    #[test]
+    fn each_host_has_its_own_image_and_none_that_is_needed_anywhere_is_old() {
+        let mut entries = Vec::new();
+        for (tag, there) in [("v1", "b1"), ("v2", "b2"), ("v3", "b1")] {
+            add(&mut entries, "live", tag, GOOD, Some(tag));
+            let image = entries.iter_mut().rev().find_map(|entry| match &mut entry.action {
+                Action::Image(image) => Some(image),
+                _ => None,
+            });
+            image.expect("an image").elsewhere.insert("web2".to_owned(), there.to_owned());
+        }
+        let ledger = Ledger::new(entries);
+        let on = |host| ledger.of("live").last_success()?.image.as_ref().map(|image| image.on_host(host).id);
+        assert_eq!([on(None), on(Some("web1")), on(Some("web2"))], ["v3", "v3", "b1"].map(|id| Some(id.to_owned())));
+        // On web2, v1 is the image of v3.
+        assert_eq!(old_images(&ledger, "live", 1).iter().map(|image| &*image.name).collect::<Vec<_>>(), ["shop:v2"]);
+        // It is read again as it was written.
+        let image = ledger.of("live").last_success().and_then(|record| record.image.clone()).expect("an image");
+        let text = serde_json::to_string(&image).expect("JSON");
+        assert_eq!(serde_json::from_str::<ReleaseImage>(&text).expect("read"), image);
     }
 
     #[test]

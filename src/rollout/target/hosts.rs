@@ -124,7 +124,8 @@ impl Targets {
     /// A host cannot be asked; the images of the other hosts are removed nevertheless.
     pub async fn remove_images(&self, images: &[ReleaseImage]) -> Result<Vec<String>, TargetError> {
         let asked = self.0.iter().map(|one| async {
-            let removed = one.target.remove_images(images).await.map_err(|error| one.failed(error))?;
+            let here: Vec<_> = images.iter().map(|image| image.on_host(one.name.as_deref())).collect();
+            let removed = one.target.remove_images(&here).await.map_err(|error| one.failed(error))?;
             let named = |image: String| match &one.name {
                 Some(host) => format!("{host}: {image}"),
                 None => image,

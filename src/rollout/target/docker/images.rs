@@ -42,7 +42,7 @@ pub(in crate::rollout::target) async fn newest(
     progress: &Progress,
 ) -> Result<ReleaseImage, DockerError> {
     let id = client.newest_image(&name, &|line| progress.say(line)).await?;
-    Ok(ReleaseImage { name, id })
+    Ok(ReleaseImage::new(name, id))
 }
 
 /// Removes the names of images, and the images that have no other name and that no container uses. Returns what was
@@ -60,7 +60,8 @@ pub(in crate::rollout::target) async fn remove(client: &DockerClient, images: &[
 }
 
 /// Removes the name of an image, and the image if it has no other. Returns whether anything was removed.
-async fn remove_one(client: &DockerClient, ReleaseImage { name, id }: &ReleaseImage) -> Result<bool, DockerError> {
+async fn remove_one(client: &DockerClient, image: &ReleaseImage) -> Result<bool, DockerError> {
+    let ReleaseImage { name, id, .. } = image;
     // The name may stand for another image by now.
     let is_named = client.image(name).await.is_ok_and(|found| {
         found.id.as_ref() == Some(id) || found.repo_digests.iter().flatten().any(|digest| digest == id)
