@@ -227,6 +227,7 @@ pub(super) fn unrecorded(
 
 fn preview(prepared: &PreparedDeployment, notes: Vec<String>) -> Preview<'_> {
     let gates = prepared.closed().iter().map(|closed| closed.sentence.as_str()).collect();
+    let notes = prepared.left().iter().cloned().chain(notes).collect();
     Preview { settings: prepared.settings(), release: prepared.release(), live: prepared.live(), gates, notes }
 }
 

@@ -222,13 +222,14 @@ async fn prepared(deployments: &Deployments, request: DeployRequest) -> Result<A
     };
     let missing = prepared.missing().iter().map(|one| format!("the {} {} is not set", one.kind(), one.name));
     let gates = prepared.closed().iter().map(|closed| closed.sentence.clone());
+    let about_state = prepared.unreadable().iter().chain(prepared.left()).cloned();
     let preview = DeploymentPreview {
         environment: prepared.settings().name.clone(),
         from: live.cloned(),
         to: Some(to.clone()),
         way: if is_rollback { DeploymentWay::RollBack { steps, is_instant } } else { DeploymentWay::Deploy(steps) },
         changes,
-        notes: gates.chain(prepared.unreadable().iter().cloned()).chain(missing).chain(unrecorded).collect(),
+        notes: gates.chain(about_state).chain(missing).chain(unrecorded).collect(),
     };
     Ok(Answer::Shown(Shown::Deployment(Box::new(prepared)), Box::new(preview)))
 }

@@ -11,8 +11,8 @@ use tokio::time::timeout;
 use super::{DeployError, Deployments, masked};
 use crate::launch::trust::{self, Consent, Trust};
 use crate::model::deployment::{
-    Action, Cause, Counters, DEPLOYMENT_EVENT, DeploymentPlan, Entry, EnvironmentSettings, Needed, Observed,
-    TargetSettings, host_names, workflow_name,
+    Action, Cause, Counters, DEPLOYMENT_EVENT, DeploymentPlan, Entry, EnvironmentSettings, EnvironmentState, Needed,
+    Observed, TargetSettings, host_names, workflow_name,
 };
 use crate::model::environment::Release;
 use crate::model::rollback::{ChangedCommit, Changes};
@@ -63,6 +63,7 @@ pub struct PreparedDeployment {
     closed: Vec<Closed>,
     unreadable: Vec<String>,
     missing: Vec<Needed>,
+    left: Vec<String>,
     consent: Consent,
 }
 
@@ -103,7 +104,17 @@ impl Deployments {
         let unreadable = ledger.unreadable().iter().filter(|line| line.is_about(&settings.name));
         let unreadable = unreadable.map(ToString::to_string).collect();
         let missing = self.needed(&settings.name)?.into_iter().filter(|one| !one.is_set).collect();
-        Ok(PreparedDeployment { request, settings, release, live, closed, unreadable, missing, consent })
+        let left = self.left(&settings, &state);
+        Ok(PreparedDeployment { request, settings, release, live, closed, unreadable, missing, left, consent })
+    }
+
+    /// Returns a sentence about each host of the last successful deployment that the settings have no more. Empty if
+    /// the folder of that deployment was removed.
+    fn left(&self, settings: &EnvironmentSettings, state: &EnvironmentState) -> Vec<String> {
+        let Some(last) = state.last_success() else { return Vec::new() };
+        let Ok(spec) = RunSpec::read(&self.runs.folder(last.run.clone())) else { return Vec::new() };
+        let before = spec.work.deployment().map(|deployment| deployment.settings.target.hosts()).unwrap_or_default();
+        left_hosts(before, settings, &last.release)
     }
 
     /// Whether a deployment uses the files of the working tree, its commands or the Compose file, and the release is
@@ -301,6 +312,12 @@ impl PreparedDeployment {
         &self.missing
     }
 
+    /// Returns a sentence about each host that an earlier deployment changed and that is in the settings no more.
+    #[must_use]
+    pub fn left(&self) -> &[String] {
+        &self.left
+    }
+
     /// Returns the gates that are closed, in order.
     #[must_use]
     pub fn closed(&self) -> &[Closed] {
@@ -316,6 +333,17 @@ fn info(repository: &Repository) -> RunInfo {
         created: now(),
         ..RunInfo::default()
     }
+}
+
+/// Returns a sentence about each of the hosts `before` that the settings have no more. `last` is the release that was
+/// deployed to them last.
+fn left_hosts(before: &[String], settings: &EnvironmentSettings, last: &Release) -> Vec<String> {
+    let gone = before.iter().filter(|host| !settings.target.hosts().contains(host));
+    let (name, title) = (&settings.name, last.title());
+    gone.map(|host| {
+        format!("{host} is no longer a host of {name}: what runs there stays as it is; {title} was deployed there last")
+    })
+    .collect()
 }
 
 /// Returns what each host of an environment reports, with its name.
@@ -387,8 +415,23 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::model::deployment::{ScriptCommand, Slot, Strategy};
-    use crate::rollout::testing::{NO_EFFECT, release, settings};
+    use crate::model::deployment::{DockerSettings, ScriptCommand, Slot, Strategy};
+    use crate::rollout::testing::{NO_EFFECT, docker, release, settings};
+
+    #[test]
+    fn hosts_that_are_in_the_settings_no_more_are_named_with_their_release() {
+        let hosts = ["ssh://web1", "ssh://web2"].map(str::to_owned).to_vec();
+        let with = |hosts: &[String]| {
+            let target = TargetSettings::Docker(DockerSettings { hosts: hosts.to_vec(), ..docker(2) });
+            EnvironmentSettings { target, ..settings(Strategy::Recreate, 2, &[]) }
+        };
+        let left = left_hosts(&hosts, &with(&hosts[..1]), &release("v1"));
+        let title = release("v1").title();
+        let there = "ssh://web2 is no longer a host of production: what runs there stays as it is";
+        assert_eq!(left, [format!("{there}; {title} was deployed there last")]);
+        assert!(left_hosts(&hosts, &with(&hosts), &release("v1")).is_empty());
+        assert!(left_hosts(&[], &with(&hosts), &release("v1")).is_empty());
+    }
 
     #[tokio::test]
     async fn a_host_that_does_not_answer_does_not_hide_the_others() {
