@@ -180,7 +180,11 @@ impl JobTask {
         let mut environment = self.environment(&folders, ready);
         let cache_mode = self.job.definition.cache_mode.as_ref().or(self.job.workflow.cache_mode.as_ref());
         let cache_mode = cache_mode.and_then(|mode| CacheMode::parse(&mode.value));
-        environment.rights = Rights { identity: self.identity(environment.called.as_ref()), cache_mode };
+        // Without `permissions`, a job may read the repository.
+        let reads_contents =
+            self.permission("contents").is_none_or(|access| matches!(access.as_str(), "read" | "write"));
+        environment.rights =
+            Rights { identity: self.identity(environment.called.as_ref()), cache_mode, reads_contents };
         let work = Box::pin(async {
             if let Some(number) = initialize {
                 self.initialize(body, &mut environment, &folders, number).await?;
@@ -347,21 +351,27 @@ impl JobTask {
         }
     }
 
+    /// Returns what the `permissions` of the job or its workflow grant for a scope: `read`, `write`, or another word for
+    /// no access. `None` if neither sets permissions.
+    fn permission(&self, of: &str) -> Option<String> {
+        let JobSpec { definition, workflow, .. } = &self.job;
+        let permissions = definition.permissions.as_ref().or(workflow.permissions.as_ref())?;
+        Some(match permissions.evaluate(&self.job.scope()) {
+            Ok(Value::Object(scopes)) => scopes.get(of).map(Value::to_text).unwrap_or_default(),
+            Ok(all) => all.to_text().strip_suffix("-all").unwrap_or_default().to_owned(),
+            Err(_) => String::new(),
+        })
+    }
+
     /// Returns the claims of identity tokens if the job has `permissions: id-token: write`. Unlike other permissions,
     /// it is never granted by default.
     fn identity(&self, called: Option<&WorkflowRepository>) -> Option<JobClaims> {
-        let JobSpec { definition, workflow, .. } = &self.job;
-        let scope = self.job.scope();
-        let permissions = definition.permissions.as_ref().or(workflow.permissions.as_ref())?.evaluate(&scope).ok()?;
-        let may_write = match &permissions {
-            Value::Object(scopes) => scopes.get("id-token").is_some_and(|access| access.to_text() == "write"),
-            all => all.to_text() == "write-all",
-        };
-        let JobBody::Steps(body) = &definition.body else { return None };
+        let JobBody::Steps(body) = &self.job.definition.body else { return None };
         let known = self.job_workflow(called);
         let text = |key: &str| known.get(key).map(Value::to_text).unwrap_or_default();
+        let may_write = self.permission("id-token").is_some_and(|access| access == "write");
         may_write.then(|| JobClaims {
-            environment: outline::deployment(body, &scope),
+            environment: outline::deployment(body, &self.job.scope()),
             workflow_ref: text("workflow_ref"),
             workflow_sha: text("workflow_sha"),
         })

@@ -31,8 +31,16 @@ pub(super) const PATH: &str = "/git/";
 /// The program of git that serves a fetch.
 const SERVICE: &str = "git-upload-pack";
 
-/// What a fetch may ask for, as on GitHub: any commit, and a part of its objects.
-const SETTINGS: [&str; 2] = ["uploadpack.allowAnySHA1InWant=true", "uploadpack.allowFilter=true"];
+/// What a fetch may ask for, as on GitHub: any commit, and a part of its objects. Of the refs, it learns those that
+/// GitHub has too: not the stash, and not what was fetched from other repositories.
+const SETTINGS: [&str; 6] = [
+    "uploadpack.allowAnySHA1InWant=true",
+    "uploadpack.allowFilter=true",
+    "transfer.hideRefs=refs",
+    "transfer.hideRefs=!refs/heads",
+    "transfer.hideRefs=!refs/tags",
+    "transfer.hideRefs=!refs/pull",
+];
 
 /// Maximum size in bytes of an unpacked request.
 const MAX_REQUEST: usize = 64 * 1024 * 1024;
@@ -83,14 +91,14 @@ pub(super) async fn answer(
             let line = format!("# service={SERVICE}\n");
             let line = format!("{:04x}{line}0000", line.len() + 4);
             let before = if protocol.contains("version=2") { Bytes::new() } else { line.into() };
-            let git = start_git(service, &protocol, true)?;
+            let git = start_git(&service.repository, &protocol, true)?;
             Ok(output(git, before, "application/x-git-upload-pack-advertisement"))
         }
         (&Method::POST, "/git-upload-pack") => {
             let is_packed = header(&request, CONTENT_ENCODING.as_str()) == Some("gzip");
             let body = read(request).await?;
             let body = if is_packed { unpacked(&body)? } else { body };
-            let mut git = start_git(service, &protocol, false)?;
+            let mut git = start_git(&service.repository, &protocol, false)?;
             let mut input = git.stdin.take().expect("a pipe");
             // Git answers while it reads. If it has ended, its output tells the client why.
             tokio::spawn(async move { input.write_all(&body).await });
@@ -102,8 +110,8 @@ pub(super) async fn answer(
 
 /// Starts `git upload-pack` on the repository. With `advertise`, it lists the refs and ends. It is killed if the client
 /// goes away.
-fn start_git(service: &Service, protocol: &str, advertise: bool) -> Result<Child, ServiceError> {
-    let mut git = command(&service.repository, Access::Guarded);
+fn start_git(repository: &Path, protocol: &str, advertise: bool) -> Result<Child, ServiceError> {
+    let mut git = command(repository, Access::Guarded);
     for setting in SETTINGS {
         git.args(["-c", setting]);
     }
@@ -155,6 +163,35 @@ fn unpacked(body: &[u8]) -> Result<Vec<u8>, ServiceError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::repo::git::git;
+
+    /// Calls git in a folder, and returns what it prints.
+    fn call(folder: &Path, args: &[&str]) -> String {
+        let who = ["-c", "user.name=Ada", "-c", "user.email=a@b"];
+        git(folder, who.iter().chain(args)).expect("git works").trim().to_owned()
+    }
+
+    #[tokio::test]
+    async fn only_refs_that_github_has_too_are_listed() {
+        let root = tempfile::tempdir().expect("a folder");
+        let call = |args: &[&str]| call(root.path(), args);
+        call(&["init", "-q", "-b", "main"]);
+        std::fs::write(root.path().join("f"), "1").expect("written");
+        call(&["add", "."]);
+        call(&["commit", "-qm", "one"]);
+        call(&["tag", "v1"]);
+        for name in ["refs/remotes/fork/main", "refs/pull/1/merge", "refs/notes/commits"] {
+            call(&["update-ref", name, "HEAD"]);
+        }
+        std::fs::write(root.path().join("f"), "2").expect("written");
+        call(&["stash"]);
+        let git = start_git(root.path(), "", true).expect("started");
+        let listed = git.wait_with_output().await.expect("ended").stdout;
+        let listed = String::from_utf8_lossy(&listed).into_owned();
+        let names: Vec<_> = listed.lines().filter_map(|line| line.split(' ').nth(1)).collect();
+        let names: Vec<_> = names.iter().filter_map(|name| name.split('\0').next()).collect();
+        assert_eq!(names, ["HEAD", "refs/heads/main", "refs/pull/1/merge", "refs/tags/v1"]);
+    }
 
     #[test]
     fn compressed_requests_are_unpacked() {

@@ -71,7 +71,11 @@ async fn route(service: &Service, address: &str, request: Request<Incoming>) -> 
         return containers::answer(service, session.job.as_str(), address, request).await;
     }
     if let Some(called) = path.strip_prefix(git::PATH) {
-        service.session(&authenticated(service, &request, Scope::Results)?)?;
+        let session = service.session(&authenticated(service, &request, Scope::Results)?)?;
+        // On GitHub, everyone may fetch a public repository.
+        if !session.reads_contents && service.facts.visibility() != "public" {
+            return Err(ServiceError::Denied("the job has no `permissions: contents: read`"));
+        }
         return git::answer(service, called, request).await;
     }
     if let Some(called) = path.strip_prefix(rest::PATH) {

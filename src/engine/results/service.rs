@@ -44,6 +44,8 @@ pub(in crate::engine) struct Rights {
     pub(in crate::engine) identity: Option<JobClaims>,
     /// Value of `cache-mode`; `None` if the workflow does not set it.
     pub(in crate::engine) cache_mode: Option<CacheMode>,
+    /// Whether the job may read the repository: `permissions: contents`.
+    pub(in crate::engine) reads_contents: bool,
 }
 
 /// The session of a job in progress: its tokens and permissions.
@@ -53,6 +55,8 @@ pub(super) struct Session {
     pub(super) token: String,
     /// What the job may do with caches.
     pub(super) cache_mode: CacheMode,
+    /// Whether the job may read the repository.
+    pub(super) reads_contents: bool,
     /// What the job needs to request identity tokens; `None` if it may not request them.
     pub(super) identity: Option<Identity>,
 }
@@ -94,7 +98,9 @@ impl Service {
             .identity
             .as_ref()
             .map(|claims| Identity { token: token(Scope::Identity, &[]), claims: claims.clone() });
-        let session = Session { job: job.clone(), token: token(Scope::Results, &permissions), cache_mode, identity };
+        let token = token(Scope::Results, &permissions);
+        let Rights { reads_contents, .. } = *rights;
+        let session = Session { job: job.clone(), token, cache_mode, reads_contents, identity };
         let session = Arc::new(session);
         jobs.insert(ids.job.clone(), Arc::clone(&session));
         (session, true)

@@ -43,7 +43,7 @@ pub(super) fn answer(context: &Context<'_>, rest: &[&str], uri: &Uri) -> Result<
         }
         ["git", "ref" | "refs", kind @ ("heads" | "tags"), name @ ..] => {
             let full = format!("refs/{kind}/{}", name.join("/"));
-            let sha = object(folder, &full).ok_or(missing("ref"))?;
+            let sha = of_ref(folder, &full).ok_or(missing("ref"))?;
             let kind = git(folder, ["cat-file", "-t", &sha]).unwrap_or_default();
             json(&json!({"ref": full, "object": {"sha": sha, "type": kind.trim()}}))
         }
@@ -119,9 +119,26 @@ fn object(folder: &Path, name: &str) -> Option<String> {
     Some(found.trim().to_owned()).filter(|id| !id.is_empty())
 }
 
-/// Returns the id of the commit that a branch, a tag or an id names. `None` if there is no such commit.
+/// Returns the id of the object that a full ref leads to. `None` if there is no such ref.
+fn of_ref(folder: &Path, full: &str) -> Option<String> {
+    let found = git(folder, ["show-ref", "--verify", "--hash", "--", full]).ok()?;
+    Some(found.trim().to_owned()).filter(|id| !id.is_empty())
+}
+
+/// Returns the id of the commit that a branch, a tag or a full id names. `None` if there is no such commit. Git's other
+/// names of commits are unknown, as on GitHub: they lead to what was never pushed, such as `stash@{0}`.
 fn commit(folder: &Path, name: &str) -> Option<String> {
-    object(folder, &format!("{name}^{{commit}}"))
+    let is_id = matches!(name.len(), 40 | 64) && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let id = if is_id {
+        name.to_owned()
+    } else {
+        let kinds = ["heads", "tags"];
+        let short = name.strip_prefix("refs/").unwrap_or(name);
+        let is_full = kinds.iter().any(|kind| short.strip_prefix(kind).is_some_and(|rest| rest.starts_with('/')));
+        let known = is_full.then(|| of_ref(folder, &format!("refs/{short}"))).flatten();
+        known.or_else(|| kinds.iter().find_map(|kind| of_ref(folder, &format!("refs/{kind}/{name}"))))?
+    };
+    object(folder, &format!("{id}^{{commit}}"))
 }
 
 /// Describes the newest [`MAX_COMMITS`] commits that are reachable from `until` but not from `since`, oldest first.
@@ -208,12 +225,54 @@ mod tests {
             let who = ["-c", "user.name=Ada", "-c", "user.email=a@b"];
             git(root.path(), who.iter().chain(args)).expect("git works");
         }
-        let sha = commit(root.path(), "HEAD").expect("a commit");
+        let sha = object(root.path(), "HEAD").expect("a commit");
         let found = file(root.path(), &sha, "image.png").expect("there");
         let content = STANDARD.decode(found["content"].as_str().expect("text")).expect("base64");
         assert_eq!((content, found["size"].as_u64()), (bytes, Some(10_000)));
         let described = commits(root.path(), None, &sha, "u");
         assert_eq!((described.len(), &described[0]["commit"]["author"]["name"]), (1, &json!("Ada")));
         assert!(described[0]["commit"]["author"]["date"].as_str().is_some_and(|date| date.len() == 25));
+    }
+
+    #[test]
+    fn only_branches_tags_and_full_ids_name_a_commit() {
+        let root = tempfile::tempdir().expect("a folder");
+        let run = |args: &[&str]| {
+            let who = ["-c", "user.name=Ada", "-c", "user.email=a@b"];
+            git(root.path(), who.iter().chain(args)).expect("git works").trim().to_owned()
+        };
+        run(&["init", "-q", "-b", "main"]);
+        std::fs::write(root.path().join("f"), "1").expect("written");
+        run(&["add", "."]);
+        run(&["commit", "-qm", "one"]);
+        let first = run(&["rev-parse", "HEAD"]);
+        run(&["tag", "-am", "first", "v1"]);
+        run(&["branch", "topic/a"]);
+        std::fs::write(root.path().join("f"), "2").expect("written");
+        run(&["stash"]);
+        run(&["commit", "-q", "--allow-empty", "-m", "two"]);
+        let second = run(&["rev-parse", "HEAD"]);
+        for (name, expected) in [
+            ("main", Some(&second)),
+            ("heads/main", Some(&second)),
+            ("refs/heads/main", Some(&second)),
+            ("v1", Some(&first)),
+            ("refs/tags/v1", Some(&first)),
+            ("topic/a", Some(&first)),
+            (first.as_str(), Some(&first)),
+            (&first[..12], None),
+            ("stash", None),
+            ("refs/stash", None),
+            ("stash@{0}", None),
+            ("HEAD@{1}", None),
+            ("main@{1}", None),
+            ("main~1", None),
+            (":/one", None),
+            ("../HEAD", None),
+            ("--all", None),
+            ("", None),
+        ] {
+            assert_eq!(commit(root.path(), name).as_ref(), expected, "{name}");
+        }
     }
 }
