@@ -255,9 +255,9 @@ impl JobEnvironment {
         &self,
         client: Client,
         sandbox: &dyn Sandbox,
-    ) -> Result<Vec<(&'static str, String)>, ResultsError> {
+    ) -> Result<JobVariables, ResultsError> {
         if client == Client::Script && self.rights.identity.is_none() {
-            return Ok(Vec::new());
+            return Ok(JobVariables::default());
         }
         let network = if client == Client::Builder {
             self.machine.network(Containers::Default).await?.ok_or(ResultsError::Elsewhere)?
@@ -268,9 +268,8 @@ impl JobEnvironment {
             Network::LOOPBACK
         };
         let RunContext { results, facts, outlet, .. } = &*self.shared;
-        let JobVariables { variables, secrets } =
-            results.variables(facts, &self.id, &self.rights, client, network).await?;
-        for secret in &secrets {
+        let variables = results.variables(facts, &self.id, &self.rights, client, network).await?;
+        for secret in &variables.secrets {
             outlet.add_mask(secret);
         }
         Ok(variables)

@@ -48,28 +48,23 @@ const MAX_REQUEST: usize = 64 * 1024 * 1024;
 /// Number of bytes of git's output that are read at a time.
 const PORTION: usize = 64 * 1024;
 
-/// Returns the variables with which git fetches the repository from this machine instead of from GitHub: from `folder`
-/// if the client sees it, else from the server at `base`. They affect only the client and the programs that it starts.
-pub(super) fn client_variables(
+/// Returns the settings with which git fetches the repository from this machine instead of from GitHub: from `folder` if
+/// the client sees it, else from the server at `base`. They affect only the client and the programs that it starts.
+pub(super) fn client_settings(
     facts: &RunFacts,
     base: &str,
     token: &str,
     folder: Option<&Path>,
-) -> Vec<(&'static str, String)> {
+) -> Vec<(String, String)> {
     let name = &facts.repository;
     let here = format!("{}{PATH}{name}", base.trim_end_matches('/'));
     let here = folder.map_or(here, |folder| format!("file://{}", folder.display()));
     vec![
-        ("GIT_CONFIG_COUNT", "4".to_owned()),
-        ("GIT_CONFIG_KEY_0", format!("url.{here}.insteadOf")),
-        ("GIT_CONFIG_VALUE_0", format!("https://github.com/{name}")),
-        ("GIT_CONFIG_KEY_1", format!("http.{base}.extraHeader")),
-        ("GIT_CONFIG_VALUE_1", format!("Authorization: Bearer {token}")),
-        ("GIT_CONFIG_KEY_2", "safe.directory".to_owned()),
-        ("GIT_CONFIG_VALUE_2", "*".to_owned()),
+        (format!("url.{here}.insteadOf"), format!("https://github.com/{name}")),
+        (format!("http.{base}.extraHeader"), format!("Authorization: Bearer {token}")),
+        ("safe.directory".to_owned(), "*".to_owned()),
         // For a folder, the client itself starts the program that answers.
-        ("GIT_CONFIG_KEY_3", "uploadpack.allowAnySHA1InWant".to_owned()),
-        ("GIT_CONFIG_VALUE_3", "true".to_owned()),
+        ("uploadpack.allowAnySHA1InWant".to_owned(), "true".to_owned()),
     ]
 }
 

@@ -146,7 +146,7 @@ impl Results {
         let (session, is_new) = running.service.open(&ids(&self.folder, facts.attempt, job), job, rights);
         // The trailing slash is part of the contract: clients append paths.
         let base = format!("http://{address}/");
-        let mut variables = Vec::new();
+        let (mut variables, mut git) = (Vec::new(), Vec::new());
         if client != Client::Script {
             variables.extend([
                 ("ACTIONS_RUNTIME_URL", base.clone()),
@@ -164,7 +164,7 @@ impl Results {
         }
         if client == Client::Checkout {
             let folder = (network == Network::LOOPBACK).then_some(self.repository.as_path());
-            variables.extend(git::client_variables(facts, &base, &session.token, folder));
+            git = git::client_settings(facts, &base, &session.token, folder);
         }
         if matches!(client, Client::JavaScript | Client::Checkout | Client::Builder) {
             variables.push(("ACTIONS_CACHE_SERVICE_V2", "True".to_owned()));
@@ -178,7 +178,7 @@ impl Results {
             ]);
         }
         let secrets = identity.into_iter().chain([&session.token]).cloned().collect();
-        Ok(JobVariables { variables, secrets: if is_new { secrets } else { Vec::new() } })
+        Ok(JobVariables { variables, git, secrets: if is_new { secrets } else { Vec::new() } })
     }
 
     /// Revokes the tokens and ends the uploads of a completed job.
@@ -239,6 +239,8 @@ impl Running {
 pub(in crate::engine) struct JobVariables {
     /// Names and values.
     pub(in crate::engine) variables: Vec<(&'static str, String)>,
+    /// Settings of git: keys and values.
+    pub(in crate::engine) git: Vec<(String, String)>,
     /// Tokens among the values that are new to the job and must be masked.
     pub(in crate::engine) secrets: Vec<String>,
 }

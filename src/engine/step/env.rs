@@ -29,6 +29,8 @@ pub(in crate::engine) struct Layers<'l> {
     pub(in crate::engine) runner: &'l Object,
     /// Addresses and tokens of the services for actions.
     pub(in crate::engine) services: &'l [(&'static str, String)],
+    /// Settings of git for the services, in addition to those in the environment: keys and values.
+    pub(in crate::engine) git: &'l [(String, String)],
     /// Paths of the command files in the sandbox: `GITHUB_ENV`, `GITHUB_OUTPUT` and so on.
     pub(in crate::engine) command_files: &'l [(String, String)],
     /// `RUNNER_TRACKING_ID`, used to find processes that outlive their step.
@@ -73,6 +75,7 @@ pub(in crate::engine) fn environment(layers: &Layers<'_>) -> Vec<(OsString, OsSt
             _ => (name.into(), value.into()),
         }));
     }
+    add_git_settings(&mut all, layers.git);
     if let Some(host) = layers.services.iter().find_map(|(_, value)| host(value)) {
         reach_directly(&mut all, host);
     }
@@ -84,6 +87,22 @@ pub(in crate::engine) fn environment(layers: &Layers<'_>) -> Vec<(OsString, OsSt
     let path = search_path(all.get(OsStr::new("PATH")).map(OsString::as_os_str), layers.path);
     all.insert("PATH".into(), path);
     all.into_iter().collect()
+}
+
+/// Adds settings of git after those that the environment contains already, such as those of the workflow.
+fn add_git_settings(all: &mut IndexMap<OsString, OsString>, settings: &[(String, String)]) {
+    const COUNT: &str = "GIT_CONFIG_COUNT";
+    if settings.is_empty() {
+        return;
+    }
+    let known = all.get(OsStr::new(COUNT)).and_then(|count| count.to_str()?.parse::<u16>().ok());
+    let mut count = known.map_or(0, usize::from);
+    for (key, value) in settings {
+        all.insert(format!("GIT_CONFIG_KEY_{count}").into(), key.into());
+        all.insert(format!("GIT_CONFIG_VALUE_{count}").into(), value.into());
+        count += 1;
+    }
+    all.insert(COUNT.into(), count.to_string().into());
 }
 
 /// Returns the host of the address of a service; `None` if the text is not an `http` address.
@@ -149,6 +168,7 @@ mod tests {
         github: Pairs,
         runner: Pairs,
         services: &'static [(&'static str, &'static str)],
+        git: Pairs,
         files: Pairs,
         path: &'static [&'static str],
         translated: bool,
@@ -177,6 +197,7 @@ mod tests {
             github: &object(given.github),
             runner: &object(given.runner),
             services: &given.services.iter().map(|(name, value)| (*name, (*value).to_owned())).collect::<Vec<_>>(),
+            git: &texts(given.git).into_iter().collect::<Vec<_>>(),
             command_files: &files,
             tracking_id: "cuelight/r/j/",
             path: &path,
@@ -250,6 +271,27 @@ mod tests {
         assert!(!without.contains_key("NO_PROXY"));
         let unserved = all(&Given { sandbox, ..Given::default() });
         assert_eq!(unserved["no_proxy"], "localhost");
+    }
+
+    #[test]
+    fn settings_of_git_are_added_to_those_of_the_workflow() {
+        let git: Pairs = &[("safe.directory", "*"), ("url.http://h/.insteadOf", "https://github.com/o/r")];
+        let own: Pairs =
+            &[("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", "core.longpaths"), ("GIT_CONFIG_VALUE_0", "true")];
+        let of = |given: Given, names: &[&str]| {
+            let all = all(&given);
+            names.iter().map(|name| all.get(*name).cloned().unwrap_or_default()).collect::<Vec<_>>()
+        };
+        let names =
+            ["GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_0", "GIT_CONFIG_KEY_1", "GIT_CONFIG_KEY_2", "GIT_CONFIG_VALUE_2"];
+        let found = of(Given { step: own, git, ..Given::default() }, &names);
+        assert_eq!(found, ["3", "core.longpaths", git[0].0, git[1].0, git[1].1]);
+        for count in ["", "-1", "many", "99999999"] {
+            let job: &[_] = vec![("GIT_CONFIG_COUNT", count)].leak();
+            let found = of(Given { job, git, ..Given::default() }, &names);
+            assert_eq!(found, ["2", git[0].0, git[1].0, "", ""], "{count}");
+        }
+        assert_eq!(of(Given { job: own, ..Given::default() }, &names[..2]), ["1", "core.longpaths"]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::engine::blocking::in_place;
 use crate::engine::checkpoint::FailedStep;
 use crate::engine::job::folders;
 use crate::engine::outlet::StepLog;
+use crate::engine::results::JobVariables;
 use crate::engine::sandbox::{Launch, Sandbox};
 use crate::engine::step::artifacts::{ArtifactError, Place};
 use crate::engine::step::command_files;
@@ -69,7 +70,7 @@ impl Steps<'_> {
             Ok(services) => services,
             Err(error) => {
                 log.write(format!("Artifacts and caches are not available: {error}\n").as_bytes());
-                Vec::new()
+                JobVariables::default()
             }
         };
         let env = self.environment(scope, step, &invocation, own_sandbox.as_deref(), &services, &command_files);
@@ -142,7 +143,7 @@ impl Steps<'_> {
         step: &RunningStep<'_>,
         invocation: &Invocation,
         own_sandbox: Option<&dyn Sandbox>,
-        services: &[(&'static str, String)],
+        services: &JobVariables,
         command_files: &CommandFiles,
     ) -> Vec<(OsString, OsString)> {
         let job = self.job;
@@ -164,7 +165,8 @@ impl Steps<'_> {
             action: &invocation.variables,
             github: &github,
             runner: &job.runner,
-            services,
+            services: &services.variables,
+            git: &services.git,
             command_files: &command_files,
             tracking_id: &job.tracking_id,
             // Folders of the job's sandbox do not exist in the container of an action.

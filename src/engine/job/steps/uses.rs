@@ -240,8 +240,8 @@ impl Steps<'_> {
 
     /// Returns the address at which the steps of the job reach GitHub's API on this machine.
     async fn local_api(&self) -> Option<String> {
-        let variables = self.job.services(Client::JavaScript, &*self.job.sandbox).await.ok()?;
-        variables.into_iter().find(|(name, _)| *name == "GITHUB_API_URL").map(|(_, address)| address)
+        let services = self.job.services(Client::JavaScript, &*self.job.sandbox).await.ok()?;
+        services.variables.into_iter().find(|(name, _)| *name == "GITHUB_API_URL").map(|(_, address)| address)
     }
 
     /// Reads the coverage reports that a step names, and writes the coverage to its log and its summary.
