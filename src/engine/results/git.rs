@@ -42,6 +42,9 @@ const SETTINGS: [&str; 6] = [
     "transfer.hideRefs=!refs/pull",
 ];
 
+/// Characters of the names of repositories on GitHub.
+const NAME_CHARACTERS: &str = "-._0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
 /// Maximum size in bytes of an unpacked request.
 const MAX_REQUEST: usize = 64 * 1024 * 1024;
 
@@ -50,6 +53,7 @@ const PORTION: usize = 64 * 1024;
 
 /// Returns the settings with which git fetches the repository from this machine instead of from GitHub: from `folder` if
 /// the client sees it, else from the server at `base`. They affect only the client and the programs that it starts.
+/// Repositories whose names begin with the name of this one are left on GitHub.
 pub(super) fn client_settings(
     facts: &RunFacts,
     base: &str,
@@ -59,13 +63,21 @@ pub(super) fn client_settings(
     let name = &facts.repository;
     let here = format!("{}{PATH}{name}", base.trim_end_matches('/'));
     let here = folder.map_or(here, |folder| format!("file://{}", folder.display()));
-    vec![
-        (format!("url.{here}.insteadOf"), format!("https://github.com/{name}")),
+    let there = format!("https://github.com/{name}");
+    let mut settings = vec![
+        (format!("url.{here}.insteadOf"), there.clone()),
         (format!("http.{base}.extraHeader"), format!("Authorization: Bearer {token}")),
         ("safe.directory".to_owned(), "*".to_owned()),
         // For a folder, the client itself starts the program that answers.
         ("uploadpack.allowAnySHA1InWant".to_owned(), "true".to_owned()),
-    ]
+    ];
+    // Git replaces any address that begins with the value, and of several values the longest. An address with each
+    // character that a name may contain is therefore replaced by itself. The action does not use the form with `.git`.
+    settings.extend(NAME_CHARACTERS.chars().map(|next| {
+        let longer = format!("{there}{next}");
+        (format!("url.{longer}.insteadOf"), longer)
+    }));
+    settings
 }
 
 /// Answers a request of a git client. `called` is its path below [`PATH`].
@@ -158,6 +170,7 @@ fn unpacked(body: &[u8]) -> Result<Vec<u8>, ServiceError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::testing;
     use crate::repo::git::git;
 
     /// Calls git in a folder, and returns what it prints.
@@ -186,6 +199,29 @@ mod tests {
         let names: Vec<_> = listed.lines().filter_map(|line| line.split(' ').nth(1)).collect();
         let names: Vec<_> = names.iter().filter_map(|name| name.split('\0').next()).collect();
         assert_eq!(names, ["HEAD", "refs/heads/main", "refs/pull/1/merge", "refs/tags/v1"]);
+    }
+
+    #[test]
+    fn only_the_repository_of_the_run_is_fetched_from_this_machine() {
+        let facts = RunFacts { repository: "o/app".to_owned(), ..testing::facts() };
+        let folder = tempfile::tempdir().expect("a folder");
+        for (seen, here) in [
+            (None, "http://172.18.0.1:4000/git/o/app".to_owned()),
+            (Some(folder.path()), format!("file://{}", folder.path().display())),
+        ] {
+            let settings = client_settings(&facts, "http://172.18.0.1:4000/", "token", seen);
+            let settings: Vec<_> = settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            let leads_to = |address: &str| {
+                let options = settings.iter().flat_map(|setting| ["-c", setting]);
+                call(folder.path(), &options.chain(["ls-remote", "--get-url", address]).collect::<Vec<_>>())
+            };
+            assert_eq!(leads_to("https://github.com/o/app"), here);
+            assert_eq!(leads_to("https://github.com/o/app/"), format!("{here}/"));
+            for next in NAME_CHARACTERS.chars() {
+                let other = format!("https://github.com/o/app{next}docs");
+                assert_eq!(leads_to(&other), other);
+            }
+        }
     }
 
     #[test]
