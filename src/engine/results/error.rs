@@ -40,6 +40,9 @@ pub(super) enum ServiceError {
     /// The request cannot be read, or a value in it is invalid.
     #[error("{0}")]
     Invalid(String),
+    /// The body of the request has an encoding that the server does not know.
+    #[error("requests with the encoding `{0}` are not supported: use gzip or none")]
+    UnknownEncoding(String),
     /// The data is larger than the limit.
     #[error("larger than the limit of {0} bytes")]
     TooLarge(u64),
@@ -55,6 +58,9 @@ pub(super) enum ServiceError {
     /// The store of runs returned an error.
     #[error("{0}")]
     Store(StoreError),
+    /// Git cannot serve the repository.
+    #[error("git cannot serve the repository: {0}")]
+    Git(String),
     /// The file system returned an error.
     #[error("the data cannot be read or written: {0}")]
     Io(io::Error),
@@ -91,9 +97,10 @@ impl ServiceError {
             Self::Taken(_) => StatusCode::CONFLICT,
             Self::Duplicate { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Invalid(_) | Self::Interrupted => StatusCode::BAD_REQUEST,
+            Self::UnknownEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
-            Self::Identity(_) | Self::Store(_) | Self::Io(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Identity(_) | Self::Store(_) | Self::Git(_) | Self::Io(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -105,10 +112,10 @@ impl ServiceError {
             Self::BadRoute(_) | Self::OnlyGitHub(_) => "bad_route",
             Self::NotFound(_) => "not_found",
             Self::Taken(_) | Self::Duplicate { .. } => "already_exists",
-            Self::Invalid(_) => "invalid_argument",
+            Self::Invalid(_) | Self::UnknownEncoding(_) => "invalid_argument",
             Self::TooLarge(_) | Self::DiskFull => "resource_exhausted",
             Self::Interrupted => "canceled",
-            Self::Identity(_) | Self::Store(_) | Self::Io(_) => "internal",
+            Self::Identity(_) | Self::Store(_) | Self::Git(_) | Self::Io(_) => "internal",
         }
     }
 }

@@ -5,25 +5,25 @@
 
 use std::io;
 use std::path::Path;
-use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream;
-use http_body_util::StreamBody;
-use http_body_util::combinators::UnsyncBoxBody;
-use hyper::body::{Frame, Incoming};
-use hyper::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
-use hyper::{Method, Request, Response};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, ChildStdout, Command};
+use hyper::body::Incoming;
+use hyper::header::CONTENT_ENCODING;
+use hyper::{Method, Request};
+use miniz_oxide::inflate::{TINFLStatus, decompress_to_vec_with_limit};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
 
+use crate::engine::blocking::in_place;
 use crate::engine::context::RunFacts;
-use crate::repo::git::{Access, command};
 
 use super::answer::Answer;
 use super::error::ServiceError;
 use super::router::{header, parameter, read};
 use super::service::Service;
+use super::upload_pack::UploadPack;
 
 /// Path prefix of the repository: `/git/OWNER/NAME`.
 pub(super) const PATH: &str = "/git/";
@@ -31,25 +31,14 @@ pub(super) const PATH: &str = "/git/";
 /// The program of git that serves a fetch.
 const SERVICE: &str = "git-upload-pack";
 
-/// What a fetch may ask for, as on GitHub: any commit, and a part of its objects. Of the refs, it learns those that
-/// GitHub has too: not the stash, and not what was fetched from other repositories.
-const SETTINGS: [&str; 6] = [
-    "uploadpack.allowAnySHA1InWant=true",
-    "uploadpack.allowFilter=true",
-    "transfer.hideRefs=refs",
-    "transfer.hideRefs=!refs/heads",
-    "transfer.hideRefs=!refs/tags",
-    "transfer.hideRefs=!refs/pull",
-];
-
 /// Characters of the names of repositories on GitHub.
 const NAME_CHARACTERS: &str = "-._0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// Maximum size in bytes of an unpacked request.
-const MAX_REQUEST: usize = 64 * 1024 * 1024;
+/// Maximum size in bytes of a request, also of an unpacked one: more than 100,000 ids.
+const MAX_REQUEST: usize = 8 * 1024 * 1024;
 
-/// Number of bytes of git's output that are read at a time.
-const PORTION: usize = 64 * 1024;
+/// Time in which a client must send the body of a request.
+const REQUEST_LIMIT: Duration = Duration::from_mins(1);
 
 /// Returns the settings with which git fetches the repository from this machine instead of from GitHub: from `folder` if
 /// the client sees it, else from the server at `base`. They affect only the client and the programs that it starts.
@@ -97,74 +86,53 @@ pub(super) async fn answer(
             // Version 2 of the protocol has no such line.
             let line = format!("# service={SERVICE}\n");
             let line = format!("{:04x}{line}0000", line.len() + 4);
-            let before = if protocol.contains("version=2") { Bytes::new() } else { line.into() };
-            let git = start_git(&service.repository, &protocol, true)?;
-            Ok(output(git, before, "application/x-git-upload-pack-advertisement"))
+            let is_new = protocol.split(':').any(|part| part == "version=2");
+            let before = if is_new { Bytes::new() } else { line.into() };
+            let git = UploadPack::list(&service.repository, &protocol, permit(service).await?)?;
+            git.answer(before, "application/x-git-upload-pack-advertisement").await
         }
         (&Method::POST, "/git-upload-pack") => {
-            let is_packed = header(&request, CONTENT_ENCODING.as_str()) == Some("gzip");
-            let body = read(request).await?;
-            let body = if is_packed { unpacked(&body)? } else { body };
-            let mut git = start_git(&service.repository, &protocol, false)?;
-            let mut input = git.stdin.take().expect("a pipe");
-            // Git answers while it reads. If it has ended, its output tells the client why.
-            tokio::spawn(async move { input.write_all(&body).await });
-            Ok(output(git, Bytes::new(), "application/x-git-upload-pack-result"))
+            let permit = permit(service).await?;
+            let body = body(request).await?;
+            let git = UploadPack::reply(&service.repository, &protocol, body, permit)?;
+            git.answer(Bytes::new(), "application/x-git-upload-pack-result").await
         }
         _ => Err(bad_route()),
     }
 }
 
-/// Starts `git upload-pack` on the repository. With `advertise`, it lists the refs and ends. It is killed if the client
-/// goes away.
-fn start_git(repository: &Path, protocol: &str, advertise: bool) -> Result<Child, ServiceError> {
-    let mut git = command(repository, Access::Guarded);
-    for setting in SETTINGS {
-        git.args(["-c", setting]);
-    }
-    git.args(["upload-pack", "--stateless-rpc"]).args(advertise.then_some("--advertise-refs")).arg(".");
-    git.env("GIT_PROTOCOL", protocol);
-    let mut git = Command::from(git);
-    let stdin = if advertise { Stdio::null() } else { Stdio::piped() };
-    git.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
-    git.spawn().map_err(ServiceError::Io)
+/// Waits until few enough fetches are in progress. A fetch is in progress as long as its permit exists.
+async fn permit(service: &Service) -> Result<OwnedSemaphorePermit, ServiceError> {
+    let permit = Arc::clone(&service.fetches).acquire_owned().await;
+    permit.map_err(|error| ServiceError::Io(io::Error::other(error)))
 }
 
-/// Returns the answer with `before` and the output of git, while git writes it.
-fn output(mut git: Child, before: Bytes, media_type: &'static str) -> Answer {
-    let stdout = git.stdout.take().expect("a pipe");
-    let next = async |(mut git, mut stdout): (Child, ChildStdout)| {
-        let mut portion = vec![0; PORTION];
-        let read = stdout.read(&mut portion).await;
-        match read {
-            Ok(0) => match git.wait().await {
-                Ok(status) if status.success() => None,
-                // The client must not take a part for the whole.
-                Ok(status) => Some((Err(io::Error::other(format!("git upload-pack: {status}"))), (git, stdout))),
-                Err(error) => Some((Err(error), (git, stdout))),
-            },
-            Ok(count) => {
-                portion.truncate(count);
-                Some((Ok(Frame::data(Bytes::from(portion))), (git, stdout)))
-            }
-            Err(error) => Some((Err(error), (git, stdout))),
-        }
+/// Returns the body of a request, unpacked.
+async fn body(request: Request<Incoming>) -> Result<Vec<u8>, ServiceError> {
+    let encoding = header(&request, CONTENT_ENCODING.as_str()).unwrap_or("identity").to_ascii_lowercase();
+    let is_packed = match encoding.as_str() {
+        "identity" => false,
+        "gzip" | "x-gzip" => true,
+        _ => return Err(ServiceError::UnknownEncoding(encoding)),
     };
-    let first = stream::iter((!before.is_empty()).then(|| Ok(Frame::data(before))));
-    let body = futures_util::StreamExt::chain(first, stream::unfold((git, stdout), next));
-    let mut answer = Response::new(UnsyncBoxBody::new(StreamBody::new(body)));
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    answer
+    let body = timeout(REQUEST_LIMIT, read(request, MAX_REQUEST)).await.map_err(|_| ServiceError::Interrupted)??;
+    if is_packed { in_place(|| unpacked(&body)) } else { Ok(body) }
 }
 
 /// Unpacks a request that git has compressed, which it does above 1 KiB.
 fn unpacked(body: &[u8]) -> Result<Vec<u8>, ServiceError> {
+    let invalid = |fault: &str| ServiceError::Invalid(format!("the request cannot be unpacked: {fault}"));
     // Git writes the header without optional fields.
     let data = body.strip_prefix(&[0x1f, 0x8b, 8, 0]).and_then(|after| after.get(6..));
-    let data = data.ok_or_else(|| ServiceError::Invalid("the request is not compressed with gzip".to_owned()))?;
-    miniz_oxide::inflate::decompress_to_vec_with_limit(data, MAX_REQUEST)
-        .map_err(|error| ServiceError::Invalid(format!("the request cannot be unpacked: {error}")))
+    let data = data.ok_or_else(|| invalid("it is not compressed with gzip"))?;
+    // At the end are a checksum, which TCP makes unnecessary, and the length.
+    let end = data.split_last_chunk::<4>().and_then(|(data, length)| Some((data.split_last_chunk::<4>()?.0, length)));
+    let (data, length) = end.filter(|(data, _)| !data.is_empty()).ok_or_else(|| invalid("its end is missing"))?;
+    let text = decompress_to_vec_with_limit(data, MAX_REQUEST).map_err(|error| match error.status {
+        TINFLStatus::HasMoreOutput => ServiceError::TooLarge(MAX_REQUEST as u64),
+        _ => invalid(&error.to_string()),
+    })?;
+    if text.len() == u32::from_le_bytes(*length) as usize { Ok(text) } else { Err(invalid("its length is wrong")) }
 }
 
 #[cfg(test)]
@@ -177,28 +145,6 @@ mod tests {
     fn call(folder: &Path, args: &[&str]) -> String {
         let who = ["-c", "user.name=Ada", "-c", "user.email=a@b"];
         git(folder, who.iter().chain(args)).expect("git works").trim().to_owned()
-    }
-
-    #[tokio::test]
-    async fn only_refs_that_github_has_too_are_listed() {
-        let root = tempfile::tempdir().expect("a folder");
-        let call = |args: &[&str]| call(root.path(), args);
-        call(&["init", "-q", "-b", "main"]);
-        std::fs::write(root.path().join("f"), "1").expect("written");
-        call(&["add", "."]);
-        call(&["commit", "-qm", "one"]);
-        call(&["tag", "v1"]);
-        for name in ["refs/remotes/fork/main", "refs/pull/1/merge", "refs/notes/commits"] {
-            call(&["update-ref", name, "HEAD"]);
-        }
-        std::fs::write(root.path().join("f"), "2").expect("written");
-        call(&["stash"]);
-        let git = start_git(root.path(), "", true).expect("started");
-        let listed = git.wait_with_output().await.expect("ended").stdout;
-        let listed = String::from_utf8_lossy(&listed).into_owned();
-        let names: Vec<_> = listed.lines().filter_map(|line| line.split(' ').nth(1)).collect();
-        let names: Vec<_> = names.iter().filter_map(|name| name.split('\0').next()).collect();
-        assert_eq!(names, ["HEAD", "refs/heads/main", "refs/pull/1/merge", "refs/tags/v1"]);
     }
 
     #[test]
@@ -228,8 +174,24 @@ mod tests {
     fn compressed_requests_are_unpacked() {
         let packed = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x033006*O\xcc+Q0\x04\x02\x00\x08\xaco9\x0d\x00\x00\x00";
         assert_eq!(unpacked(packed).expect("unpacked"), b"0032want 1111");
-        for broken in [&packed[..9], &packed[..14], b"0032want 1111", b""] {
+        let mut longer = packed.to_vec();
+        longer[packed.len() - 4] += 1;
+        for broken in [&packed[..9], &packed[..14], &packed[..18], &packed[..24], &longer, b"0032want 1111", b""] {
             assert!(matches!(unpacked(broken), Err(ServiceError::Invalid(_))), "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_is_not_unpacked_beyond_the_limit() {
+        for (length, fits) in [(MAX_REQUEST / 2, true), (MAX_REQUEST + 1, false)] {
+            let mut packed = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 3];
+            packed.extend(miniz_oxide::deflate::compress_to_vec(&vec![b'0'; length], 1));
+            packed.extend([0; 4]);
+            packed.extend((length as u32).to_le_bytes());
+            match unpacked(&packed) {
+                Ok(text) => assert!(fits && text.len() == length, "{}", text.len()),
+                Err(error) => assert!(!fits && matches!(error, ServiceError::TooLarge(_)), "{error}"),
+            }
         }
     }
 }

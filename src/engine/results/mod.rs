@@ -10,7 +10,7 @@
 //! - [`token`] and [`links`]: what a job may request
 //! - [`artifacts`], and [`containers`] for older clients; [`caches`], and [`access`] with the rules for caches
 //! - [`oidc`]: identity tokens; [`rest`]: what GitHub's API answers about the repository and the run; [`git`]: the
-//!   repository itself
+//!   repository itself, with [`upload_pack`]
 //! - [`uploads`] and [`block_list`]: incoming data; [`answer`]: outgoing data; [`archive`]: ZIP archives
 
 use std::collections::HashMap;
@@ -49,6 +49,7 @@ mod router;
 mod server;
 mod service;
 mod token;
+mod upload_pack;
 mod uploads;
 
 pub(in crate::engine) use access::{CacheAccess, CacheMode};

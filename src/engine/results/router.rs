@@ -202,7 +202,7 @@ async fn blob(
                     upload.put_block(&id, request.into_body()).await?;
                 }
                 Some("blocklist") => {
-                    let text = String::from_utf8(read(request).await?);
+                    let text = String::from_utf8(read(request, MAX_REQUEST).await?);
                     let blocks = block_list::parse(&text.unwrap_or_default());
                     let blocks = blocks.map_err(|error| ServiceError::Invalid(error.to_string()))?;
                     in_place(|| upload.commit(&blocks))?;
@@ -285,14 +285,14 @@ fn content_range(header: &str) -> Option<u64> {
     header.trim().strip_prefix("bytes ")?.split_once('-')?.0.parse().ok()
 }
 
-/// Reads the body of a request.
-pub(super) async fn read(request: Request<Incoming>) -> Result<Vec<u8>, ServiceError> {
-    let body = Limited::new(request.into_body(), MAX_REQUEST).collect().await;
-    body.map(|body| body.to_bytes().to_vec()).map_err(|_| ServiceError::TooLarge(MAX_REQUEST as u64))
+/// Reads the body of a request, which may have up to `limit` bytes.
+pub(super) async fn read(request: Request<Incoming>, limit: usize) -> Result<Vec<u8>, ServiceError> {
+    let body = Limited::new(request.into_body(), limit).collect().await;
+    body.map(|body| body.to_bytes().to_vec()).map_err(|_| ServiceError::TooLarge(limit as u64))
 }
 
 pub(super) async fn read_json<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, ServiceError> {
-    let body = read(request).await?;
+    let body = read(request, MAX_REQUEST).await?;
     serde_json::from_slice(&body).map_err(|error| ServiceError::Invalid(format!("not a valid request: {error}")))
 }
 

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::Semaphore;
+
 use crate::engine::context::RunFacts;
 use crate::model::JobId;
 use crate::store::clock::now;
@@ -17,6 +19,7 @@ use super::error::ServiceError;
 use super::oidc::JobClaims;
 use super::rest::Releases;
 use super::token::{Scope, Signer, TokenIds};
+use super::upload_pack::MAX_FETCHES;
 use super::uploads::Uploads;
 
 /// The state of the server.
@@ -33,6 +36,8 @@ pub(super) struct Service {
     /// Folder of the user's repository.
     pub(super) repository: PathBuf,
     pub(super) releases: Releases,
+    /// Permits of the fetches from the repository that are in progress.
+    pub(super) fetches: Arc<Semaphore>,
     /// The jobs in progress, by the id in their tokens.
     jobs: Mutex<HashMap<String, Arc<Session>>>,
 }
@@ -80,8 +85,9 @@ impl Service {
         repository: PathBuf,
     ) -> Self {
         let releases = Releases::new(&run);
+        let fetches = Arc::new(Semaphore::new(MAX_FETCHES));
         let (containers, jobs) = (Containers::default(), Mutex::default());
-        Self { run, signer, uploads, artifacts, containers, caches, facts, repository, releases, jobs }
+        Self { run, signer, uploads, artifacts, containers, caches, facts, repository, releases, fetches, jobs }
     }
 
     /// Returns the session of a job, creating it if necessary, and whether it is new.
