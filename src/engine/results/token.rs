@@ -24,7 +24,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 /// What a token allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
-    /// Artifacts and caches.
+    /// Artifacts and caches; also opens the repository.
     Results,
     /// Identity tokens.
     Identity,

@@ -1,4 +1,4 @@
-//! Starts git. This is the only module that does.
+//! Starts git, or prepares the calls that other modules start: all of them begin with [`command`].
 //!
 //! The configuration of a repository can name programs: a file system monitor, hooks, filters of files, the server side
 //! of a fetch. Cloning does not copy the configuration. An archive of a repository contains it, however, and so does a
