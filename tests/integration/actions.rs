@@ -344,7 +344,17 @@ fn the_real_checkout_fetches_the_repository_from_this_machine() {
     let deep =
         "test \"$(git branch -r | wc -l)\" -ge 60 && test \"$(git rev-list --count HEAD)\" = 3 && git show first";
     let image = "container: ci-base:local";
+    // The repository is private as long as nothing says otherwise.
+    let denied = "  denied:
+    runs-on: ubuntu-latest
+    container: ci-base:local
+    permissions: {issues: read}
+    steps:
+      - {id: fetch, uses: actions/checkout@v4, continue-on-error: true}
+      - run: test '${{ steps.fetch.outcome }}' = failure
+";
     let jobs = [
+        denied.to_owned(),
         job("here", "", "fetch-depth: 1", shallow),
         job("here-deep", "", "fetch-depth: 0", deep),
         job("inside", image, "fetch-depth: 1", shallow),
@@ -364,7 +374,7 @@ fn the_real_checkout_fetches_the_repository_from_this_machine() {
         project.git(&["branch", &format!("branch-{number}"), commit.trim()]);
     }
     let said = project.run(&[]);
-    said.expect(0, &[]);
+    said.expect(0, &["The requested URL returned error: 403"]);
     assert_eq!(said.out().matches("without a token: 401").count(), 4, "{}", said.text());
     assert!(!said.out().contains("Bearer"), "{}", said.out());
 }
