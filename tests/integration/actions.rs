@@ -374,7 +374,7 @@ fn the_real_checkout_fetches_the_repository_from_this_machine() {
         project.git(&["branch", &format!("branch-{number}"), commit.trim()]);
     }
     let said = project.run(&[]);
-    said.expect(0, &["The requested URL returned error: 403"]);
+    said.expect(0, &["remote: the job has no `permissions: contents: read`"]);
     assert_eq!(said.out().matches("without a token: 401").count(), 4, "{}", said.text());
     assert!(!said.out().contains("Bearer"), "{}", said.out());
 }

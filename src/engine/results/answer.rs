@@ -53,6 +53,13 @@ pub(super) fn refusal(error: &ServiceError) -> Answer {
     answer
 }
 
+/// Returns the answer to a refused request of git, which shows a plain text to its user.
+pub(super) fn plain_refusal(error: &ServiceError) -> Answer {
+    let mut answer = with_body(error.status(), format!("{error}\n").into());
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    answer
+}
+
 fn with_body(status: StatusCode, body: Bytes) -> Answer {
     let body = Full::new(body).map_err(|never: Infallible| match never {});
     let mut answer = Response::new(UnsyncBoxBody::new(body));

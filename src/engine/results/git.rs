@@ -158,7 +158,7 @@ mod tests {
             let settings = client_settings(&facts, "http://172.18.0.1:4000/", "token", seen);
             let settings: Vec<_> = settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
             let leads_to = |address: &str| {
-                let options = settings.iter().flat_map(|setting| ["-c", setting]);
+                let options = settings.iter().flat_map(|setting| ["-c", setting.as_str()]);
                 call(folder.path(), &options.chain(["ls-remote", "--get-url", address]).collect::<Vec<_>>())
             };
             assert_eq!(leads_to("https://github.com/o/app"), here);
@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(unpacked(packed).expect("unpacked"), b"0032want 1111");
         let mut longer = packed.to_vec();
         longer[packed.len() - 4] += 1;
-        for broken in [&packed[..9], &packed[..14], &packed[..18], &packed[..24], &longer, b"0032want 1111", b""] {
+        for broken in [&packed[..9], &packed[..14], &packed[..18], &packed[..24], &longer[..], b"0032want 1111", b""] {
             assert!(matches!(unpacked(broken), Err(ServiceError::Invalid(_))), "{broken:?}");
         }
     }

@@ -41,7 +41,7 @@ pub(super) async fn answer(service: Arc<Service>, address: String, request: Requ
     let mut answer = answered.unwrap_or_else(|error| {
         // Never log the full URL, which contains a signature.
         tracing::debug!(%method, path, %error, "refused");
-        answer::refusal(&error)
+        if path.starts_with(git::PATH) { answer::plain_refusal(&error) } else { answer::refusal(&error) }
     });
     let status = answer.status().as_u16();
     tracing::debug!(%method, path, status, took = ?began.elapsed(), "request to the results service");

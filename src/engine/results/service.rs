@@ -105,7 +105,7 @@ impl Service {
             .as_ref()
             .map(|claims| Identity { token: token(Scope::Identity, &[]), claims: claims.clone() });
         let token = token(Scope::Results, &permissions);
-        let Rights { reads_contents, .. } = *rights;
+        let reads_contents = rights.reads_contents;
         let session = Session { job: job.clone(), token, cache_mode, reads_contents, identity };
         let session = Arc::new(session);
         jobs.insert(ids.job.clone(), Arc::clone(&session));

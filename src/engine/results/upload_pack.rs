@@ -251,8 +251,8 @@ mod tests {
     async fn a_failure_before_the_first_byte_is_refused_with_the_words_of_git() {
         let root = tempfile::tempdir().expect("a folder");
         let git = UploadPack::list(root.path(), "version=2", permit()).expect("started");
-        let refused = git.answer(Bytes::from_static(b"before"), "text/plain").await.map(|_| ());
-        let Err(ServiceError::Git(said)) = refused else { panic!("{refused:?}") };
+        let refused = git.answer(Bytes::from_static(b"before"), "text/plain").await;
+        let Err(ServiceError::Git(said)) = refused else { panic!("answered") };
         assert!(said.contains("not appear to be a git repository"), "{said}");
         let long = script("yes word | head -c 100000 >&2; echo last >&2; exit 3", permit());
         let Err(ServiceError::Git(said)) = long.answer(Bytes::new(), "text/plain").await else { panic!("answered") };

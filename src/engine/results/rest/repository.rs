@@ -132,9 +132,9 @@ fn commit(folder: &Path, name: &str) -> Option<String> {
     let id = if is_id {
         name.to_owned()
     } else {
-        let kinds = ["heads", "tags"];
+        let kinds = ["tags", "heads"];
         let short = name.strip_prefix("refs/").unwrap_or(name);
-        let is_full = kinds.iter().any(|kind| short.strip_prefix(kind).is_some_and(|rest| rest.starts_with('/')));
+        let is_full = kinds.iter().any(|kind| short.strip_prefix(*kind).is_some_and(|rest| rest.starts_with('/')));
         let known = is_full.then(|| of_ref(folder, &format!("refs/{short}"))).flatten();
         known.or_else(|| kinds.iter().find_map(|kind| of_ref(folder, &format!("refs/{kind}/{name}"))))?
     };
