@@ -87,8 +87,9 @@ impl Visible {
         without_characters(line, texts);
         texts.push(b'\n');
         if has_sequences(line) {
-            // Invalid bytes are shown as replacement characters.
-            match row::without_colours(line).filter(|text| str::from_utf8(text).is_ok()) {
+            // Invalid bytes are shown as replacement characters, even if they are a character without the colours between
+            // them.
+            match str::from_utf8(line).ok().and_then(|_| row::without_colours(line)) {
                 Some(text) => texts.extend_from_slice(&text),
                 None => without_sequences(line, texts),
             }
@@ -274,12 +275,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_colour_inside_a_character_leaves_no_character() {
+        let line = b"caf\xc3\x1b[0m\xa9";
+        let mut texts = Vec::new();
+        Visible::append_texts(line, &mut texts);
+        assert_eq!(String::from_utf8_lossy(&texts), "caf\u{fffd}[0m\u{fffd}\ncaf\u{fffd}\u{fffd}\n");
+        let readings = Visible::readings(line);
+        assert_eq!(texts, readings.iter().flat_map(|reading| [reading.text(), b"\n"].concat()).collect::<Vec<_>>());
+    }
+
     proptest! {
         #[test]
         fn the_texts_are_those_of_the_readings(
             pieces in prop::collection::vec(prop::sample::select(vec![
                 &b"ab"[..], b"\x1b[1m", b"\x1b[0;31m", b"\x1b", b"[", b"m", b"\r", b"\t", b"\x08", b"\x18", b"\x1b]0;t\x07",
                 b"\xff", b"\xe2\x80", "\u{9b}".as_bytes(), "\u{200b}".as_bytes(), "\u{fffd}".as_bytes(), "\u{fc}".as_bytes(),
+                b"\xc3", b"\xa9",
             ]), 0..20),
         ) {
             let line = pieces.concat();
