@@ -25,7 +25,8 @@ pub trait Outlet: Send + Sync {
     fn checkpoint(&self, job: &JobId, checkpoint: &Checkpoint);
 
     /// Adds a secret to mask. From now on the text is never written, in any encoding that the masker knows.
-    fn add_mask(&self, secret: &str);
+    /// It need not be UTF-8.
+    fn add_mask(&self, secret: &[u8]);
 
     /// Whether the text contains a secret. Job outputs that contain one are dropped, as on GitHub.
     fn holds_secret(&self, text: &str) -> bool;

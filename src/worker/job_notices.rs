@@ -41,7 +41,7 @@ impl JobNotices {
         outlet: &Arc<RunOutlet>,
     ) -> Self {
         if settings.notify.is_some() {
-            settings.secrets(environment).for_each(|secret| outlet.add_mask(secret));
+            settings.secrets(environment).for_each(|secret| outlet.add_mask(secret.as_bytes()));
         }
         let shell = Shell { folder: folder.to_owned(), environment: environment.to_vec() };
         let recorder: Arc<dyn Outlet> = Arc::new(Recorder::new(outlet));

@@ -281,7 +281,7 @@ impl Outlet for RunOutlet {
         self.scrub();
     }
 
-    fn add_mask(&self, secret: &str) {
+    fn add_mask(&self, secret: &[u8]) {
         self.masker.write().unwrap_or_else(PoisonError::into_inner).add(secret);
         self.masked_since.store(true, Ordering::Relaxed);
     }

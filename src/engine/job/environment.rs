@@ -270,7 +270,7 @@ impl JobEnvironment {
         let RunContext { results, facts, outlet, .. } = &*self.shared;
         let variables = results.variables(facts, &self.id, &self.rights, client, network).await?;
         for secret in &variables.secrets {
-            outlet.add_mask(secret);
+            outlet.add_mask(secret.as_bytes());
         }
         Ok(variables)
     }

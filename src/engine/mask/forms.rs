@@ -13,6 +13,12 @@ use crate::visible::is_unsafe;
 /// also applies, in bytes, to pieces of base64 and to the value without the characters that terminals do not show.
 const SHORTEST_PIECE: usize = 6;
 
+/// Returns every form in which a value that is not text may appear: the bytes themselves, and the encodings of bytes.
+pub(super) fn byte_forms(value: &[u8]) -> Vec<Vec<u8>> {
+    let encoded = base64_forms(value).into_iter().chain(percent_forms(value));
+    encoded.map(String::into_bytes).chain([value.to_owned()]).collect()
+}
+
 /// Returns every form in which a value may appear.
 pub(super) fn forms(value: &str) -> Vec<String> {
     let mut forms = vec![
@@ -29,15 +35,9 @@ pub(super) fn forms(value: &str) -> Vec<String> {
     if value.encode_utf16().count() > 8 && value.starts_with('"') && value.ends_with('"') {
         forms.push(value[1..value.len() - 1].to_owned());
     }
-    forms.extend(base64_forms(value));
+    forms.extend(base64_forms(value.as_bytes()));
     json_forms(value, &mut forms);
-    // Characters left unescaped by .NET and most other encoders, by `encodeURIComponent`, and by encoders that keep
-    // path separators.
-    for left in ["-_.~", "-_.~!*'()", "-_.~/"] {
-        let escaped = percent_encoded(value, left);
-        forms.push(escaped.replace("%20", "+"));
-        forms.push(escaped);
-    }
+    forms.extend(percent_forms(value.as_bytes()));
     powershell_forms(value, &mut forms);
     // The same text without the characters that terminals do not show.
     forms.extend(Some(value.replace(is_unsafe, "")).filter(|shown| shown != value && shown.len() >= SHORTEST_PIECE));
@@ -47,11 +47,10 @@ pub(super) fn forms(value: &str) -> Vec<String> {
 /// Returns the base64 forms of a value, alone and inside a longer text. The length of the text before the value
 /// determines how the bytes of the value are grouped by three, so there are three alignments. Each alignment gives two
 /// forms: the form of the runner, and the characters that depend only on the secret.
-fn base64_forms(value: &str) -> Vec<String> {
+fn base64_forms(bytes: &[u8]) -> Vec<String> {
     // Widths at which common tools break lines: `openssl base64` and PEM, `base64`.
     const WIDTHS: [usize; 2] = [64, 76];
     let mut forms = Vec::new();
-    let bytes = value.as_bytes();
     for skipped in 0..bytes.len().min(3) {
         forms.push(STANDARD_NO_PAD.encode(&bytes[skipped..]));
     }
@@ -68,7 +67,7 @@ fn base64_forms(value: &str) -> Vec<String> {
         forms.extend(pieces.map(|piece| String::from_utf8_lossy(piece).into_owned()));
     }
     // Basic authentication with a token, as git sends it. The prefix has 15 bytes, which are five whole groups.
-    forms.push(STANDARD_NO_PAD.encode(format!("x-access-token:{value}")));
+    forms.push(STANDARD_NO_PAD.encode([&b"x-access-token:"[..], bytes].concat()));
     let url_safe: Vec<_> = forms.iter().map(|form| form.replace('+', "-").replace('/', "_")).collect();
     forms.extend(url_safe);
     forms
@@ -97,10 +96,18 @@ fn json_forms(value: &str, forms: &mut Vec<String>) {
     forms.extend([escaped.to_owned(), runner, ascii]);
 }
 
+/// Returns the forms in which bytes are escaped as in URIs, with and without `+` for blanks.
+fn percent_forms(bytes: &[u8]) -> Vec<String> {
+    // Characters left unescaped by .NET and most other encoders, by `encodeURIComponent`, and by encoders that keep
+    // path separators.
+    let escaped = ["-_.~", "-_.~!*'()", "-_.~/"].map(|left| percent_encoded(bytes, left));
+    escaped.into_iter().flat_map(|escaped| [escaped.replace("%20", "+"), escaped]).collect()
+}
+
 /// Encodes every byte as `%XX`, except letters, digits and the characters in `left`.
-fn percent_encoded(value: &str, left: &str) -> String {
-    let mut encoded = String::with_capacity(value.len());
-    for byte in value.bytes() {
+fn percent_encoded(bytes: &[u8], left: &str) -> String {
+    let mut encoded = String::with_capacity(bytes.len());
+    for &byte in bytes {
         let c = char::from(byte);
         if byte.is_ascii_alphanumeric() || left.contains(c) {
             encoded.push(c);

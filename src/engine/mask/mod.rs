@@ -14,6 +14,7 @@ mod assembled;
 mod forms;
 mod patterns;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;
 
@@ -24,7 +25,7 @@ use crate::visible::Visible;
 use crate::visible::row::first_control;
 
 pub use assembled::RowMask;
-use forms::forms;
+use forms::{byte_forms, forms};
 use patterns::PatternSearch;
 
 /// Replacement for a secret.
@@ -39,7 +40,7 @@ const MAX_HELD: usize = 1024 * 1024;
 #[derive(Clone, Debug, Default)]
 pub struct Masker {
     /// All forms of all secrets.
-    patterns: HashSet<String>,
+    patterns: HashSet<Vec<u8>>,
     /// The same forms, indexed, the most first. Each index has at least twice as many as the next, so that adding
     /// secrets one by one takes little more time than adding them all at once.
     layers: Vec<PatternSearch>,
@@ -54,21 +55,30 @@ impl Masker {
         masker
     }
 
-    /// Adds a secret, whole and line by line, in every encoding. Blank text is ignored: it would mask everything.
-    pub fn add(&mut self, secret: &str) {
+    /// Adds a secret, whole and line by line, in every encoding. Blank text is ignored: it would mask everything. A
+    /// secret that is not UTF-8 is also masked where its invalid bytes have become replacement characters.
+    pub fn add(&mut self, secret: impl AsRef<[u8]>) {
         self.add_all([secret]);
     }
 
     /// Adds several secrets, like [`Masker::add`].
-    pub fn add_all<'s>(&mut self, secrets: impl IntoIterator<Item = &'s str>) {
+    pub fn add_all(&mut self, secrets: impl IntoIterator<Item = impl AsRef<[u8]>>) {
         let mut new = Vec::new();
+        // A form with a newline never matches, because each line is masked separately.
+        let mut add = |forms: Vec<Vec<u8>>| {
+            let forms = forms.into_iter().filter(|form| !form.is_empty() && !form.contains(&b'\n'));
+            new.extend(forms.filter(|form| self.patterns.insert(form.clone())));
+        };
         for secret in secrets {
-            let secret = secret.trim();
-            let lines = secret.split(['\n', '\r']).map(str::trim);
-            for value in lines.chain([secret]).filter(|value| !value.is_empty()) {
-                // A form with a newline never matches, because each line is masked separately.
-                let forms = forms(value).into_iter().filter(|form| !form.is_empty() && !form.contains('\n'));
-                new.extend(forms.filter(|form| self.patterns.insert(form.clone())));
+            let bytes = secret.as_ref().trim_ascii();
+            let text = String::from_utf8_lossy(bytes);
+            let lines = text.split(['\n', '\r']).chain([&*text]).map(str::trim);
+            for value in lines.filter(|value| !value.is_empty()) {
+                add(forms(value).into_iter().map(String::into_bytes).collect());
+            }
+            if let Cow::Owned(_) = &text {
+                let lines = bytes.split(|byte| matches!(byte, b'\n' | b'\r')).chain([bytes]).map(<[u8]>::trim_ascii);
+                lines.filter(|value| !value.is_empty()).for_each(|value| add(byte_forms(value)));
             }
         }
         if new.is_empty() {
@@ -107,7 +117,7 @@ impl Masker {
     /// Returns the text with every secret replaced.
     #[must_use]
     pub fn mask_text(&self, text: &str) -> String {
-        // Secrets are valid UTF-8, so the text between them is too.
+        // Only a secret that is not UTF-8 could leave a part of a character.
         self.mask(text.as_bytes())
             .map_or_else(|| text.to_owned(), |masked| String::from_utf8_lossy(&masked).into_owned())
     }
@@ -285,14 +295,14 @@ impl Masker {
         for byte in line.iter().chain(" \u{fffd}".as_bytes()) {
             known[usize::from(*byte)] = true;
         }
-        self.patterns.iter().any(|form| form.bytes().all(|byte| known[usize::from(byte)]))
+        self.patterns.iter().any(|form| form.iter().all(|byte| known[usize::from(*byte)]))
     }
 
     /// Returns the index of the first suffix of a text that is a proper prefix of a form of a secret; `None` if no
     /// suffix is.
     fn begins_in(&self, text: &[u8]) -> Option<usize> {
         let begins = |suffix: &[u8]| {
-            let mut forms = self.patterns.iter().map(String::as_bytes);
+            let mut forms = self.patterns.iter();
             forms.any(|form| form.len() > suffix.len() && form.starts_with(suffix))
         };
         (text.len().saturating_sub(self.longest())..text.len()).find(|at| begins(&text[*at..]))
@@ -561,6 +571,31 @@ mod tests {
         assert_eq!(masker.mask_text("abcd-efgh-ijkl"), "***");
         assert_eq!(masker.mask_text("touchingtouching touching"), "*** ***");
         assert_eq!(masker.mask_text("innertouching"), "***");
+    }
+
+    #[test]
+    fn a_secret_that_is_not_utf_8_is_masked_as_bytes_and_as_it_is_shown() {
+        let mut masker = Masker::default();
+        masker.add(b"p\xe4ssw0rd-x\nsecond-\xff\n");
+        for (text, masked) in [
+            (&b"a p\xe4ssw0rd-x b"[..], "a *** b"),
+            (b"p\x1b[1m\xe4ssw0rd-x", "***"),
+            (b"base64 cORzc3cwcmQteA==", "base64 ***=="),
+            (b"?p%E4ssw0rd-x", "?***"),
+            ("the p\u{fffd}ssw0rd-x".as_bytes(), "the ***"),
+            (b"second-\xff!", "***!"),
+        ] {
+            let found = masker.mask(text).map(|masked| String::from_utf8_lossy(&masked).into_owned());
+            assert_eq!(found.as_deref(), Some(masked), "{}", text.escape_ascii());
+        }
+        assert_eq!(masker.mask("pässw0rd-x".as_bytes()), None);
+        let (mut stream, mut out) = (MaskStream::default(), Vec::new());
+        for byte in b"a p\xe4ssw0rd-x b" {
+            stream.push(&masker, &[*byte], &mut out);
+            stream.flush(&masker, &mut out);
+        }
+        stream.finish(&masker, &mut out);
+        assert_eq!(String::from_utf8_lossy(&out), "a *** b");
     }
 
     #[test]

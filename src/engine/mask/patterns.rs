@@ -28,7 +28,7 @@ const BITS: (usize, usize) = (1 << 10, 1 << 20);
 /// Patterns to search for.
 #[derive(Clone, Debug)]
 pub(super) struct PatternSearch {
-    patterns: Vec<String>,
+    patterns: Vec<Vec<u8>>,
     /// Length of the longest pattern in bytes.
     longest: usize,
     /// Distance between two samples in bytes.
@@ -54,13 +54,13 @@ struct Gram {
 }
 
 impl PatternSearch {
-    pub(super) fn new(patterns: Vec<String>) -> Self {
+    pub(super) fn new(patterns: Vec<Vec<u8>>) -> Self {
         let (indexed, short): (Vec<_>, Vec<_>) =
             patterns.iter().enumerate().partition(|(_, pattern)| pattern.len() >= SHORTEST_INDEXED);
         let shortest = indexed.iter().map(|(_, pattern)| pattern.len()).min().unwrap_or(SHORTEST_INDEXED);
         let stride = (shortest - GRAM + 1).min(MAX_STRIDE);
-        let in_pattern = |(pattern, text): (usize, &String)| {
-            let grams = text.as_bytes().windows(GRAM).take(stride).enumerate();
+        let in_pattern = |(pattern, text): (usize, &Vec<u8>)| {
+            let grams = text.windows(GRAM).take(stride).enumerate();
             grams.map(|(offset, bytes)| Gram { bytes: number(bytes), pattern, offset }).collect::<Vec<_>>()
         };
         let mut grams: Vec<_> = indexed.into_iter().flat_map(in_pattern).collect();
@@ -71,7 +71,7 @@ impl PatternSearch {
             AhoCorasick::new(texts).expect("short patterns are far from the automaton's limit of 2^31 states")
         });
         let mut search = Self {
-            longest: patterns.iter().map(String::len).max().unwrap_or_default(),
+            longest: patterns.iter().map(Vec::len).max().unwrap_or_default(),
             stride,
             hashes: vec![0; bits / 64],
             hash_shift: u32::BITS - bits.trailing_zeros(),
@@ -88,7 +88,7 @@ impl PatternSearch {
     }
 
     /// Returns the patterns.
-    pub(super) fn into_patterns(self) -> Vec<String> {
+    pub(super) fn into_patterns(self) -> Vec<Vec<u8>> {
         self.patterns
     }
 
@@ -143,7 +143,7 @@ impl PatternSearch {
         let same = self.grams[first..].iter().take_while(move |known| known.bytes == gram);
         same.filter_map(move |known| {
             let (pattern, start) = (&self.patterns[known.pattern], at.checked_sub(known.offset)?);
-            text[start..].starts_with(pattern.as_bytes()).then(|| start..start + pattern.len())
+            text[start..].starts_with(pattern).then(|| start..start + pattern.len())
         })
     }
 
@@ -180,7 +180,7 @@ mod tests {
                 }
             }
             let text = text.concat();
-            let search = PatternSearch::new(patterns.clone());
+            let search = PatternSearch::new(patterns.iter().cloned().map(String::into_bytes).collect());
             let mut found = search.matches(text.as_bytes());
             let mut expected = Vec::new();
             for pattern in &patterns {

@@ -291,8 +291,9 @@ impl<'a> Output<'a> {
                 self.warn("`add-mask` without a value");
             }
             WorkflowCommand::AddMask(secret) => {
-                self.left.masked |= !self.context.outlet.holds_secret(&secret);
-                self.context.outlet.add_mask(&secret);
+                let bytes = workflow_command::mask_of_bytes(bytes);
+                self.left.masked |= bytes.is_some() || !self.context.outlet.holds_secret(&secret);
+                self.context.outlet.add_mask(bytes.as_deref().unwrap_or(secret.as_bytes()));
             }
             WorkflowCommand::AddMatcher(file) => self.add_matcher(&file),
             WorkflowCommand::RemoveMatcherOwner(owner) => self.matchers.remove(&owner),
@@ -318,7 +319,7 @@ impl<'a> Output<'a> {
             WorkflowCommand::Stop(token) => {
                 // The token is masked in the log, so that text copied from the log cannot resume commands.
                 if token.len() >= MIN_MASKED_TOKEN {
-                    self.context.outlet.add_mask(&token);
+                    self.context.outlet.add_mask(token.as_bytes());
                 }
                 self.stopped = Some(token);
                 self.log.write(bytes);
@@ -504,6 +505,13 @@ mod tests {
         assert_eq!((seen.left.outputs["o"].as_str(), seen.left.state["s"].as_str()), ("1", "2"));
         assert_eq!(seen.outlet.masks(), ["hidden"]);
         assert_eq!(seen.left.error, None);
+    }
+
+    #[test]
+    fn a_mask_that_is_not_utf_8_keeps_its_bytes() {
+        let seen = read_in(Path::new("/w"), &[b"::add-mask::p\xe4ss%0Aw0rd\r\nx\n"], (false, false));
+        assert_eq!((seen.outlet.masks(), seen.log.as_str()), (vec![r"p\xe4ss\nw0rd".to_owned()], "x\n"));
+        assert!(seen.left.masked);
     }
 
     #[test]

@@ -128,6 +128,23 @@ pub(super) fn parse(line: &str) -> Option<Result<WorkflowCommand, WorkflowComman
     Some(command(&parts))
 }
 
+/// Returns the value of a line with the command `add-mask` that is not UTF-8; `None` for any other line.
+#[must_use]
+pub(super) fn mask_of_bytes(line: &[u8]) -> Option<Vec<u8>> {
+    str::from_utf8(line).err()?;
+    let text = String::from_utf8_lossy(line);
+    let blanks = text.len() - text.trim_start().len();
+    // The syntax of commands is ASCII, so a line with a character for each byte has the same parts.
+    let characters: String = line[blanks..].iter().copied().map(char::from).collect();
+    match parse(characters.trim_end_matches(['\n', '\r']))? {
+        Ok(WorkflowCommand::AddMask(value)) => {
+            let bytes: Vec<_> = value.chars().filter_map(|c| u8::try_from(c).ok()).collect();
+            str::from_utf8(&bytes).is_err().then_some(bytes)
+        }
+        _ => None,
+    }
+}
+
 /// Whether a line ends the section that `stop-commands` started with this token. In both forms of commands, the token
 /// takes the place of the name.
 #[must_use]
@@ -290,6 +307,22 @@ mod tests {
             ok("::set-output name=a::%250A"),
             WorkflowCommand::SetOutput { name: "a".into(), value: "%0A".into() }
         );
+    }
+
+    #[test]
+    fn the_bytes_of_a_mask_are_those_of_the_line() {
+        for (line, bytes) in [
+            (&b"::add-mask::p\xe4ss\n"[..], Some(&b"p\xe4ss"[..])),
+            ("\u{3000}::add-mask::".as_bytes(), None),
+            (b"\xe3\x80\x80::add-mask::p\xe4%25%0d%0A\r\n", Some(&b"p\xe4%%0d\n"[..])),
+            (b"\xff ##[add-mask]p\xe4%5D", Some(&b"p\xe4]"[..])),
+            (b"\xff ##[add-mask]pass", None),
+            (b"::add-mask::p\xc3\xa4ss", None),
+            (b"::debug::p\xe4ss", None),
+            (b"p\xe4ss", None),
+        ] {
+            assert_eq!(mask_of_bytes(line).as_deref(), bytes, "{}", line.escape_ascii());
+        }
     }
 
     #[test]

@@ -87,6 +87,7 @@ impl MemoryOutlet {
         locked(&self.kept).summaries.clone()
     }
 
+    /// Returns the masked values; those that are not UTF-8 with escapes.
     pub(crate) fn masks(&self) -> Vec<String> {
         locked(&self.kept).masks.clone()
     }
@@ -129,8 +130,9 @@ impl Outlet for MemoryOutlet {
         locked(&self.kept).checkpoints.push(checkpoint.clone());
     }
 
-    fn add_mask(&self, secret: &str) {
-        locked(&self.kept).masks.push(secret.to_owned());
+    fn add_mask(&self, secret: &[u8]) {
+        let text = str::from_utf8(secret).map_or_else(|_| secret.escape_ascii().to_string(), str::to_owned);
+        locked(&self.kept).masks.push(text);
     }
 
     fn holds_secret(&self, text: &str) -> bool {
