@@ -209,6 +209,19 @@ mod tests {
     }
 
     #[test]
+    fn lines_are_covered_however_many_secrets_there_are() {
+        let secrets: Vec<_> = (0..80).map(|n| format!("secret-number-{n}")).collect();
+        for count in [1, 80] {
+            let masker = Masker::new(secrets[..count].iter().map(String::as_str));
+            assert_eq!(masker.has_form_of(b"\r\x1b[K 12 %"), count == 80, "{} forms", masker.patterns.len());
+            let (mut rows, mut text) = (RowMask::default(), b"\r\x1b[K 12 %\n      -number-0\rsecret\n".to_vec());
+            rows.cover(&masker, &mut text);
+            let expected = [&b"\r\x1b[K 12 %\n      -number-0\rsecret"[..], COVER, b"\n"].concat();
+            assert_eq!(text.escape_ascii().to_string(), expected.escape_ascii().to_string());
+        }
+    }
+
+    #[test]
     fn the_cover_itself_is_followed_and_does_not_repeat() {
         let all = written("hunter2", &["    er2\rhunt", "\u{1b}[0m", "\r10%", "\r20%\n"]);
         assert_eq!(all.matches("***").count(), 1, "{all:?}");

@@ -35,6 +35,10 @@ const MASK: &[u8] = b"***";
 /// length is reached and ends after it is only found if it contains no control sequence.
 const MAX_HELD: usize = 1024 * 1024;
 
+/// Maximum number of forms of secrets whose bytes are compared with those of a line. The time of this grows with the
+/// number, while moving the characters of a line and searching the result takes as long as for one form.
+const MAX_COMPARED: usize = 256;
+
 /// A set of secrets, and the indexes with which they are found. Adding a secret only affects text that is masked
 /// afterwards.
 #[derive(Clone, Debug, Default)]
@@ -289,8 +293,12 @@ impl Masker {
     }
 
     /// Whether a form of a secret could appear if the characters of a line are moved: whether a form has no other bytes
-    /// than the line, blanks and replacement characters. This takes a fraction of the time of moving them.
+    /// than the line, blanks and replacement characters. This takes a fraction of the time of moving them, unless there
+    /// are more than `MAX_COMPARED` forms, of which nothing is ruled out.
     fn has_form_of(&self, line: &[u8]) -> bool {
+        if self.patterns.len() > MAX_COMPARED {
+            return true;
+        }
         let mut known = [false; 256];
         for byte in line.iter().chain(" \u{fffd}".as_bytes()) {
             known[usize::from(*byte)] = true;
