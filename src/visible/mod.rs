@@ -87,8 +87,8 @@ impl Visible {
         without_characters(line, texts);
         texts.push(b'\n');
         if has_sequences(line) {
-            // Invalid bytes are shown as replacement characters, even if they are a character without the colours between
-            // them.
+            // Invalid bytes are shown as replacement characters, even if they are a character without the colours
+            // between them.
             match str::from_utf8(line).ok().and_then(|_| row::without_colours(line)) {
                 Some(text) => texts.extend_from_slice(&text),
                 None => without_sequences(line, texts),

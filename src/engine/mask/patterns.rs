@@ -1,10 +1,10 @@
 //! A search for many patterns at once in text that nearly always contains none of them.
 //!
 //! The text is sampled: at every n-th byte, the *gram* that begins there, four bytes, is looked up in an index with n
-//! consecutive grams of each pattern. Wherever a pattern occurs, exactly one sample falls on one of these grams, so each
-//! occurrence is found once. An automaton visits every byte, and each of its steps waits for the one before; samples are
-//! fewer and independent. The search is about ten times as fast as an automaton for the forms of one secret, and more for
-//! fifty.
+//! consecutive grams of each pattern. Wherever a pattern occurs, exactly one sample falls on one of these grams, so
+//! each occurrence is found once. An automaton visits every byte, and each of its steps waits for the one before;
+//! samples are fewer and independent. The search is about ten times as fast as an automaton for the forms of one
+//! secret, and more for fifty.
 //!
 //! So that no text is compared with many patterns again and again, only a few patterns have the same gram in the index.
 //! An automaton finds the patterns that are made of frequent grams, such as repetitions of one letter.
@@ -23,7 +23,8 @@ const SHORTEST_INDEXED: usize = 8;
 /// Maximum distance between two samples in bytes. A larger distance needs more grams for each pattern.
 const MAX_STRIDE: usize = 9;
 
-/// Bits of the set of hashes for each gram, so that one lookup in a hundred is in vain.
+/// Minimum number of bits of the set of hashes for each gram, up to the largest set. At most one in 64 lookups of
+/// random bytes is then in vain. Text is not random, and may have grams of patterns more often.
 const BITS_PER_GRAM: usize = 64;
 
 /// Bounds of the number of bits of the set of hashes. The largest set, of 1 MiB, is used for more than 65,536 grams, of
@@ -36,8 +37,8 @@ const MAX_SAME: usize = 16;
 /// Number of grams at the beginning of a pattern among which those for the index are chosen.
 const MAX_EXAMINED: usize = 512;
 
-/// Maximum length in bytes of all patterns together for which the fastest kind of automaton is used. It needs up to 1 KiB
-/// of memory for each byte; the kind for more patterns needs about 16 bytes.
+/// Maximum length in bytes of all patterns together for which the fastest kind of automaton is used. It needs up to
+/// 1 KiB of memory for each byte; the kind for more patterns needs about 16 bytes.
 const MAX_FASTEST: usize = 4 * 1024;
 
 /// Patterns to search for.
@@ -161,8 +162,8 @@ impl PatternSearch {
         occurring.map(|(start, pattern)| start..start + pattern.len())
     }
 
-    /// Returns the indexed patterns with this gram, each with the index of the text at which it would begin if its gram is
-    /// the one at `at`.
+    /// Returns the indexed patterns with this gram, each with the index of the text at which it would begin if its gram
+    /// is the one at `at`.
     fn candidates(&self, at: usize, gram: u32) -> impl Iterator<Item = (usize, &[u8])> {
         let first = self.grams.partition_point(|known| known.bytes < gram);
         let same = self.grams[first..].iter().take_while(move |known| known.bytes == gram);
@@ -176,8 +177,8 @@ impl PatternSearch {
 }
 
 /// Returns the number of the first of `stride` consecutive grams of a pattern that all differ, and that fewer than
-/// [`MAX_SAME`] other patterns have. `counts` has the number of these for each gram. `None` if the pattern is too short or
-/// has no such grams.
+/// [`MAX_SAME`] other patterns have. `counts` has the number of these for each gram. `None` if the pattern is too short
+/// or has no such grams.
 fn first_indexed(pattern: &[u8], stride: usize, counts: &HashMap<u32, usize>) -> Option<usize> {
     if pattern.len() < SHORTEST_INDEXED {
         return None;
