@@ -84,10 +84,15 @@ impl Driver {
         let work = &work;
         let mut going: FuturesUnordered<_> =
             running.iter().map(|one| async move { (one.number, work.carry_out(one).await) }).collect();
-        let interrupted = loop {
+        let mut interrupted = None;
+        // Once the last one is done, a command is left to what comes next, where it still counts.
+        while !going.is_empty() {
             match controls.during(subject, going.next(), is_forward).await {
-                Err(interrupt) => break Some(interrupt),
-                Ok(None) => break None,
+                Err(interrupt) => {
+                    interrupted = Some(interrupt);
+                    break;
+                }
+                Ok(None) => break,
                 Ok(Some((number, Ok(reason)))) => {
                     tools.outlet.record(finished(job, number, Conclusion::Success, reason));
                     done.push(number);
@@ -95,11 +100,11 @@ impl Driver {
                 Ok(Some((number, Err(trouble)))) => {
                     failed.push((number, trouble));
                     if is_forward {
-                        break None;
+                        break;
                     }
                 }
             }
-        };
+        }
         drop(going);
         running.retain(|one| !done.contains(&one.number));
         let mut all = Vec::new();

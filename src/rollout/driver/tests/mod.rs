@@ -5,6 +5,7 @@ mod hosts;
 mod interrupted;
 mod people;
 mod strategies;
+mod targets;
 
 use std::collections::HashMap;
 use std::fs;
@@ -22,6 +23,7 @@ use crate::model::deployment::{
 };
 use crate::model::{Command, DeploymentOrder, Reply};
 use crate::rollout::outlet::StepLog;
+use crate::rollout::target::Target;
 use crate::rollout::testing::{release, settings};
 use crate::store::clock::now;
 use crate::store::folder::RunsDir;
@@ -119,6 +121,9 @@ impl Queue for OneAtATime {
     }
 }
 
+/// Returns the target in front of the one of a host, which runs in a folder.
+type Front = Box<dyn Fn(&Path, Arc<dyn Target>) -> Arc<dyn Target>>;
+
 /// A machine with one environment.
 struct Rig {
     home: tempfile::TempDir,
@@ -128,6 +133,8 @@ struct Rig {
     hosts: Vec<&'static str>,
     /// The target for the plan, if it differs from the commands that carry it out.
     planned: Option<TargetSettings>,
+    /// What stands in front of the targets of hosts.
+    front: Option<Front>,
 }
 
 /// A deployment that was started.
@@ -147,7 +154,7 @@ impl Rig {
     fn new(settings: EnvironmentSettings) -> Self {
         let home = tempfile::tempdir().expect("a folder");
         fs::create_dir(home.path().join("repository")).expect("made");
-        Self { home, settings, turns: Arc::default(), hosts: Vec::new(), planned: None }
+        Self { home, settings, turns: Arc::default(), hosts: Vec::new(), planned: None, front: None }
     }
 
     fn root(&self) -> std::path::PathBuf {
@@ -233,7 +240,12 @@ impl Rig {
         Targets::on_hosts(&hosts, |address| {
             let host = address.trim_start_matches("ssh://");
             let shell = Shell { folder: shell.folder.join(host), ..shell.clone() };
-            target::script_of(&self.settings, folder.id(), shell, kept.with_extension(host))
+            let place = shell.folder.clone();
+            let target = target::script_of(&self.settings, folder.id(), shell, kept.with_extension(host));
+            match &self.front {
+                Some(front) => front(&place, target),
+                None => target,
+            }
         })
     }
 
