@@ -103,9 +103,12 @@ impl Driver {
         let by = &self.subject.worker;
         let owner = format!("{} since {}, deployment {}", by.name(), now().clock(), self.run_id());
         let targets = Arc::clone(&self.tools.targets);
-        self.controlled(async move { targets.lock(&owner, is_patient).await })
-            .await
-            .map_err(Trouble::Interrupted)??;
+        let locked = self.controlled(targets.lock(&owner, is_patient)).await;
+        if locked.is_err() {
+            // The hosts that were locked until then would keep the rollback of this very deployment waiting.
+            targets.unlock().await;
+        }
+        locked.map_err(Trouble::Interrupted)??;
         // Keeps the turn only once the lock is held, too, so that a rollback that begins meanwhile waits for the lock
         // again.
         self.turn = Some(turn);

@@ -187,11 +187,12 @@ impl Targets {
         }
         let mut hosts: Vec<&HostTarget> = self.0.iter().collect();
         hosts.sort_by_key(|one| &one.address);
-        for one in hosts {
+        for (at, one) in hosts.into_iter().enumerate() {
             if let Err(error) = one.target.lock(owner, is_patient).await {
                 self.unlock().await;
                 return Err(match (&one.name, &error) {
-                    (Some(host), TargetError::Docker(DockerFault::Locked(by))) if by.contains(owner) => {
+                    // The first one is no earlier host: there, an earlier worker of the deployment still holds the lock.
+                    (Some(host), TargetError::Docker(DockerFault::Locked(by))) if at > 0 && by.contains(owner) => {
                         TargetError::SameEngine { host: host.clone() }
                     }
                     _ => one.failed(error),

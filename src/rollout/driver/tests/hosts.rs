@@ -6,7 +6,7 @@ use crate::rollout::testing::docker;
 const HOSTS: [&str; 4] = ["web1", "web2", "web3", "web4"];
 
 /// Returns a machine whose environment has four hosts. After the first, two are changed at the same time.
-fn rig(strategy: Strategy) -> Rig {
+pub(super) fn rig(strategy: Strategy) -> Rig {
     let docker = crate::model::deployment::DockerSettings { hosts_at_once: 2, ..docker(2) };
     let scripts = settings(strategy, 2, COMMANDS);
     let rig = Rig { hosts: HOSTS.to_vec(), ..Rig::new(scripts) };
@@ -18,7 +18,7 @@ fn rig(strategy: Strategy) -> Rig {
 
 impl Rig {
     /// Returns what runs on each host.
-    fn on_hosts(&self) -> Vec<String> {
+    pub(super) fn on_hosts(&self) -> Vec<String> {
         HOSTS.iter().map(|host| running_in(&self.root().join(host))).collect()
     }
 
@@ -27,7 +27,7 @@ impl Rig {
     }
 }
 
-const V1: &str = "blue.1=v1 blue.2=v1 weight blue 100";
+pub(super) const V1: &str = "blue.1=v1 blue.2=v1 weight blue 100";
 const V2: &str = "green.1=v2 green.2=v2 weight green 100";
 
 #[tokio::test]

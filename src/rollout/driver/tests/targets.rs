@@ -1,6 +1,8 @@
 //! Targets in front of the commands of a host.
 
 use std::future::ready;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::model::deployment::{Plan, PlanStep};
@@ -34,6 +36,99 @@ impl Target for Hasty {
     fn check<'t>(&'t self, _: &'t Probe, _: Duration, _: Slot, _: &'t Plan, _: &'t Progress) -> BoxFuture<'t, Answer> {
         ready(Answer::Good(String::new())).boxed()
     }
+}
+
+/// A host that has a lock: another deployment holds it while there is a file `held`. A file `locked` tells that it is
+/// taken.
+struct Guarded {
+    target: Arc<dyn Target>,
+    folder: PathBuf,
+    is_locked: AtomicBool,
+}
+
+impl Target for Guarded {
+    fn observe<'t>(&'t self, progress: &'t Progress) -> BoxFuture<'t, Result<Observed, TargetError>> {
+        self.target.observe(progress)
+    }
+
+    fn act<'t>(
+        &'t self,
+        step: &'t PlanStep,
+        plan: &'t Plan,
+        progress: &'t Progress,
+    ) -> BoxFuture<'t, Result<(), TargetError>> {
+        assert!(self.is_locked.load(Ordering::Relaxed), "{} is changed without its lock", self.folder.display());
+        self.target.act(step, plan, progress)
+    }
+
+    fn health<'t>(&'t self, slot: Slot, plan: &'t Plan, progress: &'t Progress) -> BoxFuture<'t, Answer> {
+        self.target.health(slot, plan, progress)
+    }
+
+    fn check<'t>(
+        &'t self,
+        probe: &'t Probe,
+        limit: Duration,
+        slot: Slot,
+        plan: &'t Plan,
+        progress: &'t Progress,
+    ) -> BoxFuture<'t, Answer> {
+        self.target.check(probe, limit, slot, plan, progress)
+    }
+
+    fn lock<'t>(&'t self, _: &'t str, _: bool) -> BoxFuture<'t, Result<(), TargetError>> {
+        async move {
+            while self.folder.join("held").exists() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            if self.is_locked.swap(true, Ordering::Relaxed) {
+                return Err(TargetError::SameEngine { host: self.folder.display().to_string() });
+            }
+            fs::write(self.folder.join("locked"), "").expect("written");
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn unlock(&self) -> BoxFuture<'_, ()> {
+        self.is_locked.store(false, Ordering::Relaxed);
+        fs::remove_file(self.folder.join("locked")).ok();
+        ready(()).boxed()
+    }
+}
+
+/// Returns a machine with four hosts that have locks. v2 was being deployed when its worker ended: it runs on the first
+/// host, and the second and the third are being changed.
+async fn left_halfway() -> (Rig, RunFolder) {
+    let mut rig = hosts::rig(Strategy::BlueGreen { pause: None });
+    rig.front = Some(Box::new(|folder, target| {
+        Arc::new(Guarded { target, folder: folder.to_owned(), is_locked: AtomicBool::new(false) })
+    }));
+    rig.deployed("v1").await;
+    let going = rig.deploy("v2");
+    going.memory.started(10).await;
+    going.end.abort();
+    assert!(going.end.await.is_err_and(|error| error.is_cancelled()));
+    for host in &rig.hosts {
+        fs::remove_file(rig.root().join(host).join("locked")).expect("it was locked");
+    }
+    (rig, going.folder)
+}
+
+#[tokio::test]
+async fn an_abort_while_a_host_waits_for_its_lock_is_not_held_back_by_the_locks_of_the_others() {
+    let (rig, folder) = left_halfway().await;
+    let held = rig.root().join("web2").join("held");
+    fs::write(&held, "").expect("written");
+    let again = rig.begin(&folder, "v2", Cause::Manual, Begin::Forward);
+    while !rig.root().join("web1").join("locked").exists() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    again.accepted(DeploymentOrder::Abort { reason: String::new() }, "olu").await;
+    fs::remove_file(&held).expect("removed");
+    let reason = again.end.await.expect("no panic").reason.expect("a reason");
+    assert!(reason.starts_with("aborted by olu@web; on web1, web2 and web3, v1 "), "{reason}");
+    assert_eq!(rig.on_hosts(), [hosts::V1; 4]);
 }
 
 #[tokio::test]
