@@ -2,7 +2,7 @@
 //!
 //! Only hosts that the deployment has begun to change are restored: the group that was changed last first, because
 //! something is wrong there, and the hosts of a group at the same time. A host that cannot be restored does not keep the
-//! others from it.
+//! others from it, not even one that does not answer when the hosts are locked.
 
 use futures_util::future::join_all;
 
@@ -69,13 +69,21 @@ impl Driver {
 
     /// Restores hosts at the same time. `begun` has the steps of the plan that were begun.
     async fn restored(&mut self, hosts: &[usize], position: &Position, begun: &[HostStep]) -> Vec<Way> {
+        let (mut ways, mut answering) = (Vec::new(), Vec::new());
+        for host in hosts.iter().copied() {
+            match self.silent.remove(&host) {
+                // It is not locked, so another machine may deploy there once it answers again.
+                Some(error) => ways.push(way_of(host, Err(error.into()), position)),
+                None => answering.push(host),
+            }
+        }
+        let hosts = &*answering;
         let stops: Vec<HostStep> =
             position.wave().into_iter().filter(|step| hosts.contains(&step.host) && is_stop(step, position)).collect();
         // Its step records a failure. The way back begins with what is observed then.
         let _ = self.back_steps(&stops, position).await;
         let observed = join_all(hosts.iter().map(|host| self.way_back(*host, position, begun))).await;
-        let mut ways: Vec<Way> =
-            hosts.iter().copied().zip(observed).map(|(host, way)| way_of(host, way, position)).collect();
+        ways.extend(hosts.iter().copied().zip(observed).map(|(host, way)| way_of(host, way, position)));
         let open = ways.iter().filter(|way| way.end.is_ok()).map(|way| (way.host, &*way.steps));
         let steps = HostStep::together(&open.collect::<Vec<_>>());
         for Failed { step, trouble, .. } in self.back_steps(&steps, position).await {

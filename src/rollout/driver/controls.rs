@@ -70,6 +70,18 @@ pub(super) enum Stage {
     Live,
 }
 
+/// What a deployment needs its turn for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Purpose {
+    /// The steps of the plan: all hosts must answer.
+    Forward,
+    /// A rollback of the hosts that answer.
+    Back,
+    /// The stop of a slot some time after the deployment, on the hosts that answer. It waits for as long as another
+    /// deployment needs.
+    LateStop,
+}
+
 /// Receiver of the commands to a deployment, with the state that their answers depend on.
 pub(super) struct Controls {
     asked: mpsc::Receiver<Asked>,

@@ -1,5 +1,6 @@
 //! Prepares the first step: passes the gates, waits in the queue, and makes the plan.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -14,7 +15,7 @@ use crate::rollout::plan;
 use crate::store::StoreError;
 use crate::store::clock::now;
 
-use super::controls::{Interrupt, Stage};
+use super::controls::{Interrupt, Purpose, Stage};
 use super::{Begin, Driver, Position, Trouble};
 
 impl Driver {
@@ -54,7 +55,7 @@ impl Driver {
         }
         if self.turn.is_none() {
             self.controls.stage = Stage::Back;
-            self.wait_for_turn(false).await?;
+            self.wait_for_turn(Purpose::Back).await?;
         }
         let state = self.tools.ledger.read()?.of(&self.subject.settings.name);
         if let Some(later) = state.superseded_by(self.run_id()) {
@@ -72,7 +73,7 @@ impl Driver {
     async fn pass_gates_in_turn(&mut self) -> Result<(), Trouble> {
         loop {
             self.pass_gates().await?;
-            self.wait_for_turn(false).await?;
+            self.wait_for_turn(Purpose::Forward).await?;
             if self.closed_gates()?.is_empty() {
                 return self.check_files();
             }
@@ -96,19 +97,26 @@ impl Driver {
 
     /// Waits for the turn among the deployments of this machine, then takes the lock that also holds back deployments
     /// from other machines.
-    pub(super) async fn wait_for_turn(&mut self, is_patient: bool) -> Result<(), Trouble> {
+    pub(super) async fn wait_for_turn(&mut self, purpose: Purpose) -> Result<(), Trouble> {
+        let is_patient = purpose == Purpose::LateStop;
         let queue = Arc::clone(&self.tools.queue);
         let turn = self.controlled(async move { queue.wait(is_patient).await }).await.map_err(Trouble::Interrupted)?;
         let turn = turn?;
         let by = &self.subject.worker;
         let owner = format!("{} since {}, deployment {}", by.name(), now().clock(), self.run_id());
         let targets = Arc::clone(&self.tools.targets);
-        let locked = self.controlled(targets.lock(&owner, is_patient)).await;
+        let locking = async {
+            match purpose {
+                Purpose::Forward => targets.lock(&owner, is_patient).await.map(|()| BTreeMap::new()),
+                Purpose::Back | Purpose::LateStop => targets.lock_answering(&owner, is_patient).await,
+            }
+        };
+        let locked = self.controlled(locking).await;
         if locked.is_err() {
             // The hosts that were locked until then would keep the rollback of this very deployment waiting.
             targets.unlock().await;
         }
-        locked.map_err(Trouble::Interrupted)??;
+        self.silent = locked.map_err(Trouble::Interrupted)??;
         // Keeps the turn only once the lock is held, too, so that a rollback that begins meanwhile waits for the lock
         // again.
         self.turn = Some(turn);

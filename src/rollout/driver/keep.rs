@@ -1,6 +1,7 @@
 //! The end of a deployment whose release is live: it keeps a release running for a time, and then stops it. That is the
 //! former release or, with `auto_stop`, the new one.
 
+use std::mem;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -11,10 +12,11 @@ use crate::model::deployment::{
     Action, Cause, DeploymentPlan, HostStep, Outcome, Plan, PlanStep, RecordedState, written,
 };
 use crate::rollout::outlet::Progress;
+use crate::rollout::target::TargetError;
 use crate::store::StoreError;
 use crate::store::clock::now;
 
-use super::controls::{Interrupt, Stage};
+use super::controls::{Interrupt, Purpose, Stage};
 use super::slots::is_release;
 use super::steps::Running;
 use super::{Driver, Trouble};
@@ -62,7 +64,7 @@ impl Driver {
             }
         }
         self.controls.stage = if is_live { Stage::Live } else { Stage::Step };
-        match self.wait_for_turn(true).await {
+        match self.wait_for_turn(Purpose::LateStop).await {
             Err(Trouble::Interrupted(Interrupt::Cancelled)) => return Ok(Some(KEPT.to_owned())),
             other => other?,
         }
@@ -72,7 +74,12 @@ impl Driver {
         }
         let is_used = is_live && later == Later::Open;
         // A host that does not answer does not keep the others from being stopped.
-        let stopped = join_all(running.iter().map(|one| self.stop_kept(one, plan.of(one.step.host), is_used))).await;
+        let mut silent = mem::take(&mut self.silent);
+        let stops = running.iter().map(|one| {
+            let host = one.step.host;
+            self.stop_kept(one, silent.remove(&host), plan.of(host), is_used)
+        });
+        let stopped = join_all(stops).await;
         let stopped = stopped.into_iter().collect::<Result<Vec<bool>, _>>()?;
         if !stopped.contains(&true) {
             return Ok(Some("used by a later deployment".to_owned()));
@@ -86,12 +93,21 @@ impl Driver {
     }
 
     /// Stops a slot of a host, unless it is used by a later deployment: as `is_used` says, or as the host reports.
-    /// Returns whether it was stopped.
-    async fn stop_kept(&self, running: &Running, plan: &Plan, is_used: bool) -> Result<bool, Trouble> {
+    /// Returns whether it was stopped. `silent` is why the host does not answer.
+    async fn stop_kept(
+        &self,
+        running: &Running,
+        silent: Option<TargetError>,
+        plan: &Plan,
+        is_used: bool,
+    ) -> Result<bool, Trouble> {
         let Running { step: HostStep { host, step, .. }, progress, .. } = running;
         let PlanStep::Stop { slot, .. } = step else { return Ok(false) };
         let targets = &self.tools.targets;
         let (target, failed) = (targets.of(*host), |error| targets.failed(*host, error));
+        if let Some(error) = silent {
+            return Err(failed(error).into());
+        }
         let observed = target.observe(progress).await.map_err(failed)?;
         let state = observed.slot(*slot);
         let is_used = is_used || (!plan.stops_new(step) && state.weight > 0);

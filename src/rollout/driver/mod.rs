@@ -3,6 +3,7 @@
 //! On the screen, a deployment is a job with a step for each step of its plan. The steps of a rollback are added when
 //! the rollback begins.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -202,6 +203,8 @@ struct Driver {
     /// Outlines of the steps that were recorded so far.
     announced: Vec<StepOutline>,
     turn: Option<Turn>,
+    /// Why hosts do not answer, by index. They are not locked during the turn, so they are not changed.
+    silent: BTreeMap<usize, TargetError>,
     notifier: Notifier,
     recorder: Recorder,
 }
@@ -219,8 +222,8 @@ pub async fn carry_out(
     let job = JobId::new(&subject.settings.name);
     let notifier = Notifier::new(subject.settings.notify.as_ref(), &tools.shell, &tools.outlet, &job);
     let recorder = recorder(&subject, &mut tools, &job);
-    let announced = Vec::new();
-    let mut driver = Driver { subject, tools, controls, latest, job, announced, turn: None, notifier, recorder };
+    let (announced, turn, silent) = (Vec::new(), None, BTreeMap::new());
+    let mut driver = Driver { subject, tools, controls, latest, job, announced, turn, silent, notifier, recorder };
     driver.announce();
     let (outcome, reason) = driver.run(begin).await;
     driver.end(outcome, reason).await

@@ -1,5 +1,6 @@
 //! The targets of an environment: one for each of its hosts.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -173,19 +174,51 @@ impl Targets {
         answered.into_iter().filter_map(Result::ok).flatten().collect()
     }
 
-    /// Takes the lock on each host, or on none. The order of the hosts is that of their addresses, whatever the order in
-    /// the settings, so that two deployments never wait for each other. No host is changed before all have answered.
+    /// Takes the lock on each host, or on none. No host is changed before all have answered.
     ///
     /// # Errors
     /// A host does not answer, another deployment holds its lock, or it is the same as another host.
     pub async fn lock(&self, owner: &str, is_patient: bool) -> Result<(), TargetError> {
-        if self.has_hosts() {
-            let reached = join_all(
-                self.0.iter().map(|one| async { one.target.reach().await.map_err(|error| one.failed(error)) }),
-            );
-            reached.await.into_iter().collect::<Result<(), _>>()?;
+        if let Some((host, error)) = self.silent().await.pop_first() {
+            return Err(self.failed(host, error));
         }
-        let mut hosts: Vec<&HostTarget> = self.0.iter().collect();
+        self.lock_each(self.0.iter().collect(), owner, is_patient).await
+    }
+
+    /// Takes the lock on each of the hosts that answer, or on none of them. Returns why the others do not answer, by
+    /// index: they are not locked, and must not be changed.
+    ///
+    /// # Errors
+    /// No host answers, another deployment holds the lock of one that does, or it is the same as another host.
+    pub async fn lock_answering(
+        &self,
+        owner: &str,
+        is_patient: bool,
+    ) -> Result<BTreeMap<usize, TargetError>, TargetError> {
+        let mut silent = self.silent().await;
+        if silent.len() == self.count()
+            && let Some((host, error)) = silent.pop_first()
+        {
+            return Err(self.failed(host, error));
+        }
+        let answering = self.0.iter().enumerate().filter(|(host, _)| !silent.contains_key(host));
+        let answering = answering.map(|(_, one)| one).collect();
+        self.lock_each(answering, owner, is_patient).await?;
+        Ok(silent)
+    }
+
+    /// Asks each of several hosts whether it answers. Returns the errors of those that do not, by index.
+    async fn silent(&self) -> BTreeMap<usize, TargetError> {
+        if !self.has_hosts() {
+            return BTreeMap::new();
+        }
+        let reached = join_all(self.0.iter().map(|one| one.target.reach())).await;
+        reached.into_iter().enumerate().filter_map(|(host, reached)| Some((host, reached.err()?))).collect()
+    }
+
+    /// Takes the lock on each of these hosts, or on none. The order is that of their addresses, whatever the order in the
+    /// settings, so that two deployments never wait for each other.
+    async fn lock_each(&self, mut hosts: Vec<&HostTarget>, owner: &str, is_patient: bool) -> Result<(), TargetError> {
         hosts.sort_by_key(|one| &one.address);
         for (at, one) in hosts.into_iter().enumerate() {
             if let Err(error) = one.target.lock(owner, is_patient).await {

@@ -199,7 +199,7 @@ pub trait Target: Send + Sync {
     }
 
     /// Checks that the target answers, without changing it. Called for each of several hosts before the first one is
-    /// locked.
+    /// locked. For a rollback, the hosts that do not answer are left out.
     fn reach(&self) -> BoxFuture<'_, Result<(), TargetError>> {
         ready(Ok(())).boxed()
     }

@@ -28,7 +28,7 @@ impl Rig {
 }
 
 pub(super) const V1: &str = "blue.1=v1 blue.2=v1 weight blue 100";
-const V2: &str = "green.1=v2 green.2=v2 weight green 100";
+pub(super) const V2: &str = "green.1=v2 green.2=v2 weight green 100";
 
 #[tokio::test]
 async fn a_bad_release_stops_at_the_barrier_and_no_other_host_is_touched() {

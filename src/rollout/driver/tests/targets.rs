@@ -8,6 +8,7 @@ use super::*;
 use crate::model::deployment::{Plan, PlanStep};
 use crate::rollout::check::Answer;
 use crate::rollout::outlet::Progress;
+use crate::rollout::shell::CommandError;
 
 /// Sender of a command, with the sender for its reply.
 type Abort = (mpsc::Sender<Asked>, oneshot::Sender<Reply>);
@@ -39,16 +40,32 @@ impl Target for Hasty {
 }
 
 /// A host that has a lock: another deployment holds it while there is a file `held`. A file `locked` tells that it is
-/// taken.
+/// taken. The host does not answer while there is a file `gone`.
 struct Guarded {
     target: Arc<dyn Target>,
     folder: PathBuf,
     is_locked: AtomicBool,
 }
 
+impl Guarded {
+    fn answers(&self) -> Result<(), TargetError> {
+        if self.folder.join("gone").exists() {
+            return Err(CommandError::Start(std::io::Error::other("no route to host")).into());
+        }
+        Ok(())
+    }
+}
+
 impl Target for Guarded {
+    fn reach(&self) -> BoxFuture<'_, Result<(), TargetError>> {
+        ready(self.answers()).boxed()
+    }
+
     fn observe<'t>(&'t self, progress: &'t Progress) -> BoxFuture<'t, Result<Observed, TargetError>> {
-        self.target.observe(progress)
+        match self.answers() {
+            Ok(()) => self.target.observe(progress),
+            Err(error) => ready(Err(error)).boxed(),
+        }
     }
 
     fn act<'t>(
@@ -97,13 +114,19 @@ impl Target for Guarded {
     }
 }
 
-/// Returns a machine with four hosts that have locks. v2 was being deployed when its worker ended: it runs on the first
-/// host, and the second and the third are being changed.
-async fn left_halfway() -> (Rig, RunFolder) {
+/// Returns a machine with four hosts that have locks.
+fn guarded() -> Rig {
     let mut rig = hosts::rig(Strategy::BlueGreen { pause: None });
     rig.front = Some(Box::new(|folder, target| {
         Arc::new(Guarded { target, folder: folder.to_owned(), is_locked: AtomicBool::new(false) })
     }));
+    rig
+}
+
+/// Returns a machine with four hosts that have locks. v2 was being deployed when its worker ended: it runs on the first
+/// host, and the second and the third are being changed.
+async fn left_halfway() -> (Rig, RunFolder) {
+    let rig = guarded();
     rig.deployed("v1").await;
     let going = rig.deploy("v2");
     going.memory.started(10).await;
@@ -113,6 +136,45 @@ async fn left_halfway() -> (Rig, RunFolder) {
         fs::remove_file(rig.root().join(host).join("locked")).expect("it was locked");
     }
     (rig, going.folder)
+}
+
+#[tokio::test]
+async fn an_abort_after_an_interruption_restores_the_hosts_that_answer() {
+    let (rig, folder) = left_halfway().await;
+    let gone = rig.root().join("web2").join("gone");
+    fs::write(&gone, "").expect("written");
+    // The way forward needs all hosts.
+    let end = rig.begin(&folder, "v2", Cause::Manual, Begin::Forward).end.await.expect("no panic");
+    let reason = end.reason.expect("a reason");
+    assert!(reason.starts_with("web2: ") && reason.contains("no route to host; it is left at step 9/21 "), "{reason}");
+    let back = || rig.begin(&folder, "v2", Cause::Manual, Begin::Back("aborted".to_owned())).end;
+    let reason = back().await.expect("no panic").reason.expect("a reason");
+    assert!(reason.starts_with("aborted; on web1 and web3, v1 "), "{reason}");
+    assert!(reason.contains("; on web2, cannot roll back: ") && reason.contains("no route to host"), "{reason}");
+    let running = rig.on_hosts();
+    assert_eq!([&*running[0], &*running[2], &*running[3]], [hosts::V1; 3]);
+    assert_eq!(rig.record(&folder).outcome, Some(Outcome::Failed));
+    // Once it answers again, it goes back, too.
+    fs::remove_file(&gone).expect("removed");
+    back().await.expect("no panic");
+    assert_eq!(rig.on_hosts(), [hosts::V1; 4]);
+    assert_eq!(rig.record(&folder).outcome, Some(Outcome::RolledBack));
+}
+
+#[tokio::test]
+async fn a_former_release_is_stopped_on_the_hosts_that_answer() {
+    let mut rig = guarded();
+    rig.deployed("v1").await;
+    rig.settings.keep_old = Duration::from_hours(1);
+    let going = rig.deploy("v2");
+    while rig.record(&going.folder).outcome != Some(Outcome::Succeeded) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    fs::write(rig.root().join("web1").join("gone"), "").expect("written");
+    going.accepted(DeploymentOrder::Promote { full: false }, "ada").await;
+    let reason = going.end.await.expect("no panic").reason.expect("a reason");
+    assert!(reason.contains(" is live, but step 18/21 (web1: ") && reason.contains("no route to host"), "{reason}");
+    assert_eq!(rig.on_hosts()[1..], [hosts::V2; 3]);
 }
 
 #[tokio::test]
