@@ -6,14 +6,14 @@
 
 use futures_util::future::join_all;
 
-use crate::model::deployment::{HostStep, Outcome, PlanStep};
+use crate::model::deployment::{EnvironmentSettings, HostStep, Outcome, PlanStep};
 use crate::model::{Conclusion, StepKind, StepNumber};
 use crate::rollout::outlet::Progress;
 use crate::rollout::plan;
 
 use super::controls::Stage;
 use super::steps::Failed;
-use super::{AfterHalt, Driver, Position, Trouble, slots};
+use super::{AfterHalt, Driver, Position, Tools, Trouble, slots};
 
 /// Why a host is not restored.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +24,8 @@ enum NotRestored {
     SameCommit,
     #[error("during the rollback, {step} failed: {trouble}")]
     Step { step: String, trouble: Trouble },
+    #[error("the rollback was stopped immediately")]
+    Stopped,
 }
 
 /// A host that is restored.
@@ -31,6 +33,17 @@ struct Way {
     host: usize,
     steps: Vec<PlanStep>,
     end: Result<(), NotRestored>,
+}
+
+impl Way {
+    /// Returns the way of a host that a stopped rollback has not restored.
+    fn stopped(host: usize) -> Self {
+        Self { host, steps: Vec::new(), end: Err(NotRestored::Stopped) }
+    }
+
+    fn is_stopped(&self) -> bool {
+        matches!(self.end, Err(NotRestored::Stopped))
+    }
 }
 
 impl Driver {
@@ -50,10 +63,12 @@ impl Driver {
         let all = position.plan.steps();
         let begun = &all[..all.len().min(position.done + position.wave().len())];
         let is_begun = |host: usize| !position.plan.has_hosts() || begun.iter().any(|step| step.host == host);
-        let mut ways = Vec::new();
+        let mut ways: Vec<Way> = Vec::new();
         for group in position.plan.groups().into_iter().rev() {
             let hosts: Vec<usize> = group.filter(|host| is_begun(*host)).collect();
-            if !hosts.is_empty() {
+            if ways.iter().any(Way::is_stopped) {
+                ways.extend(hosts.into_iter().map(Way::stopped));
+            } else if !hosts.is_empty() {
                 ways.extend(self.restored(&hosts, position, begun).await);
             }
         }
@@ -81,22 +96,36 @@ impl Driver {
         let stops: Vec<HostStep> =
             position.wave().into_iter().filter(|step| hosts.contains(&step.host) && is_stop(step, position)).collect();
         // Its step records a failure. The way back begins with what is observed then.
-        let _ = self.back_steps(&stops, position).await;
-        let observed = join_all(hosts.iter().map(|host| self.way_back(*host, position, begun))).await;
+        let stopped = self.back_steps(&stops, position).await;
+        if stopped.iter().any(|failed| failed.interrupt().is_some()) {
+            ways.extend(hosts.iter().copied().map(Way::stopped));
+            return ways;
+        }
+        let progress = Progress::new(&self.tools.outlet, &self.job, StepNumber(self.announced.len() as u32));
+        let Self { tools, subject, controls, .. } = self;
+        let (tools, subject) = (&*tools, &*subject);
+        let asked = hosts.iter().map(|host| way_back(*host, (tools, &subject.settings), position, begun, &progress));
+        let Ok(observed) = controls.during(subject, join_all(asked), false).await else {
+            ways.extend(hosts.iter().copied().map(Way::stopped));
+            return ways;
+        };
         ways.extend(hosts.iter().copied().zip(observed).map(|(host, way)| way_of(host, way, position)));
         let open = ways.iter().filter(|way| way.end.is_ok()).map(|way| (way.host, &*way.steps));
         let steps = HostStep::together(&open.collect::<Vec<_>>());
         for Failed { step, trouble, .. } in self.back_steps(&steps, position).await {
             let plan = position.plan.of(step.host);
             if let Some(way) = ways.iter_mut().find(|way| way.host == step.host) {
-                way.end = Err(NotRestored::Step { step: plan.describe(&step.step), trouble });
+                way.end = Err(match trouble {
+                    Trouble::Interrupted(_) => NotRestored::Stopped,
+                    trouble => NotRestored::Step { step: plan.describe(&step.step), trouble },
+                });
             }
         }
         ways
     }
 
     /// Carries out steps of a rollback. Returns which steps failed, at most one of each host: the host gets no further
-    /// steps.
+    /// steps. After an immediate stop, that is the first step that did not end of each host.
     async fn back_steps(&mut self, steps: &[HostStep], position: &Position) -> Vec<Failed> {
         let first = self.announced.len() as u32 + 1;
         if !steps.is_empty() {
@@ -105,33 +134,44 @@ impl Driver {
         let numbered: Vec<_> = (first..).map(StepNumber).zip(steps.iter().cloned()).collect();
         let mut all: Vec<Failed> = Vec::new();
         for wave in numbered.chunk_by(|(_, one), (_, next)| one.wave == next.wave) {
+            let at = wave.first().map(|(_, step)| step.wave);
             let is_open = |step: &HostStep| all.iter().all(|failed| failed.step.host != step.host);
             let wave: Vec<_> = wave.iter().filter(|(_, step)| is_open(step)).cloned().collect();
             let failed = self.steps(&wave, position, false).await;
             for one in &failed {
                 self.finish_step(one.number, Conclusion::Failure, Some(one.trouble.to_string()));
             }
-            let is_stopped = failed.iter().any(|one| matches!(one.trouble, Trouble::Interrupted(_)));
+            let interrupt = failed.iter().find_map(Failed::interrupt).cloned();
             all.extend(failed);
-            if is_stopped {
+            if let Some(interrupt) = interrupt {
+                for (number, step) in numbered.iter().filter(|(_, step)| Some(step.wave) > at) {
+                    if all.iter().all(|one| one.step.host != step.host) {
+                        let trouble = Trouble::Interrupted(interrupt.clone());
+                        all.push(Failed { number: *number, step: step.clone(), trouble });
+                    }
+                }
                 break;
             }
         }
         all
     }
+}
 
-    /// Returns the steps that restore a host.
-    async fn way_back(&self, host: usize, position: &Position, begun: &[HostStep]) -> Result<Vec<PlanStep>, Trouble> {
-        let number = StepNumber(self.announced.len() as u32);
-        let progress = Progress::new(&self.tools.outlet, &self.job, number);
-        let plan = position.plan.of(host);
-        let observed = self.tools.targets.of(host).observe(&progress).await?;
-        slots::check(plan, position.done_on(host), &observed, &self.tools.known)?;
-        let new = plan.new.slot;
-        let is_start = |step: &PlanStep| matches!(step, PlanStep::Start { slot, .. } if *slot == new);
-        let may_run = begun.iter().any(|step| step.host == host && is_start(&step.step));
-        Ok(plan::back(&self.subject.settings, plan, &observed, may_run))
-    }
+/// Returns the steps that restore a host.
+async fn way_back(
+    host: usize,
+    (tools, settings): (&Tools, &EnvironmentSettings),
+    position: &Position,
+    begun: &[HostStep],
+    progress: &Progress,
+) -> Result<Vec<PlanStep>, Trouble> {
+    let plan = position.plan.of(host);
+    let observed = tools.targets.of(host).observe(progress).await?;
+    slots::check(plan, position.done_on(host), &observed, &tools.known)?;
+    let new = plan.new.slot;
+    let is_start = |step: &PlanStep| matches!(step, PlanStep::Start { slot, .. } if *slot == new);
+    let may_run = begun.iter().any(|step| step.host == host && is_start(&step.step));
+    Ok(plan::back(settings, plan, &observed, may_run))
 }
 
 /// Whether a step at which a deployment halted stops replicas of the former release. A rollback finishes it first: the

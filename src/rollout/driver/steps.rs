@@ -14,7 +14,7 @@ use crate::rollout::check::{self, Answer, CheckError};
 use crate::rollout::outlet::Progress;
 use crate::rollout::target::{HostTraffic, Target};
 
-use super::controls::Stage;
+use super::controls::{Interrupt, Stage};
 use super::{Driver, Position, Sampler, Subject, Tools, Trouble, finished, slots};
 
 /// Minimum time between two log lines about answers of the same kind.
@@ -25,6 +25,16 @@ pub(super) struct Failed {
     pub(super) number: StepNumber,
     pub(super) step: HostStep,
     pub(super) trouble: Trouble,
+}
+
+impl Failed {
+    /// Returns what interrupted the step, if that is why it did not succeed.
+    pub(super) fn interrupt(&self) -> Option<&Interrupt> {
+        match &self.trouble {
+            Trouble::Interrupted(interrupt) => Some(interrupt),
+            _ => None,
+        }
+    }
 }
 
 /// A step in progress.
@@ -115,7 +125,12 @@ impl Driver {
             }
         }
         match interrupted {
-            Some(interrupt) => all.extend(self.ended_early(running, Trouble::Interrupted(interrupt))),
+            Some(interrupt) if is_forward => all.extend(self.ended_early(running, Trouble::Interrupted(interrupt))),
+            // Of a rollback, each host has its own end.
+            Some(interrupt) => all.extend(running.into_iter().map(|Running { number, step, .. }| {
+                let trouble = Trouble::Interrupted(interrupt.clone());
+                Failed { number, step, trouble }
+            })),
             None => self.cancel(running),
         }
         all

@@ -147,6 +147,31 @@ async fn a_host_that_no_longer_answers_does_not_keep_the_others_from_going_back(
 }
 
 #[tokio::test]
+async fn an_immediate_stop_of_a_rollback_names_each_host_that_is_not_restored() {
+    let mut rig = rig(Strategy::BlueGreen { pause: None });
+    let start = format!("if test -e hang.$DEPLOY_RELEASE; then touch hangs; sleep 60; fi\n{START}");
+    let mut commands = COMMANDS.to_vec();
+    commands[0] = (ScriptCommand::Start, &start);
+    rig.settings.target = settings(Strategy::Recreate, 2, &commands).target;
+    rig.deployed("v1").await;
+    rig.spoil_on("web4", "v2");
+    let slow = rig.root().join("web2");
+    fs::write(slow.join("hang.v1"), "").expect("written");
+    let going = rig.deploy("v2");
+    while !slow.join("hangs").exists() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    going.stop.send_replace(Stop::AtOnce);
+    let reason = going.end.await.expect("no panic").reason.expect("a reason");
+    let title = release("v1").title();
+    let ends = format!("; on web1, web2 and web3, the rollback was stopped immediately; on web4, {title} serves again");
+    assert!(reason.ends_with(&ends), "{reason}");
+    let running = rig.on_hosts();
+    assert_eq!((&*running[0], &*running[3]), (V2, V1));
+    assert_eq!(rig.record(&going.folder).outcome, Some(Outcome::Failed));
+}
+
+#[tokio::test]
 async fn a_former_release_is_kept_on_all_hosts_and_switched_to_at_once() {
     let mut rig = rig(Strategy::BlueGreen { pause: None });
     rig.deployed("v1").await;
