@@ -392,7 +392,8 @@ impl Driver {
             return Halt { reason: format!("{release} is live, but {reason}"), next: AfterHalt::Leave };
         }
         match error {
-            Trouble::Taken { .. } => Halt { reason, next: AfterHalt::Leave },
+            // Of several hosts, the others go back. The one that is taken is refused then, too.
+            Trouble::Taken { .. } if !position.plan.has_hosts() => Halt { reason, next: AfterHalt::Leave },
             _ if self.subject.cause == Cause::Rollback => {
                 let why = "a failed rollback is not undone automatically; check what is running, then deploy or abort";
                 Halt { reason: format!("{reason}; {why}"), next: AfterHalt::Leave }

@@ -172,6 +172,32 @@ async fn an_immediate_stop_of_a_rollback_names_each_host_that_is_not_restored() 
 }
 
 #[tokio::test]
+async fn a_host_that_another_machine_has_changed_is_left_and_the_others_go_back() {
+    let mut rig = rig(Strategy::BlueGreen { pause: None });
+    rig.settings.target =
+        settings(Strategy::Recreate, 2, &[COMMANDS, &[(ScriptCommand::Status, STATUS)]].concat()).target;
+    rig.deployed("v1").await;
+    rig.settings.strategy = Strategy::BlueGreen { pause: Some(Pause::Person) };
+    let going = rig.deploy("v2");
+    going.memory.started(1).await;
+    let taken = rig.root().join("web4");
+    for (file, text) in [("green.1", "v3"), ("sha.green", release("v3").sha.as_str())] {
+        fs::write(taken.join(file), format!("{text}\n")).expect("written");
+    }
+    going.accepted(DeploymentOrder::Promote { full: false }, "olu").await;
+    let reason = going.end.await.expect("no panic").reason.expect("a reason");
+    let (v1, v2, v3) = (release("v1").title(), release("v2").title(), release("v3").title());
+    let found = format!("green holds {v3}, and not {v2}: something else deploys there");
+    assert!(reason.contains(&format!("(web4: Start 2 replicas of v2 in green) failed: {found}")), "{reason}");
+    let ends = format!("; on web1, web2 and web3, {v1} serves again; on web4, cannot roll back: {found}");
+    assert!(reason.contains(&ends), "{reason}");
+    let running = rig.on_hosts();
+    assert_eq!(running[..3], [V1; 3]);
+    assert_eq!(running[3], "blue.1=v1 blue.2=v1 green.1=v3 weight blue 100");
+    assert_eq!(rig.record(&going.folder).outcome, Some(Outcome::Failed));
+}
+
+#[tokio::test]
 async fn a_former_release_is_kept_on_all_hosts_and_switched_to_at_once() {
     let mut rig = rig(Strategy::BlueGreen { pause: None });
     rig.deployed("v1").await;
