@@ -57,10 +57,7 @@ impl Driver {
             self.controls.stage = Stage::Back;
             self.wait_for_turn(Purpose::Back).await?;
         }
-        let state = self.tools.ledger.read()?.of(&self.subject.settings.name);
-        if let Some(later) = state.superseded_by(self.run_id()) {
-            return Err(Trouble::Superseded(later.release.title()));
-        }
+        self.check_superseded()?;
         if position.back.is_none() {
             // The interrupted worker may have paused the target. A deployment that continues is not paused, so its
             // target must not be either.

@@ -43,7 +43,7 @@ mod traffic;
 pub use controls::{Asked, Stop};
 pub use position::Position;
 
-use controls::{Controls, Interrupt, Stage};
+use controls::{Controls, Interrupt, Purpose, Stage};
 use steps::Failed;
 use traffic::Sampler;
 
@@ -318,7 +318,33 @@ impl Driver {
             Ok(()) => (Outcome::Succeeded, None),
             Err(Halt { reason, next: AfterHalt::Leave }) if self.has_succeeded() => (Outcome::Succeeded, Some(reason)),
             Err(Halt { reason, next: AfterHalt::Leave }) => (Outcome::Failed, Some(reason)),
-            Err(Halt { reason, next }) => self.back(position, reason, next).await,
+            Err(Halt { reason, next }) => match self.turn_for_back().await {
+                Ok(()) => self.back(position, reason, next).await,
+                Err(trouble) => {
+                    let outcome = if self.has_succeeded() { Outcome::Succeeded } else { Outcome::Failed };
+                    (outcome, Some(format!("{reason}; cannot roll back: {trouble}")))
+                }
+            },
+        }
+    }
+
+    /// Waits for the turn before a rollback, if the deployment gave its turn up while it kept the former release. Returns
+    /// an error if a later deployment has begun since.
+    async fn turn_for_back(&mut self) -> Result<(), Trouble> {
+        if self.turn.is_some() {
+            return Ok(());
+        }
+        self.controls.stage = Stage::Back;
+        self.wait_for_turn(Purpose::Back).await?;
+        self.check_superseded()
+    }
+
+    /// Returns an error if a later deployment has begun.
+    fn check_superseded(&self) -> Result<(), Trouble> {
+        let state = self.tools.ledger.read()?.of(&self.subject.settings.name);
+        match state.superseded_by(self.run_id()) {
+            Some(later) => Err(Trouble::Superseded(later.release.title())),
+            None => Ok(()),
         }
     }
 

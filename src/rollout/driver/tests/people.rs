@@ -194,3 +194,38 @@ async fn files_that_change_while_a_deployment_waits_are_refused_or_recorded() {
     let end = rig.begin(&second, "v3", Cause::Manual, Begin::Forward).end.await.expect("no panic");
     assert_eq!((end.conclusion, rig.record(&second).has_changes), (Conclusion::Success, true));
 }
+
+#[tokio::test]
+async fn an_abort_while_the_former_release_is_kept_waits_for_its_turn() {
+    for is_superseded in [false, true] {
+        let settings = settings(Strategy::BlueGreen { pause: None }, 2, COMMANDS);
+        let rig = Rig::new(EnvironmentSettings { keep_old: Duration::from_hours(1), ..settings });
+        rig.deployed("v1").await;
+        let going = rig.deploy("v2");
+        while rig.record(&going.folder).outcome != Some(Outcome::Succeeded) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        // Another deployment has the turn.
+        let turn = Arc::clone(&rig.turns).lock_owned().await;
+        going.accepted(DeploymentOrder::Abort { reason: String::new() }, "olu").await;
+        if is_superseded {
+            let (at, by, environment) = (now(), person("ada"), "production".to_owned());
+            let deployment = Some(rig.request("v3", &Cause::Manual).id().clone());
+            let (job, action, reason) = (None, Action::Began, String::new());
+            rig.file().append(&Entry { at, by, environment, deployment, job, action, reason }).expect("written");
+        }
+        drop(turn);
+        let reason = going.end.await.expect("no panic").reason.expect("a reason");
+        let (how, running, outcome) = if is_superseded {
+            let later = release("v3").title();
+            let why = format!("superseded by a later deployment of {later}: the environment is left as it is");
+            let both = "blue.1=v1 blue.2=v1 green.1=v2 green.2=v2 weight green 100";
+            (format!("cannot roll back: {why}"), both, Outcome::Succeeded)
+        } else {
+            let how = format!("{} serves again", release("v1").title());
+            (how, "blue.1=v1 blue.2=v1 weight blue 100", Outcome::RolledBack)
+        };
+        assert_eq!(reason, format!("aborted by olu@web; {how}"));
+        assert_eq!((rig.running().as_str(), rig.record(&going.folder).outcome), (running, Some(outcome)));
+    }
+}
