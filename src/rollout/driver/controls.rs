@@ -179,6 +179,20 @@ impl Controls {
         }
     }
 
+    /// Runs `work` once the deployment has ended. Commands are refused meanwhile, so that their senders do not wait.
+    pub(super) async fn refusing<T>(&mut self, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                Some((_, reply)) = self.asked.recv() => {
+                    // The sender of the command may be gone.
+                    let _ = reply.send(Reply::Rejected { reason: HAS_ENDED.to_owned() });
+                }
+            }
+        }
+    }
+
     /// Pauses or resumes the target, or promotes it fully with `is_full`, and then answers the command. `was_paused` is
     /// from before the command.
     fn steer_target(&self, was_paused: bool, is_full: bool, reply: oneshot::Sender<Reply>) {
@@ -286,6 +300,10 @@ impl Controls {
         self.ledger.append(&entry).map_err(|error| Refusal(error.to_string()))
     }
 }
+
+/// Why commands are refused after the end of the deployment.
+pub(super) const HAS_ENDED: &str =
+    "the deployment has ended, and its worker only reports the end: repeat the command in a few seconds";
 
 /// Why a command is refused, as a message.
 struct Refusal(String);

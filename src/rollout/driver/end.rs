@@ -65,7 +65,8 @@ impl Driver {
             self.remove_old_images().await;
         }
         self.leave().await;
-        tokio::join!(self.notifier.finish(), self.recorder.finish());
+        let Self { mut controls, notifier, recorder, .. } = self;
+        controls.refusing(async { tokio::join!(notifier.finish(), recorder.finish()) }).await;
         DeploymentEnd { conclusion, reason }
     }
 

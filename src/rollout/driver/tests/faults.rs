@@ -207,3 +207,21 @@ async fn a_former_release_that_cannot_be_stopped_leaves_the_new_one_live() {
     assert_eq!(rig.state().live().map(|live| live.release.clone()), Some(release("v2")));
     assert_eq!(rig.running(), "blue.1=v1 green.1=v2 weight green 100");
 }
+
+#[tokio::test]
+async fn a_deployment_that_has_ended_refuses_commands_while_it_reports_the_end() {
+    let command = "while test -e hold; do sleep 0.01; done".to_owned();
+    let notify = Some(Notify { command: Some(command), on: NotifyEvent::DEFAULT.to_vec(), ..Notify::default() });
+    let rig = Rig::new(EnvironmentSettings { notify, ..rolling() });
+    rig.spoil("v1");
+    let hold = rig.root().join("hold");
+    fs::write(&hold, "").expect("written");
+    let going = rig.deploy("v1");
+    while rig.record(&going.folder).outcome.is_none() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let reply = going.tell(DeploymentOrder::Abort { reason: String::new() }, "olu").await;
+    assert_eq!(reply, Reply::Rejected { reason: controls::HAS_ENDED.to_owned() });
+    fs::remove_file(&hold).expect("removed");
+    going.end.await.expect("no panic");
+}
