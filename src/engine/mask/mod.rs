@@ -675,7 +675,7 @@ mod tests {
     }
 
     fn any_text() -> impl Strategy<Value = Vec<u8>> {
-        let piece = prop::sample::select(vec![
+        let texts = [
             "a",
             "b",
             "ab",
@@ -700,9 +700,17 @@ mod tests {
             "\u{1b}]0;",
             "\u{7}",
             "m",
-        ]);
+            "\r",
+            "abababab",
+            "abab\u{1b}[1mabab",
+            "secret-of-the-run",
+            "secret-of-\u{1b}[1mthe-run",
+            "caf\u{e9}-secret",
+        ];
+        let bytes = [&b"\xc3"[..], b"\xa9", b"caf\xc3\x1b[1m\xa9-secret"];
+        let piece = prop::sample::select(texts.into_iter().map(str::as_bytes).chain(bytes).collect::<Vec<_>>());
         prop_oneof![
-            prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat().into_bytes()),
+            prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat()),
             prop::collection::vec(prop::sample::select(b"ab\n\xff".to_vec()), 0..60),
         ]
     }
@@ -710,7 +718,8 @@ mod tests {
     fn any_secrets() -> impl Strategy<Value = Vec<String>> {
         prop_oneof![
             prop::collection::vec("[ab]{1,6}", 0..4),
-            prop::collection::vec("[abs\u{fc}e/]{1,3}\n?[ab]{0,3}|secret", 0..3)
+            prop::collection::vec("[abs\u{fc}e/]{1,3}\n?[ab]{0,3}|secret", 0..3),
+            prop::collection::vec("[ab]{8,24}|(ab){4,12}|(ab){4}\n[ab]{8,10}|secret-of-the-run|caf\u{e9}-secret", 0..4),
         ]
     }
 
@@ -723,6 +732,7 @@ mod tests {
         ) {
             let masker = Masker::new(secrets.iter().map(String::as_str));
             let whole = masker.mask(&text).unwrap_or_else(|| text.clone());
+            prop_assert_eq!(masker.is_in(&text), !masker.ranges(&text).is_empty());
             let lines = |text: &[u8]| memchr::memchr_iter(b'\n', text).count();
             prop_assert_eq!(lines(&whole), lines(&text));
             for piece in whole.split(|byte| *byte == b'*') {
