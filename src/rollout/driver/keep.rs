@@ -18,7 +18,7 @@ use crate::store::clock::now;
 
 use super::controls::{Interrupt, Purpose, Stage};
 use super::slots::is_release;
-use super::steps::Running;
+use super::steps::{End, Running, all_ended};
 use super::{Driver, Trouble};
 
 /// Time between two looks at the ledger for a later deployment.
@@ -26,8 +26,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 impl Driver {
     /// Records the success of the deployment, waits until `after` has passed since then, and stops a slot of each host,
-    /// unless a later deployment has succeeded or uses it. Other deployments may begin meanwhile. Returns why no slot was
-    /// stopped. `running` are the steps of the hosts, of which there is at least one.
+    /// unless a later deployment has succeeded or uses it. Other deployments may begin meanwhile. Returns the end of the
+    /// step of each host. `running` are these steps, of which there is at least one.
     ///
     /// A later deployment that has succeeded decides what runs: the time of this one must not end what was promised
     /// since.
@@ -36,8 +36,8 @@ impl Driver {
         running: &[Running],
         after: Duration,
         plan: &DeploymentPlan,
-    ) -> Result<Option<String>, Trouble> {
-        let Some(first) = running.first() else { return Ok(None) };
+    ) -> Result<Vec<End>, Trouble> {
+        let Some(first) = running.first() else { return Ok(Vec::new()) };
         let is_live = plan.of(first.step.host).stops_new(&first.step.step);
         let since = self.succeeded(&first.progress);
         self.say_kept(running, is_live, after, plan);
@@ -50,7 +50,7 @@ impl Driver {
             let is_ended = !is_live && (self.controls.promoted || self.controls.full);
             let later = self.later()?;
             if later == Later::Succeeded {
-                return Ok(Some(SUCCEEDED.to_owned()));
+                return Ok(all_ended(running, Some(SUCCEEDED)));
             }
             // A later deployment that is in progress may still fail, and restore this release.
             let may_return = is_live && later == Later::Open;
@@ -59,18 +59,18 @@ impl Driver {
             }
             let pause = if left.is_zero() { LOOK_EVERY } else { left.min(LOOK_EVERY) };
             match self.controlled_until(Instant::now() + pause).await {
-                Err(Trouble::Interrupted(Interrupt::Cancelled)) => return Ok(Some(KEPT.to_owned())),
+                Err(Trouble::Interrupted(Interrupt::Cancelled)) => return Ok(all_ended(running, Some(KEPT))),
                 other => other?,
             }
         }
         self.controls.stage = if is_live { Stage::Live } else { Stage::Step };
         match self.wait_for_turn(Purpose::LateStop).await {
-            Err(Trouble::Interrupted(Interrupt::Cancelled)) => return Ok(Some(KEPT.to_owned())),
+            Err(Trouble::Interrupted(Interrupt::Cancelled)) => return Ok(all_ended(running, Some(KEPT))),
             other => other?,
         }
         let later = self.later()?;
         if later == Later::Succeeded {
-            return Ok(Some(SUCCEEDED.to_owned()));
+            return Ok(all_ended(running, Some(SUCCEEDED)));
         }
         let is_used = is_live && later == Later::Open;
         // A host that does not answer does not keep the others from being stopped.
@@ -80,16 +80,19 @@ impl Driver {
             self.stop_kept(one, silent.remove(&host), plan.of(host), is_used)
         });
         let stopped = join_all(stops).await;
-        let stopped = stopped.into_iter().collect::<Result<Vec<bool>, _>>()?;
-        if !stopped.contains(&true) {
-            return Ok(Some("used by a later deployment".to_owned()));
-        }
-        if is_live {
+        // The environment is not stopped while a host may still serve the release.
+        let is_stopped = stopped.iter().all(Result::is_ok) && stopped.iter().any(|stopped| matches!(stopped, Ok(true)));
+        let reason = |is_stopped: bool| (!is_stopped).then(|| USED.to_owned());
+        let mut ends: Vec<End> = stopped.into_iter().map(|stopped| stopped.map(reason)).collect();
+        if is_live && is_stopped {
             let why = format!("auto_stop, {} after the deployment", written(after));
-            self.append(Action::Stopped, why.clone())?;
+            let recorded = self.append(Action::Stopped, why.clone());
             self.report_state(RecordedState::Inactive, &why);
+            if let (Err(error), Some(end)) = (recorded, ends.first_mut()) {
+                *end = Err(error.into());
+            }
         }
-        Ok(None)
+        Ok(ends)
     }
 
     /// Stops a slot of a host, unless it is used by a later deployment: as `is_used` says, or as the host reports.
@@ -192,6 +195,9 @@ impl Later {
 
 /// Why a slot was not stopped, if a later deployment has succeeded.
 const SUCCEEDED: &str = "a later deployment has succeeded";
+
+/// Why the slot of a host was not stopped, if a later deployment uses it.
+const USED: &str = "used by a later deployment";
 
 /// Why a slot was not stopped, for a cancelled run.
 const KEPT: &str = "it keeps running: the run was cancelled";

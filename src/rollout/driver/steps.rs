@@ -44,6 +44,14 @@ pub(super) struct Running {
     pub(super) progress: Progress,
 }
 
+/// How a step ended: why nothing was to be done, if so, or why it failed.
+pub(super) type End = Result<Option<String>, Trouble>;
+
+/// Returns the ends of steps that succeeded for the same reason.
+pub(super) fn all_ended(running: &[Running], reason: Option<&str>) -> Vec<End> {
+    running.iter().map(|_| Ok(reason.map(str::to_owned))).collect()
+}
+
 impl Driver {
     /// Carries out steps at the same time, on different hosts, and records their start and, if they succeeded, their
     /// end. Returns those that failed. On the way forward, the first failure ends the others. Only an immediate stop
@@ -71,22 +79,18 @@ impl Driver {
         }
         let waited = match &first.step.step {
             PlanStep::Pause(pause) if is_forward => {
-                Some(self.pause(*pause, position.plan.of(first.step.host), first).await)
+                let waited = self.pause(*pause, position.plan.of(first.step.host), first).await;
+                waited.map(|reason| Some(all_ended(&running, reason.as_deref())))
             }
             PlanStep::Stop { after, .. } if !after.is_zero() && is_forward => {
-                Some(self.keep(&running, *after, &position.plan).await)
+                self.keep(&running, *after, &position.plan).await.map(Some)
             }
-            _ => None,
+            _ => Ok(None),
         };
         match waited {
-            Some(Ok(reason)) => {
-                for one in &running {
-                    self.finish_step(one.number, Conclusion::Success, reason.clone());
-                }
-                return Vec::new();
-            }
-            Some(Err(trouble)) => return self.ended_early(running, trouble),
-            None => {}
+            Ok(Some(ends)) => return self.ended(running, ends),
+            Ok(None) => {}
+            Err(trouble) => return self.ended_early(running, trouble),
         }
         let Self { tools, subject, job, controls, .. } = self;
         let work = Work { tools, subject, job, position, is_forward };
@@ -134,6 +138,19 @@ impl Driver {
             None => self.cancel(running),
         }
         all
+    }
+
+    /// Records the end of each step. Returns the first one that failed, whose end the caller records.
+    fn ended(&self, running: Vec<Running>, ends: Vec<End>) -> Vec<Failed> {
+        let mut first = None;
+        for (Running { number, step, .. }, end) in running.into_iter().zip(ends) {
+            match end {
+                Ok(reason) => self.finish_step(number, Conclusion::Success, reason),
+                Err(trouble) if first.is_none() => first = Some(Failed { number, step, trouble }),
+                Err(trouble) => self.finish_step(number, Conclusion::Failure, Some(trouble.to_string())),
+            }
+        }
+        first.into_iter().collect()
     }
 
     /// Returns the failure of steps that ended together: of the first one. The others are recorded as cancelled.

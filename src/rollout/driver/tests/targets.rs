@@ -170,11 +170,22 @@ async fn a_former_release_is_stopped_on_the_hosts_that_answer() {
     while rig.record(&going.folder).outcome != Some(Outcome::Succeeded) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    fs::write(rig.root().join("web1").join("gone"), "").expect("written");
+    fs::write(rig.root().join("web2").join("gone"), "").expect("written");
     going.accepted(DeploymentOrder::Promote { full: false }, "ada").await;
     let reason = going.end.await.expect("no panic").reason.expect("a reason");
-    assert!(reason.contains(" is live, but step 18/21 (web1: ") && reason.contains("no route to host"), "{reason}");
-    assert_eq!(rig.on_hosts()[1..], [hosts::V2; 3]);
+    assert!(reason.contains(" is live, but step 19/21 (web2: ") && reason.contains("no route to host"), "{reason}");
+    let running = rig.on_hosts();
+    assert_eq!([&*running[0], &*running[2], &*running[3]], [hosts::V2; 3]);
+    // Each host has its own end.
+    let events = going.memory.events.lock().expect("no panic");
+    let ends = events.iter().filter_map(|event| match event {
+        Event::StepFinished { step, conclusion, .. } if step.0 > 17 => Some((step.0, *conclusion)),
+        _ => None,
+    });
+    let (done, failed) = (Conclusion::Success, Conclusion::Failure);
+    let mut ends: Vec<_> = ends.collect();
+    ends.sort_by_key(|(step, _)| *step);
+    assert_eq!(ends, [(18, done), (19, failed), (20, done), (21, done)]);
 }
 
 #[tokio::test]
