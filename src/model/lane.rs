@@ -57,7 +57,7 @@ pub struct LaneDeployment {
     pub run: RunId,
     /// Release that is deployed.
     pub release: Release,
-    /// Release that was live when the deployment was requested.
+    /// Release that was live when the deployment began or, until then, when it was requested.
     pub from: Option<Release>,
     /// Why the deployment was made.
     pub cause: Cause,

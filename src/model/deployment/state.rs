@@ -15,7 +15,8 @@ pub struct DeploymentRecord {
     pub environment: String,
     /// The release.
     pub release: Release,
-    /// The release that was live when the deployment was requested; `None` if there was none, or if it was not known.
+    /// The release that was live when the deployment began or, until then, when it was requested. `None` if there was
+    /// none, or if it was not known.
     pub from: Option<Release>,
     /// The job that deploys; `None` if the run itself is the deployment.
     pub job: Option<JobId>,
@@ -151,9 +152,14 @@ impl Fold {
     /// Applies an entry to its deployment.
     fn apply(&mut self, index: usize, entry: &Entry) {
         let state = &mut self.state;
+        // Another release may have gone live since the request.
+        let live = state.live().map(|live| live.release.clone());
         let record = &mut state.deployments[index];
         match &entry.action {
             Action::Began => {
+                if !record.began {
+                    record.from = live;
+                }
                 record.began = true;
                 (record.outcome, record.ended) = (None, None);
                 self.last_begun = Some(index);
@@ -530,6 +536,31 @@ mod tests {
             let record = state.deployment(&RunId::new("v1")).expect("known");
             assert_eq!((record.approved.is_some(), record.rejected.is_some()), (is_approved, !is_approved));
         }
+    }
+
+    #[test]
+    fn a_deployment_replaces_what_is_live_when_it_begins_and_not_when_it_was_requested() {
+        let requested =
+            |run: &str| Action::Requested { release: release(run), from: Some(release("v1")), cause: Cause::Manual };
+        let waits = [
+            deployed("v1", Outcome::Succeeded),
+            vec![entry(3, "v0", requested("v0"))],
+            deployed("v2", Outcome::Succeeded),
+        ];
+        let from = |more: Vec<Entry>| {
+            let entries = [waits.concat(), more].concat();
+            state(&[entries])
+                .deployment(&RunId::new("v0"))
+                .expect("known")
+                .from
+                .as_ref()
+                .map(|from| from.name().to_owned())
+        };
+        assert_eq!(from(vec![]).as_deref(), Some("v1"));
+        let began = || entry(10, "v0", Action::Began);
+        assert_eq!(from(vec![began()]).as_deref(), Some("v2"));
+        // What it left halfway does not change what it replaces.
+        assert_eq!(from(vec![began(), ended("v0", Outcome::Interrupted), began()]).as_deref(), Some("v2"));
     }
 
     #[test]
