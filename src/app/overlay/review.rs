@@ -391,7 +391,8 @@ fn rows(state: &AppState, runs: &[RunId]) -> Vec<Row> {
             let sent = |command: &Command| {
                 matches!(command, Command::Review { environments, .. } if environments.contains(&review.id))
             };
-            let live = live_version(state, &review.environment).map_or_else(String::new, |live| format!("; {live} is live"));
+            let live = live_version(state, run, &review.environment);
+            let live = live.map_or_else(String::new, |live| format!("; {live} is live"));
             Row {
                 run: run.info.id.clone(),
                 name: run.name.clone(),

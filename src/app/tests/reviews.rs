@@ -1,5 +1,6 @@
 //! Deployments that wait for a review: where they are shown, and the box that answers them.
 
+use super::lanes::{lane, release};
 use super::*;
 use crate::model::testing::{CANARY, PRODUCTION, STAGING, pending_review, two_reviews};
 use crate::model::{PendingReview, RemoteRun, RunInfo};
@@ -89,6 +90,16 @@ fn environments_are_chosen_with_a_comment_and_production_by_its_name() {
     assert!(driver.shows("review: you may not approve your own deployment"), "{}", driver.screen());
     driver.press("7");
     assert!(driver.shows("approval accepted") && driver.shows("maria approved staging"), "{}", driver.screen());
+}
+
+#[test]
+fn the_box_names_the_release_that_the_ledger_has_as_live() {
+    let mut driver = waiting(80, 24);
+    // The run of the live release goes on, because it keeps the former one running.
+    driver.feed(Feed::Lanes(vec![lane("production", &[("v1.4.1", 1), ("v1.4.0", 30)])]));
+    driver.press("ajj");
+    let live = format!("to production; {} is live", release("v1.4.1").title());
+    assert!(driver.shows(&live), "{}", driver.screen());
 }
 
 #[test]

@@ -452,8 +452,14 @@ fn version(run: &Summary) -> String {
     [commit.as_str(), run.info.branch()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// Returns the version that is live in an environment according to the listed runs; `None` if no deployment succeeded.
-pub(in crate::app) fn live_version(state: &AppState, environment: &str) -> Option<String> {
+/// Returns the version that is live in an environment that a run deploys to; `None` if no deployment succeeded. For an
+/// environment of this machine, that is according to its ledger, because the run of a live release goes on while the
+/// former one is kept; otherwise, according to the listed runs.
+pub(in crate::app) fn live_version(state: &AppState, run: &Summary, environment: &str) -> Option<String> {
+    let is_own = run.info.remote.is_none() && state.is_at_home(run);
+    if let Some(lane) = state.lanes.iter().find(|lane| is_own && lane.name() == environment) {
+        return lane.environment.live().map(|live| live.release.title());
+    }
     let (run, _) = environments(state).into_iter().find(|row| row.name == environment)?.live?;
     Some(version(run))
 }
