@@ -138,7 +138,7 @@ pub enum DeploymentState {
     Pending,
     /// The deployment waits for the rules of the environment.
     Waiting,
-    /// The deployment waits for a runner.
+    /// The deployment waits for a runner or, once it was approved, for its turn.
     Queued,
     /// The deployment is in progress.
     InProgress,

@@ -1,6 +1,8 @@
 //! Environments of a repository, their deployments, and rollbacks.
 
-use crate::model::environment::{DeploymentSource, Drift, Environment, EnvironmentDeployment, Protection};
+use crate::model::environment::{
+    DeploymentSource, DeploymentState, Drift, Environment, EnvironmentDeployment, Protection,
+};
 use crate::model::lane_details::{DeployedCommits, LaneDetails};
 use crate::model::rollback::Rollback;
 use crate::model::{Timestamp, short_sha};
@@ -98,8 +100,9 @@ impl Page {
         let when = self.when(deployment.at());
         let release = deployment.release.title();
         let has_reviewers = environment.protection.as_ref().is_some_and(|rules| !rules.reviewers.is_empty());
+        let waits = matches!(deployment.state, DeploymentState::Pending | DeploymentState::Waiting);
         let command = match deployment.address(&self.repository) {
-            Some(run) if deployment.state.is_open() && !deployment.began && has_reviewers => {
+            Some(run) if waits && !deployment.began && has_reviewers => {
                 let name = quoted(&environment.name);
                 format!("cuelight approve {name} --run {run}")
             }

@@ -340,6 +340,7 @@ impl DeploymentRecord {
     pub fn state(&self, is_live: bool) -> DeploymentState {
         match self.outcome {
             None if self.began => DeploymentState::InProgress,
+            None if self.approved.is_some() => DeploymentState::Queued,
             None => DeploymentState::Waiting,
             Some(Outcome::Succeeded) if is_live => DeploymentState::Success,
             Some(Outcome::Succeeded | Outcome::Cancelled) => DeploymentState::Inactive,
@@ -517,6 +518,20 @@ mod tests {
         assert_eq!(us.rejected.as_deref(), Some("rejected by ada@web"));
         assert!(eu.approved.is_some() && us.approved.is_some(), "a review without a job is about both");
         assert_eq!(state.live().and_then(|live| live.job.clone()), Some(JobId::new("eu")));
+    }
+
+    #[test]
+    fn an_approved_deployment_is_queued_until_it_begins() {
+        let [requested, began, _] = <[Entry; 3]>::try_from(deployed("v1", Outcome::Succeeded)).expect("three");
+        let approved = || entry(1, "v1", Action::Approved);
+        for (entries, expected) in [
+            (vec![requested.clone()], DeploymentState::Waiting),
+            (vec![requested.clone(), approved()], DeploymentState::Queued),
+            (vec![requested.clone(), approved(), began.clone()], DeploymentState::InProgress),
+        ] {
+            let state = state(&[entries]);
+            assert_eq!(state.deployment(&RunId::new("v1")).map(|record| record.state(false)), Some(expected));
+        }
     }
 
     #[test]

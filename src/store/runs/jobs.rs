@@ -51,6 +51,16 @@ pub(super) fn plan(run: &mut Run, outlines: &[JobOutline], replaces: Option<&Job
     }
 }
 
+/// Lets the jobs that wait on their own wait for the group of their run: what they waited for before is over, for
+/// example the review of a deployment, which then waits for its turn.
+pub(super) fn wait_for(run: &mut Run, group: &Gate) {
+    for job in run.jobs.values_mut().filter(|job| job.attempt == run.attempt) {
+        if matches!(&job.phase, Phase::Waiting(gate) if *gate != Gate::Needs) {
+            job.phase = Phase::Waiting(group.clone());
+        }
+    }
+}
+
 fn queued(outline: &JobOutline, attempt: u32) -> Job {
     Job {
         id: outline.id.clone(),

@@ -135,6 +135,9 @@ fn fold(run: &mut Run, at: Timestamp, event: &Event) {
                 run.phase = Phase::Waiting(gate.clone());
                 run.reason = None;
                 run.finished = None;
+                if matches!(gate, Gate::Concurrency { .. }) {
+                    jobs::wait_for(run, gate);
+                }
             }
         }
         Event::JobsPlanned { jobs, replaces } => {

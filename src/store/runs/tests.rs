@@ -442,6 +442,24 @@ fn moves_forward(before: &Phase, after: &Phase) -> bool {
     rank(before) <= rank(after) && (!before.is_done() || before == after)
 }
 
+#[test]
+fn an_approved_deployment_that_waits_for_another_one_no_longer_waits_for_a_review() {
+    let pending = |environments| Event::ReviewsPending { environments };
+    let gate = Gate::Concurrency { group: "deploy prod".to_owned(), holder: "20261130-200142-2490".to_owned() };
+    let waits = Event::RunWaiting { gate: gate.clone(), attempt: 1, name: "n".to_owned() };
+    let run = folded(&[
+        started(1),
+        planned(vec![outline("a", &[]), outline("b", &["a"])]),
+        pending(vec![waiting(1, "a")]),
+        pending(vec![]),
+        waits,
+    ]);
+    assert_eq!((run.progress(), &run.jobs[0].phase), (Phase::Waiting(gate.clone()), &Phase::Waiting(gate)));
+    assert_eq!(run.jobs[1].phase, Phase::Waiting(Gate::Needs));
+    let causes: Vec<_> = run.waits().into_iter().map(|wait| wait.cause).collect();
+    assert!(matches!(causes[0], crate::model::WaitCause::Group { .. }), "{causes:?}");
+}
+
 /// Whether no phase of the same attempt moved backwards, except for a run that waits again or had no jobs.
 fn only_forward(before: &Run, after: &Run) -> bool {
     let jobs = before.jobs.values().all(|job| {
