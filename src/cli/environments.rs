@@ -4,7 +4,7 @@ use crate::backend::github::client::Priority;
 use crate::backend::github::environments::Environments;
 use crate::launch::deploy::Deployments;
 use crate::model::deployment::Needed;
-use crate::model::environment::Environment;
+use crate::model::environment::{DeploymentState, Environment};
 use crate::model::lane_details::LaneDetails;
 use crate::report::deployments;
 use crate::report::environments::Page;
@@ -107,7 +107,10 @@ fn of_this_machine(args: &Args, deployments: &Deployments) -> Result<Vec<Environ
     }
     if args.environment.is_some() {
         for environment in &mut environments {
-            environment.deployments.truncate(args.limit.into());
+            // What is live or open is shown, however old its request is.
+            let mut newer = 0..usize::from(args.limit);
+            let matters = |state: &DeploymentState| state.is_open() || *state == DeploymentState::Success;
+            environment.deployments.retain(|one| newer.next().is_some() || matters(&one.state));
         }
     }
     Ok(environments)

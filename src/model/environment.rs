@@ -397,10 +397,24 @@ impl Environment {
         self.deployments.iter().find(|deployment| deployment.state == DeploymentState::Success)
     }
 
-    /// Returns the newest deployment, if it is not the one that is live.
+    /// Returns the deployments that have not ended: those that have begun first, then those that wait, the newest
+    /// first. On a server, only deployments that are newer than the live one count, because the state of an older one
+    /// is often never brought up to date.
+    #[must_use]
+    pub fn open(&self) -> Vec<&EnvironmentDeployment> {
+        let is_own = self.source == DeploymentSource::Local;
+        let counts = |one: &&EnvironmentDeployment| is_own || one.state != DeploymentState::Success;
+        let all = self.deployments.iter().take_while(counts).filter(|one| one.state.is_open());
+        let (begun, waiting): (Vec<_>, Vec<_>) = all.partition(|one| one.began);
+        [begun, waiting].concat()
+    }
+
+    /// Returns the deployment to show next to the live one: the first that is open, else the newest one, if it is not
+    /// live.
     #[must_use]
     pub fn pending(&self) -> Option<&EnvironmentDeployment> {
-        self.deployments.first().filter(|newest| newest.state != DeploymentState::Success)
+        let newest = self.deployments.first().filter(|newest| newest.state != DeploymentState::Success);
+        self.open().into_iter().next().or(newest)
     }
 
     /// Whether a person must type the name of the environment to confirm a dangerous operation: it is named like
@@ -415,8 +429,36 @@ impl Environment {
     pub fn document(&self) -> Value {
         json!({
             "name": self.name, "protection": self.protection, "source": self.source, "unknown": self.unknown,
-            "live": self.live(), "pending": self.pending(), "drift": self.drift, "locked": self.locked,
-            "deployments": self.deployments,
+            "live": self.live(), "pending": self.pending(), "open": self.open(), "drift": self.drift,
+            "locked": self.locked, "deployments": self.deployments,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::testing::deployment_of;
+
+    #[test]
+    fn what_is_in_progress_comes_first_and_what_waits_before_a_later_failure() {
+        use DeploymentState::{Failure, InProgress, Queued, Success, Waiting};
+        let environment = |source, states: &[(&str, DeploymentState)]| {
+            let of =
+                |(at, (tag, state)): (u64, &(&str, DeploymentState))| deployment_of(tag, state.clone(), Timestamp(at));
+            Environment { source, deployments: (1..).zip(states).map(of).collect(), ..Environment::named("production") }
+        };
+        let names =
+            |all: Vec<&EnvironmentDeployment>| all.iter().map(|one| one.release.name().to_owned()).collect::<Vec<_>>();
+        let states = [("v5", Failure), ("v4", Waiting), ("v3", Queued), ("v2", Success), ("v1", InProgress)];
+        let own = environment(DeploymentSource::Local, &states);
+        assert_eq!(names(own.open()), ["v1", "v4", "v3"]);
+        assert_eq!(own.pending().map(|one| one.release.name()), Some("v1"));
+        assert_eq!(own.document()["open"].as_array().map(Vec::len), Some(3));
+        // The oldest one is a state that the server never brought to an end.
+        assert_eq!(names(environment(DeploymentSource::Server, &states).open()), ["v4", "v3"]);
+        let failed = environment(DeploymentSource::Local, &[("v2", Failure), ("v1", Success)]);
+        assert_eq!((failed.open(), failed.pending().map(|one| one.release.name())), (Vec::new(), Some("v2")));
+        assert_eq!(environment(DeploymentSource::Local, &states[3..4]).pending(), None);
     }
 }

@@ -31,7 +31,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// Returns a table with a row for each environment. The lines below a row name the lock, a newer deployment that is
+    /// Returns a table with a row for each environment. The lines below a row name the lock, the deployments that are
     /// not live, and the reason if deployments are unknown.
     pub fn table(&self, environments: &[Environment]) -> TerminalText {
         let cells: Vec<[String; 4]> = environments.iter().map(|one| self.cells(one)).collect();
@@ -81,17 +81,20 @@ impl Page {
     }
 
     fn glyph(&self, environment: &Environment) -> TerminalText {
-        let newest = environment.deployments.first();
+        let newest = environment.pending().or(environment.deployments.first());
         newest.map_or_else(|| text!(" "), |newest| self.style.glyph(&newest.state.phase(&environment.name)))
     }
 
-    /// Returns the lines below an environment: its lock, the newest deployment if it is not live, and the reason if its
-    /// deployments are unknown.
+    /// Returns the lines below an environment: its lock, the deployments that are open, the newest one if it is not
+    /// live, and the reason if its deployments are unknown.
     fn remarks(&self, environment: &Environment) -> Vec<TerminalText> {
-        let newest = environment.pending().map(|newest| self.pending(environment, newest));
+        let open = environment.open();
+        let ended = |one: &&EnvironmentDeployment| one.state != DeploymentState::Success && !open.contains(one);
+        let newest = environment.deployments.first().filter(ended);
+        let pending = open.iter().copied().chain(newest).map(|one| self.pending(environment, one));
         let unknown = environment.unknown.as_ref().map(|why| self.style.paint(Hue::Dim, text!("{}", why)));
         let locked = environment.locked.as_ref().map(|lock| self.style.paint(Hue::Review, text!("{}", lock)));
-        locked.into_iter().chain(newest).chain(unknown).collect()
+        locked.into_iter().chain(pending).chain(unknown).collect()
     }
 
     /// Returns a line about a deployment that is not live: its state, and the command that approves or shows it.

@@ -15,7 +15,7 @@ use super::{Environment, version};
 
 /// Draws an environment of a server.
 pub(super) fn server(row: &ServerEnvironment, tab: u16, selected: bool, cx: &Cx, area: Rect, buffer: &mut Buffer) {
-    let newest = row.deployments.first();
+    let newest = row.pending().or(row.deployments.first());
     let phase = newest.map_or(Phase::Done(Conclusion::Neutral), |newest| newest.state.phase(&row.name));
     // The pending deployment comes first, because the user may act on it.
     let pending =
