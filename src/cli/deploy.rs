@@ -22,7 +22,7 @@ use crate::ui::terminal_text::text;
 
 use super::review::confirm;
 use super::run::Watch;
-use super::{Exit, Failure, Outcome, block_on, run, runs_dir, trust};
+use super::{Exit, Failure, Outcome, block_on, run, runs_dir, servers, trust};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -187,11 +187,15 @@ pub(super) fn local_with(name: &str) -> Result<Option<Deployments>, Failure> {
 }
 
 /// Returns the error for an environment that neither this machine nor a server rolls back: if the repository has
-/// environments of this machine, it names these. `failure` is the error about the server.
+/// environments of this machine, it names these. `failure` is the error about the server, which is left out for a
+/// repository that is on none.
 pub(super) fn unknown_here(name: &str, mut failure: Failure) -> Failure {
     let deployments = local_if_any().ok().flatten();
     let unknown = deployments.and_then(|deployments| deployments.settings(name).err());
     if let Some(unknown @ DeployError::UnknownEnvironment { .. }) = unknown {
+        if servers::lacks_repository(None) {
+            return unknown.into();
+        }
         failure.message = format!("{unknown} (on its server: {})", failure.message);
         failure.exit = if failure.exit == Exit::Usage { Exit::NotFound } else { failure.exit };
     }

@@ -75,14 +75,16 @@ pub(super) fn run(args: &Args) -> Outcome {
         }
         // Without a name of a repository, the user may have meant the environments of this machine.
         Err(failure) if local.is_some() && args.repository.name.is_none() => {
-            let which = args
-                .environment
-                .as_ref()
-                .map_or_else(|| "no environments".to_owned(), |name| format!("no environment `{name}`"));
+            let has_others = local.as_ref().is_some_and(|local| local.all_settings().is_ok_and(|all| !all.is_empty()));
+            let which = match &args.environment {
+                Some(name) if has_others => return Err(deploy::unknown_here(name, failure)),
+                Some(name) => format!("is no environment `{name}`"),
+                None => "are no environments".to_owned(),
+            };
             let is_none = failure.exit == Exit::NotFound || servers::lacks_repository(None);
             let of_server = if is_none { "none of a server" } else { "those of the server are unknown" };
             let message = format!(
-                "there are {which} in .cuelight.toml (`cuelight config --example` shows some), and {of_server}: {}",
+                "there {which} in .cuelight.toml (`cuelight config --example` shows some), and {of_server}: {}",
                 failure.message
             );
             return Err(Failure::new(failure.exit, message));

@@ -247,6 +247,9 @@ fn a_locked_environment_is_deployed_to_only_by_an_override() {
     shop.call(&["unlock", "staging"]).expect(0, &["staging is unlocked"]);
     shop.call(&["unlock", "staging"]).expect(4, &["staging is not locked"]);
     shop.call(&["deploy", "stagin", "v1"]).expect(3, &["no environment `stagin`", "did you mean `staging`?"]);
+    let unknown = shop.call(&["env", "stagin"]);
+    unknown.expect(3, &["no environment `stagin` in .cuelight.toml", "did you mean `staging`?"]);
+    assert!(!unknown.text().contains("there are no environment"), "{}", unknown.text());
     shop.call(&["deploy", "staging", "v9"]).expect(3, &["`v9` is not a tag, branch or commit"]);
     shop.call(&["promote", "staging"]).expect(3, &["no deployment to staging is in progress"]);
 }

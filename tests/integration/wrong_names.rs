@@ -88,7 +88,7 @@ fn a_folder_without_a_remote_or_a_repository_is_named_with_the_way_out() {
     project.call(&["dispatch", "ci"]).expect(2, &[remote, named]);
     let ours = "in .cuelight.toml (`cuelight config --example` shows some)";
     project.call(&["env"]).expect(2, &["no environments", ours, remote]);
-    project.call(&["env", "staging"]).expect(2, &["no environment `staging`", ours, remote]);
+    project.call(&["env", "staging"]).expect(2, &["there is no environment `staging`", ours, remote]);
     project.git(&["remote", "add", "origin", "https://git.example.invalid/a/b.git"]);
     project.call(&["watch"]).expect(2, &["no remote of this repository is on a known server, github.com", named]);
     fs::remove_dir_all(project.root().join(".git")).expect("removed");
