@@ -68,6 +68,8 @@ pub struct EnvironmentState {
     name: String,
     /// Oldest first.
     deployments: Vec<DeploymentRecord>,
+    /// Indices of the deployments that began, in the order in which they did so for the first time.
+    begun: Vec<usize>,
     serving: Serving,
     /// Index of the last deployment that succeeded, by the order of the entries: the clock may have been set back.
     last_success: Option<usize>,
@@ -159,6 +161,7 @@ impl Fold {
             Action::Began => {
                 if !record.began {
                     record.from = live;
+                    state.begun.push(index);
                 }
                 record.began = true;
                 (record.outcome, record.ended) = (None, None);
@@ -313,11 +316,24 @@ impl EnvironmentState {
         }
     }
 
-    /// Returns the newest deployment that was requested after the deployment of `run` and began. What the older one
-    /// left behind must then not be touched. `None` if there is no newer one.
+    /// Returns the deployments that began after the deployment of `run`, the last one first. A deployment that was
+    /// requested earlier may begin later, because it waited. If that of `run` did not begin, returns those that were
+    /// requested after it and began.
+    pub fn begun_after(&self, run: &RunId) -> impl Iterator<Item = &DeploymentRecord> {
+        let is_run = |index: &usize| self.deployments[*index].run == *run;
+        let requested = self.deployments.iter().rposition(|record| record.run == *run);
+        let after: Vec<usize> = match self.begun.iter().rposition(is_run) {
+            Some(at) => self.begun[at + 1..].to_vec(),
+            None => self.begun.iter().copied().filter(|index| requested.is_none_or(|own| *index > own)).collect(),
+        };
+        after.into_iter().rev().map(|index| &self.deployments[index])
+    }
+
+    /// Returns the deployment that began last after the deployment of `run`. What the older one left behind must then
+    /// not be touched. `None` if there is no later one.
     #[must_use]
     pub fn superseded_by(&self, run: &RunId) -> Option<&DeploymentRecord> {
-        self.deployments().take_while(|record| record.run != *run).find(|record| record.began)
+        self.begun_after(run).next()
     }
 
     /// Returns the environment in the form that environments on servers have.
@@ -518,6 +534,19 @@ mod tests {
         assert_eq!(us.rejected.as_deref(), Some("rejected by ada@web"));
         assert!(eu.approved.is_some() && us.approved.is_some(), "a review without a job is about both");
         assert_eq!(state.live().and_then(|live| live.job.clone()), Some(JobId::new("eu")));
+    }
+
+    #[test]
+    fn a_deployment_that_waited_is_later_than_one_that_began_meanwhile() {
+        let [requested, began, _] = <[Entry; 3]>::try_from(deployed("v1", Outcome::Succeeded)).expect("three");
+        let meanwhile = deployed("v2", Outcome::Succeeded);
+        let waits = state(&[vec![requested.clone()], meanwhile.clone()]);
+        let later = |state: &EnvironmentState, run: &str| {
+            state.superseded_by(&RunId::new(run)).map(|record| record.run.to_string())
+        };
+        assert_eq!((later(&waits, "v1").as_deref(), later(&waits, "v2")), (Some("v2"), None));
+        let begun = state(&[vec![requested], meanwhile, vec![began]]);
+        assert_eq!((later(&begun, "v1"), later(&begun, "v2").as_deref()), (None, Some("v1")));
     }
 
     #[test]
