@@ -326,7 +326,7 @@ impl EnvironmentState {
             Some(at) => self.begun[at + 1..].to_vec(),
             None => self.begun.iter().copied().filter(|index| requested.is_none_or(|own| *index > own)).collect(),
         };
-        after.into_iter().rev().map(|index| &self.deployments[index])
+        after.into_iter().rev().map(move |index| &self.deployments[index])
     }
 
     /// Returns the deployment that began last after the deployment of `run`. What the older one left behind must then

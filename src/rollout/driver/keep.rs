@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use crate::model::Timestamp;
 use crate::model::deployment::{
-    Action, Cause, DeploymentPlan, HostStep, Outcome, Plan, PlanStep, RecordedState, written,
+    Action, Cause, DeploymentPlan, DeploymentRecord, HostStep, Outcome, Plan, PlanStep, RecordedState, Slot, SlotState,
+    written,
 };
 use crate::rollout::outlet::Progress;
 use crate::rollout::target::TargetError;
@@ -19,15 +20,16 @@ use crate::store::clock::now;
 use super::controls::{Interrupt, Purpose, Stage};
 use super::slots::is_release;
 use super::steps::{End, Running, all_ended};
-use super::{Driver, Trouble};
+use super::{Driver, Position, Trouble};
 
 /// Time between two looks at the ledger for a later deployment.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 impl Driver {
     /// Records the success of the deployment, waits until `after` has passed since then, and stops a slot of each host,
-    /// unless a later deployment has succeeded or uses it. Other deployments may begin meanwhile. Returns the end of the
-    /// step of each host. `running` are these steps, of which there is at least one.
+    /// unless a later deployment has succeeded or uses it. Other deployments may begin meanwhile, and the wait ends once
+    /// one of them has taken the slot. Returns the end of the step of each host. `running` are these steps, of which
+    /// there is at least one.
     ///
     /// A later deployment that has succeeded decides what runs: the time of this one must not end what was promised
     /// since.
@@ -44,6 +46,7 @@ impl Driver {
         self.leave().await;
         self.controls.stage = if is_live { Stage::Live } else { Stage::Pause };
         self.controls.promoted = false;
+        let mut seen = 0;
         loop {
             // By the clock, because the machine may sleep meanwhile, and the wait may be a resumed one.
             let left = after.saturating_sub(now().since(since));
@@ -51,6 +54,9 @@ impl Driver {
             let later = self.later()?;
             if later == Later::Succeeded {
                 return Ok(all_ended(running, Some(SUCCEEDED)));
+            }
+            if !is_live && !self.still_runs(running, plan, &mut seen).await? {
+                return Ok(all_ended(running, Some(USED)));
             }
             // A later deployment that is in progress may still fail, and restore this release.
             let may_return = is_live && later == Later::Open;
@@ -114,14 +120,51 @@ impl Driver {
         let observed = target.observe(progress).await.map_err(failed)?;
         let state = observed.slot(*slot);
         let is_used = is_used || (!plan.stops_new(step) && state.weight > 0);
-        let known = &self.tools.known;
-        let is_ours = |found: &str| plan.release(*slot).is_some_and(|release| is_release(found, release, known));
-        if is_used || !state.release.as_deref().is_some_and(is_ours) {
+        if is_used || !self.is_ours(plan, *slot, state) {
             progress.say(&format!("{slot} is used by a later deployment and left as it is"));
             return Ok(false);
         }
         target.act(step, plan, progress).await.map_err(failed)?;
         Ok(true)
+    }
+
+    /// Whether the kept release still runs on a host, or may run on one that does not answer. The hosts are asked only
+    /// after later deployments did something since the number `seen` was taken.
+    async fn still_runs(
+        &mut self,
+        running: &[Running],
+        plan: &DeploymentPlan,
+        seen: &mut usize,
+    ) -> Result<bool, Trouble> {
+        let done = self.done_since()?;
+        if done == *seen {
+            return Ok(true);
+        }
+        let mut still_runs = false;
+        for Running { step: HostStep { host, step, .. }, progress, .. } in running {
+            let PlanStep::Stop { slot, .. } = step else { continue };
+            let Ok(observed) = self.tools.targets.of(*host).observe(progress).await else { return Ok(true) };
+            let state = observed.slot(*slot);
+            still_runs |= state.replicas > 0 && self.is_ours(plan.of(*host), *slot, state);
+        }
+        *seen = done;
+        Ok(still_runs)
+    }
+
+    /// Whether a slot of a host holds the release that the plan has for it.
+    fn is_ours(&self, plan: &Plan, slot: Slot, state: &SlotState) -> bool {
+        let (found, expected) = (state.release.as_deref(), plan.release(slot));
+        found.zip(expected).is_some_and(|(found, expected)| is_release(found, expected, &self.tools.known))
+    }
+
+    /// Returns the number of steps that later deployments have carried out, and of their ends.
+    fn done_since(&mut self) -> Result<usize, StoreError> {
+        let (run, runs) = (self.run_id().clone(), self.tools.folder.runs());
+        let done = |record: &DeploymentRecord| {
+            let position = Position::read(&runs.folder(record.run.clone())).ok().flatten();
+            position.map_or(0, |position| position.done) + usize::from(record.outcome.is_some())
+        };
+        Ok(self.latest.state()?.begun_after(&run).map(done).sum())
     }
 
     /// Records the success of the deployment, unless it is recorded. Returns its time.
@@ -166,8 +209,8 @@ impl Driver {
     /// Returns the state of the later deployments that have begun.
     fn later(&mut self) -> Result<Later, StoreError> {
         let run = self.run_id().clone();
-        let began = self.latest.state()?.deployments().take_while(|record| record.run != run);
-        Ok(began.filter(|record| record.began).map(|record| Later::of(record.outcome)).max().unwrap_or_default())
+        let later = self.latest.state()?.begun_after(&run);
+        Ok(later.map(|record| Later::of(record.outcome)).max().unwrap_or_default())
     }
 }
 
@@ -192,6 +235,9 @@ impl Later {
         }
     }
 }
+
+/// Why a slot was not stopped, if it no longer holds the release that was kept.
+const USED: &str = "used by a later deployment";
 
 /// Why a slot was not stopped, if a later deployment has succeeded.
 const SUCCEEDED: &str = "a later deployment has succeeded";

@@ -67,6 +67,32 @@ async fn a_kept_release_comes_back_without_a_start() {
 }
 
 #[tokio::test]
+async fn a_release_is_no_longer_kept_once_a_later_deployment_has_taken_its_slot() {
+    let settings = EnvironmentSettings {
+        keep_old: Duration::from_hours(1),
+        ..settings(Strategy::BlueGreen { pause: None }, 2, COMMANDS)
+    };
+    let rig = Rig::new(settings);
+    rig.deployed("v1").await;
+    let kept = rig.deploy("v2");
+    while rig.record(&kept.folder).outcome.is_none() {
+        tokio::task::yield_now().await;
+    }
+    rig.spoil("v3");
+    let later = rig.deploy("v3").end.await.expect("no panic");
+    assert_eq!(later.conclusion, Conclusion::Failure);
+    assert_eq!(rig.running(), "green.1=v2 green.2=v2 weight green 100");
+    let memory = Arc::clone(&kept.memory);
+    assert_eq!(kept.end.await.expect("no panic").conclusion, Conclusion::Success);
+    let events = memory.events.lock().expect("no panic");
+    let last = events.iter().rev().find_map(|event| match event {
+        Event::StepFinished { reason, .. } => reason.clone(),
+        _ => None,
+    });
+    assert_eq!(last.as_deref(), Some("used by a later deployment"));
+}
+
+#[tokio::test]
 async fn an_environment_with_auto_stop_ends_unless_a_later_deployment_has_succeeded() {
     let stopping = |after| EnvironmentSettings { auto_stop: Some(after), ..rolling() };
     let rig = Rig::new(stopping(Duration::from_millis(1)));
