@@ -92,6 +92,14 @@ impl Kept {
     pub fn short(&self, now: Timestamp) -> String {
         format!("kept for {}", minutes(self.until.since(now)))
     }
+
+    /// Whether the release still runs in its slot, according to a report of the target. A report of several hosts that
+    /// differ does not tell the release.
+    #[must_use]
+    pub fn is_in(&self, observed: &Observed) -> bool {
+        let slot = observed.slot(self.slot);
+        slot.replicas > 0 && slot.release.as_ref().is_none_or(|found| self.release.is(found))
+    }
 }
 
 /// Returns a length in its largest unit, rounded down, and in seconds below a minute: `2h`, `59m`, `20s`.
@@ -331,4 +339,24 @@ pub enum DeploymentWay {
     },
     /// The deployment in progress is aborted.
     Abort,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::deployment::SlotState;
+    use crate::model::testing::deployment_of;
+
+    #[test]
+    fn a_release_is_kept_while_its_slot_has_its_replicas() {
+        let release = |tag| deployment_of(tag, DeploymentState::Success, Timestamp(0)).release;
+        let kept = Kept { release: release("v1"), slot: Slot::Green, until: Timestamp(9) };
+        let with = |release: Option<String>, replicas| {
+            let mut observed = Observed::default();
+            *observed.slot_mut(Slot::Green) = SlotState { release, replicas, ..SlotState::default() };
+            kept.is_in(&observed)
+        };
+        assert!(with(Some(release("v1").sha), 2) && with(None, 2));
+        assert!(!with(Some(release("v1").sha), 0) && !with(Some(release("v2").sha), 2));
+    }
 }

@@ -191,11 +191,16 @@ impl Deployments {
         let reported = memory.reported.get(&settings.name);
         let reported = reported.filter(|reported| changed.is_none_or(|changed| changed < reported.at));
         let window = settings.freeze.iter().find(|window| window.contains(minute_of_week(at)));
+        let mut open = self.open_lane(settings, &state, at);
+        if let (Some(open), Some(reported)) = (&mut open, reported) {
+            // A later deployment may have taken the slot.
+            open.kept = open.kept.take().filter(|kept| kept.is_in(&reported.observed));
+        }
         Lane {
             offered,
             lock: state.lock(at).cloned(),
             frozen: window.map(|window| window.written()),
-            open: self.open_lane(settings, &state, at),
+            open,
             reported: reported.cloned(),
             stops: self.stops(&state),
             is_silent: memory.silent.contains(&settings.name),

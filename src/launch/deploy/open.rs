@@ -80,9 +80,12 @@ impl Deployments {
             };
             (is_running || is_left()).then(|| OpenDeployment { record: record.clone(), folder, is_running })
         });
-        // A deployment that acts on the target takes precedence over deployments that wait in the queue.
+        // A deployment that acts on the target takes precedence over one that keeps the former release, and both over
+        // deployments that wait in the queue.
         let mut open: Vec<_> = open.collect();
-        let at = open.iter().position(|one| one.is_running && one.record.began).unwrap_or_default();
+        let has_begun = |one: &OpenDeployment| one.is_running && one.record.began;
+        let acts = open.iter().position(|one| has_begun(one) && one.record.outcome.is_none());
+        let at = acts.or_else(|| open.iter().position(has_begun)).unwrap_or_default();
         (!open.is_empty()).then(|| open.swap_remove(at))
     }
 
