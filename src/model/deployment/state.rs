@@ -339,7 +339,11 @@ impl EnvironmentState {
     /// Returns the environment in the form that environments on servers have.
     #[must_use]
     pub fn shown(&self, now: Timestamp) -> Environment {
-        let deployments = self.deployments().map(|record| record.shown(self.is_live(record)));
+        // One that waited while another one began comes after it: what a rollback restores depends on that order.
+        let mut begun = self.begun.iter().rev().map(|index| &self.deployments[*index]);
+        let in_order =
+            self.deployments().map(|record| if record.began { begun.next().unwrap_or(record) } else { record });
+        let deployments = in_order.map(|record| record.shown(self.is_live(record)));
         Environment {
             source: DeploymentSource::Local,
             unknown: self.unknown().map(str::to_owned),
@@ -547,6 +551,12 @@ mod tests {
         assert_eq!((later(&waits, "v1").as_deref(), later(&waits, "v2")), (Some("v2"), None));
         let begun = state(&[vec![requested], meanwhile, vec![began]]);
         assert_eq!((later(&begun, "v1"), later(&begun, "v2").as_deref()), (None, Some("v1")));
+        let runs = |state: &EnvironmentState| {
+            let shown = state.shown(Timestamp(99)).deployments.into_iter();
+            shown.map(|one| one.release.name().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(runs(&waits), ["v2", "v1"]);
+        assert_eq!(runs(&begun), ["v1", "v2"]);
     }
 
     #[test]
