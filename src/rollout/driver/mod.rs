@@ -45,7 +45,7 @@ pub use position::Position;
 
 use controls::{Controls, Interrupt, Purpose, Stage};
 use steps::Failed;
-use traffic::Sampler;
+use traffic::{Looks, Sampler};
 
 /// The release, the environment and the people of a deployment.
 #[derive(Clone, Debug)]

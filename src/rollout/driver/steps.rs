@@ -15,7 +15,7 @@ use crate::rollout::outlet::Progress;
 use crate::rollout::target::{HostTraffic, Target};
 
 use super::controls::{Interrupt, Stage};
-use super::{Driver, Position, Sampler, Subject, Tools, Trouble, finished, slots};
+use super::{Driver, Looks, Position, Sampler, Subject, Tools, Trouble, finished, slots};
 
 /// Minimum time between two log lines about answers of the same kind.
 const SAY_EVERY: Duration = Duration::from_secs(5);
@@ -79,7 +79,7 @@ impl Driver {
         }
         let waited = match &first.step.step {
             PlanStep::Pause(pause) if is_forward => {
-                let waited = self.pause(*pause, position.plan.of(first.step.host), first).await;
+                let waited = self.pause(*pause, &position.plan, first).await;
                 waited.map(|reason| Some(all_ended(&running, reason.as_deref())))
             }
             PlanStep::Stop { after, .. } if !after.is_zero() && is_forward => {
@@ -170,7 +170,7 @@ impl Driver {
 
     /// Waits while the deployment is paused and, before the first step, fetches the image.
     async fn prepare(&mut self, first: &Running, position: &Position) -> Result<(), Trouble> {
-        self.wait_while_paused(&first.progress).await?;
+        self.wait_while_paused(&position.plan, &first.progress).await?;
         if position.done == 0 {
             self.note_image(&position.plan, &first.progress).await?;
         }
@@ -178,24 +178,24 @@ impl Driver {
     }
 
     /// Waits while a person has paused the deployment.
-    async fn wait_while_paused(&mut self, progress: &Progress) -> Result<(), Trouble> {
+    async fn wait_while_paused(&mut self, plan: &DeploymentPlan, progress: &Progress) -> Result<(), Trouble> {
         if !self.controls.paused {
             return Ok(());
         }
         progress.say("paused by a person: `cuelight promote` continues");
-        self.wait_for_person().await?;
+        self.wait_for_person(plan, progress).await?;
         self.controls.paused = false;
         Ok(())
     }
 
     /// Waits until the deployment is promoted.
-    async fn wait_for_person(&mut self) -> Result<(), Trouble> {
+    async fn wait_for_person(&mut self, plan: &DeploymentPlan, progress: &Progress) -> Result<(), Trouble> {
         self.controls.stage = Stage::Pause;
         self.controls.promoted = false;
+        let mut looks = self.looks(plan).await?;
         while !self.controls.promoted {
-            if let Some(interrupt) = self.controls.next(&self.subject).await {
-                return Err(Trouble::Interrupted(interrupt));
-            }
+            self.controlled_until(looks.next()).await?;
+            self.controlled(looks.look(progress)).await.map_err(Trouble::Interrupted)?;
         }
         self.controls.stage = Stage::Step;
         Ok(())
@@ -203,8 +203,14 @@ impl Driver {
 
     /// Watches the new release for a time, or until the deployment is promoted. Returns an error once there are too
     /// many bad answers. If all answers of the analysis are unknown, waits until a person decides.
-    async fn pause(&mut self, pause: Pause, plan: &Plan, running: &Running) -> Result<Option<String>, Trouble> {
+    async fn pause(
+        &mut self,
+        pause: Pause,
+        plans: &DeploymentPlan,
+        running: &Running,
+    ) -> Result<Option<String>, Trouble> {
         let Running { step: HostStep { host, .. }, progress, .. } = running;
+        let plan = plans.of(*host);
         if self.controls.full {
             return Ok(Some("skipped: promoted fully".to_owned()));
         }
@@ -225,6 +231,7 @@ impl Driver {
         let (mut bad, mut good, mut unknown) = (0, 0, 0);
         let mut said: Option<(Discriminant<Answer>, Instant)> = None;
         let mut next = Instant::now() + every;
+        let mut looks = self.looks(plans).await?;
         loop {
             if self.controls.promoted {
                 self.controls.stage = Stage::Step;
@@ -234,7 +241,8 @@ impl Driver {
                 break;
             }
             let wake = end.filter(|_| !self.controls.paused).map_or(next, |end| end.min(next));
-            self.controlled_until(wake).await?;
+            self.controlled_until(wake.min(looks.next())).await?;
+            self.controlled(looks.look(progress)).await.map_err(Trouble::Interrupted)?;
             if Instant::now() < next || self.controls.promoted {
                 continue;
             }
@@ -260,10 +268,17 @@ impl Driver {
         }
         if analysis.is_some() && good == 0 && unknown > 0 {
             self.ask_person(&format!("all {unknown} answers are unknown, so a person decides"), progress);
-            self.wait_for_person().await?;
+            self.wait_for_person(plans, progress).await?;
         }
         self.controls.stage = Stage::Step;
         Ok(None)
+    }
+
+    /// Returns the looks at the target during a wait.
+    async fn looks(&mut self, plan: &DeploymentPlan) -> Result<Looks, Trouble> {
+        let (sampler, targets) = (Sampler::new(&self.tools, &self.job, plan), Arc::clone(&self.tools.targets));
+        let reported = self.controlled(targets.traffic()).await.map_err(Trouble::Interrupted)?;
+        Ok(Looks::new(sampler, !reported.is_empty()))
     }
 
     /// Notifies people that the deployment waits for a person, with the commands to decide.
@@ -375,6 +390,8 @@ impl Work<'_> {
             Err(error) => return Err(error.into()),
         }
         target.act(step, plan, progress).await?;
+        // What the screen shows must not be from before the step, because the next one may wait for long.
+        Sampler::new(self.tools, self.job, &self.position.plan).look(progress).await;
         Ok(None)
     }
 }

@@ -140,3 +140,29 @@ async fn an_environment_with_auto_stop_ends_although_a_later_deployment_has_fail
     assert_eq!(first.end.await.expect("no panic").conclusion, Conclusion::Success);
     assert!(rig.calls().contains(&"stop blue 0".to_owned()), "{}", rig.running());
 }
+
+/// Whether an event is a sample in which green has this share of the traffic.
+fn has_share(event: &Event, percent: u8) -> bool {
+    let is_it = |slot: &SlotTraffic| slot.slot == Slot::Green && slot.state.weight == percent;
+    matches!(event, Event::TrafficObserved { slots, .. } if slots.iter().any(is_it))
+}
+
+#[tokio::test]
+async fn a_deployment_that_waits_shows_the_share_of_the_step_before_and_what_changes_meanwhile() {
+    let commands: Vec<_> = COMMANDS.iter().copied().chain([(ScriptCommand::Status, STATUS)]).collect();
+    let steps = [CanaryStep::Weight(10), CanaryStep::Pause(Pause::Person)];
+    let rig = Rig::new(settings(Strategy::Canary { steps: steps.to_vec() }, 2, &commands));
+    rig.deployed("v1").await;
+    let going = rig.deploy("v2");
+    going.memory.started(4).await;
+    let events = going.memory.events.lock().expect("no panic").clone();
+    assert!(events.iter().any(|event| has_share(event, 10)), "{events:?}");
+    // Something else moves the traffic while the deployment waits.
+    fs::write(rig.root().join("weight"), "green 40\n").expect("written");
+    going.memory.recorded(|event| has_share(event, 40)).await;
+    going.accepted(DeploymentOrder::Promote { full: false }, "olu").await;
+    assert_eq!(going.end.await.expect("no panic").conclusion, Conclusion::Success);
+    let last = going.memory.events.lock().expect("no panic").clone();
+    let last = last.iter().rev().find(|event| matches!(event, Event::TrafficObserved { .. }));
+    assert!(last.is_some_and(|event| has_share(event, 100)), "{last:?}");
+}
