@@ -4,7 +4,7 @@ use crate::model::capabilities::Unavailable;
 use crate::model::feed::{Connection, Notice, Request};
 use crate::model::lane::LaneRequest;
 use crate::model::service::{STOP_STEP, log_title};
-use crate::model::{Command, HeldOrder, Job, Step, Summary};
+use crate::model::{Command, HeldOrder, Job, Phase, Step, Summary};
 use crate::store::logs::pattern::Pattern;
 use crate::ui::layout::{PANELS, Panel, Zoom};
 
@@ -173,7 +173,10 @@ impl App {
         let marked: Vec<&Summary> = self.panes.runs.marked(&self.state).collect();
         let reasons: Vec<_> = marked
             .iter()
-            .map(|run| unavailable(action, &self.state, Subject { summary: Some(run), ..Subject::default() }))
+            .map(|run| {
+                let subject = Subject { summary: Some(run), ..Subject::default() };
+                unavailable(action, &self.state, subject).or_else(|| self.aborted_alone(action, run))
+            })
             .collect();
         let able: Vec<&Summary> =
             marked.iter().zip(&reasons).filter(|(_, reason)| reason.is_none()).map(|(run, _)| *run).collect();
@@ -188,6 +191,13 @@ impl App {
             Action::Delete => Self::delete_marked_question(&able),
             _ => Self::stop_marked_question(&able),
         });
+    }
+
+    /// Returns why a run is not cancelled together with others: it is a deployment whose release is not live.
+    fn aborted_alone(&self, action: Action, run: &Summary) -> Option<Unavailable> {
+        let is_open = run.info.is_deployment() && run.phase != Phase::Stopping;
+        let aborts = action == Action::Stop && is_open && self.state.kept_by(&run.info.id).is_none();
+        aborts.then_some(Unavailable::AbortedAlone)
     }
 
     /// Lists the runs of all repositories, or only those of this one. If the list then lacks the selected run, selects

@@ -151,6 +151,9 @@ pub enum Unavailable {
     /// A job of a run deploys to the environment.
     #[error("a job of a run deploys to it: cancel that run instead")]
     DeployedByJob,
+    /// Several runs are to be cancelled, and this one is a deployment.
+    #[error("a deployment is aborted by itself, because its environment must be named")]
+    AbortedAlone,
     /// The worker of the deployment died.
     #[error("the deployment was interrupted: resume its run, or abort it")]
     DeploymentInterrupted,

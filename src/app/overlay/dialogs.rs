@@ -5,8 +5,10 @@ use crate::app::availability::capabilities;
 use crate::app::msg::Effect;
 use crate::app::panes::file_name;
 use crate::model::capabilities::{Operation, RunState};
+use crate::model::deployment::deployed_to;
 use crate::model::environment::{DeploymentState, EnvironmentDeployment};
 use crate::model::feed::{Request, StartableWorkflow};
+use crate::model::lane::Lane;
 use crate::model::rights::{Debugger, MAX_RERUNS};
 use crate::model::rollback::RollbackRequest;
 use crate::model::stored::{StoredFile, StoredKind};
@@ -14,6 +16,7 @@ use crate::model::{Command, Phase, RerunScope, RunId, ServerKind, StepKind, Summ
 use crate::ui::text;
 
 use super::Overlay;
+use super::order::OrderBox;
 use super::picker::{LaterRows, Pick, PickRow, Picker};
 use super::question::{Choice, Question};
 use super::review::ReviewBox;
@@ -186,17 +189,40 @@ impl App {
                 vec![Choice::new('n', no, Vec::new()), Choice::new('y', yes, vec![submit(run, Command::Cancel)])];
             return Some(Overlay::Question(Question::new("End the deployment?", text, choices)));
         }
-        let (title, yes, no, command) = if run.info.is_deployment() && run.phase != Phase::Stopping {
-            let yes = "cancel it: the traffic goes back to the former release";
-            ("Cancel the deployment?", yes, "let it go on", Command::Cancel)
-        } else if run.phase == Phase::Stopping {
+        if run.info.is_deployment() && run.phase != Phase::Stopping {
+            return Some(self.abort_of(run));
+        }
+        let (title, yes, no, command) = if run.phase == Phase::Stopping {
             let yes = "kill it: every process at once, without steps that clean up";
             ("Kill the run?", yes, "let it stop by itself", Command::ForceCancel)
         } else {
             ("Cancel the run?", "cancel it; steps with always() still run", "let it run", Command::Cancel)
         };
-        let choices = vec![Choice::new('y', yes, vec![submit(run, command)]), Choice::new('n', no, Vec::new())];
+        let mut choices = vec![Choice::new('y', yes, vec![submit(run, command)]), Choice::new('n', no, Vec::new())];
+        // Enter alone must not leave an environment between two releases.
+        if run.info.is_deployment() {
+            choices.reverse();
+        }
         Some(Overlay::Question(Question::new(title, vec![run.name.clone()], choices)))
+    }
+
+    /// Returns the box that confirms an abort of the deployment that a run carries out. If the release is live already
+    /// and the run only waits until it stops the environment, returns the question whether to end that wait.
+    fn abort_of(&self, run: &Summary) -> Overlay {
+        let is_its = |lane: &&Lane| lane.open.as_ref().is_some_and(|open| open.run == run.info.id);
+        let lane = self.state.lanes.iter().find(is_its);
+        if let Some((lane, open)) = lane.and_then(|lane| Some((lane, lane.open.as_ref()?)))
+            && open.has_succeeded
+        {
+            let (release, name) = (open.release.title(), lane.name());
+            let text = vec![format!("{release} is live in {name}, whatever you choose.")];
+            let yes = format!("end it: {name} is not stopped automatically");
+            let no = Choice::new('n', format!("let it stop {name} later"), Vec::new());
+            let choices = vec![no, Choice::new('y', yes, vec![submit(run, Command::Cancel)])];
+            return Overlay::Question(Question::new("End the deployment?", text, choices));
+        }
+        let known = lane.and_then(OrderBox::abort);
+        Overlay::Order(known.unwrap_or_else(|| OrderBox::abort_of(run, deployed_to(&run.info.workflow))))
     }
 
     /// Returns the question about cancelling several runs. Runs that are already stopping are force-cancelled.
@@ -352,7 +378,8 @@ impl App {
     }
 
     /// Quits, or asks what to do with the active runs. Never asks if the screen refuses operations, nor about a
-    /// deployment that is live and only keeps the former release running.
+    /// deployment that is live and only keeps the former release running. Deployments are not cancelled here, because
+    /// that needs the name of a production environment and a reason.
     pub(in crate::app) fn quit(&mut self) -> Vec<Effect> {
         if self.state.refusal().is_some() {
             return vec![Effect::Quit];
@@ -372,26 +399,19 @@ impl App {
             0 => "keep running and leave; cuelight attach shows it again",
             _ => "leave; the deployment goes on, and cuelight attach shows it again",
         };
-        let stops = match active.as_slice() {
-            [_] if deploying == 1 => "cancel the deployment and leave".to_owned(),
-            [_] => "stop and leave".to_owned(),
-            several => {
-                let others = several.len() - deploying;
-                let parts = [(deploying, "deployment"), (others, "run")].into_iter().filter(|(count, _)| *count > 0);
-                let parts = parts.map(|(count, noun)| text::counted(count as u64, noun)).collect::<Vec<_>>();
-                format!("cancel {} and leave", parts.join(" and "))
+        let stopped: Vec<&&Summary> = active.iter().filter(|run| !run.info.is_deployment()).collect();
+        let stops = match (stopped.len(), deploying) {
+            (1, 0) => "stop and leave".to_owned(),
+            (count, 0) => format!("cancel {} and leave", text::counted(count as u64, "run")),
+            (count, _) => {
+                format!("cancel {} and leave; the deployment goes on", text::counted(count as u64, "run"))
             }
         };
-        let stop = active.iter().map(|run| submit(run, Command::Cancel)).chain([Effect::Quit]).collect();
-        self.overlay = Some(Overlay::Question(Question::new(
-            "Leave?",
-            vec![text],
-            vec![
-                Choice::new('k', keep, vec![Effect::Quit]),
-                Choice::new('s', stops, stop),
-                Choice::new('n', "stay", Vec::new()),
-            ],
-        )));
+        let stop = stopped.iter().map(|run| submit(run, Command::Cancel)).chain([Effect::Quit]).collect();
+        let stop = (!stopped.is_empty()).then(|| Choice::new('s', stops, stop));
+        let keep = Choice::new('k', keep, vec![Effect::Quit]);
+        let choices = [keep].into_iter().chain(stop).chain([Choice::new('n', "stay", Vec::new())]).collect();
+        self.overlay = Some(Overlay::Question(Question::new("Leave?", vec![text], choices)));
         Vec::new()
     }
 }

@@ -13,7 +13,7 @@ use crate::app::text_input::TextInput;
 use crate::model::environment::title_of;
 use crate::model::feed::Request;
 use crate::model::lane::{DeploymentPreview, DeploymentWay, Lane, LaneRequest};
-use crate::model::{RunId, is_production};
+use crate::model::{Command, DeploymentOrder, RunId, Summary, is_production};
 use crate::ui::frame::Scroll;
 use crate::ui::text;
 use crate::ui::theme::Hue;
@@ -46,6 +46,8 @@ enum Order {
     /// Confirms the preview with this number. If it is that of an abort, also has the environment.
     Start(u64, Option<String>),
     Abort(String, RunId),
+    /// Aborts the deployment of a run to an environment that the screen does not list.
+    AbortRun(RunId),
     Lock(String),
     Unlock(String),
 }
@@ -128,6 +130,19 @@ impl OrderBox {
         ))
     }
 
+    /// Returns the box that confirms an abort of the deployment of a run, if the screen does not list its environment.
+    pub(in crate::app) fn abort_of(run: &Summary, environment: &str) -> Self {
+        let version = run.info.version();
+        let head = format!("{environment}: {version} is being deployed; an abort restores the former release");
+        let fields = guarded(environment).into_iter().chain([Field::new("reason", Rule::Anything)]).collect();
+        Self::new(
+            format!("Abort the deployment to {environment}"),
+            vec![(head, Hue::Plain), (String::new(), Hue::Plain)],
+            fields,
+            Order::AbortRun(run.info.id.clone()),
+        )
+    }
+
     /// Returns the form for the reason to lock an environment or, if it is locked, to unlock it.
     pub(in crate::app) fn lock(lane: &Lane) -> Self {
         let name = lane.name();
@@ -160,7 +175,7 @@ impl OrderBox {
     pub(super) fn aborts(&self) -> Option<&str> {
         match &self.order {
             Order::Abort(environment, _) | Order::Start(_, Some(environment)) => Some(environment),
-            Order::Start(_, None) | Order::Lock(_) | Order::Unlock(_) => None,
+            Order::Start(_, None) | Order::AbortRun(_) | Order::Lock(_) | Order::Unlock(_) => None,
         }
     }
 
@@ -195,18 +210,22 @@ impl OrderBox {
             self.fields[faulty].is_refused = true;
             return Outcome::Stays;
         }
-        Outcome::Closes(vec![Effect::Request(Request::Lane(self.request()))])
+        Outcome::Closes(vec![Effect::Request(self.request())])
     }
 
-    fn request(&self) -> LaneRequest {
+    fn request(&self) -> Request {
         // The last field is the reason.
         let text = self.fields.last().map(|field| field.input.text().trim().to_owned()).unwrap_or_default();
-        match self.order.clone() {
+        Request::Lane(match self.order.clone() {
+            Order::AbortRun(run) => {
+                let order = DeploymentOrder::Abort { reason: text };
+                return Request::Submit { run, command: Command::Deployment { order, by: None } };
+            }
             Order::Start(question, _) => LaneRequest::Start { question, reason: text },
             Order::Abort(environment, run) => LaneRequest::Abort { environment, run, reason: text },
             Order::Lock(environment) => LaneRequest::Lock { environment, reason: text },
             Order::Unlock(environment) => LaneRequest::Unlock { environment, reason: text },
-        }
+        })
     }
 
     /// Returns the number of rows below the text: the fields, and the hint.
@@ -245,7 +264,7 @@ impl OrderBox {
         }
         let verb = match self.order {
             Order::Start(..) => "do it",
-            Order::Abort(..) => "abort",
+            Order::Abort(..) | Order::AbortRun(_) => "abort",
             Order::Lock(_) => "lock",
             Order::Unlock(_) => "unlock",
         };

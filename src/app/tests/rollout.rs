@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use super::lanes::{asked, lane, on_its_way};
 use super::*;
 use crate::model::deployment::{Counters, DEPLOYMENT_EVENT, Pause, Plan, PlanStep, Slot, SlotState, SlotTraffic};
 use crate::model::deployment::{Observed, Versioned};
 use crate::model::environment::{DeploymentState, Release};
+use crate::model::lane::LaneRequest;
 use crate::model::testing::deployment_of;
-use crate::model::{RunInfo, StepKind, StepNumber, StepOutline};
+use crate::model::{DeploymentOrder, RunInfo, StepKind, StepNumber, StepOutline};
 
 fn release(tag: &str) -> Release {
     deployment_of(tag, DeploymentState::Success, Timestamp(0)).release
@@ -103,6 +105,32 @@ fn a_deployment_is_shown_as_its_steps_and_the_traffic_of_its_slots() {
     let ascii = Theme { glyphs: Glyphs::Ascii, ..Theme::default() };
     let driver = deploying(80, 24, ascii, &plan(2), 3);
     assert!(driver.screen().is_ascii(), "{}", driver.screen());
+}
+
+#[test]
+fn a_deployment_is_cancelled_only_by_an_abort_with_the_name_of_production_and_a_reason() {
+    let mut driver = deploying(80, 24, Theme::default(), &plan(2), 3);
+    driver.asked();
+    driver.press("s");
+    assert!(driver.shows("Abort the deployment to"), "{}", driver.screen());
+    driver.press("slow<enter>");
+    let order = DeploymentOrder::Abort { reason: "slow".to_owned() };
+    let command = Command::Deployment { order, by: None };
+    assert!(driver.asked().contains(&Effect::Request(Request::Submit { run: run(), command })));
+    // Leaving does not offer to cancel it, and neither does the question about marked runs.
+    driver.press("q");
+    assert!(driver.shows("Leave?") && !driver.shows("cancel the deployment"), "{}", driver.screen());
+    driver.press("<esc>1ms");
+    assert!(driver.shows("a deployment is aborted by itself"), "{}", driver.screen());
+    driver.press("<esc>");
+    // The screen knows its environment.
+    let mut production = lane("production", &[("v1.4.1", 26)]);
+    production.open = Some(on_its_way("v1.4.2"));
+    driver.feed(Feed::Lanes(vec![production])).press("s<enter>");
+    assert!(asked(&mut driver).is_empty() && driver.shows("type `production` to confirm"), "{}", driver.screen());
+    driver.press("production<down>errors<enter>");
+    let (environment, reason) = ("production".to_owned(), "errors".to_owned());
+    assert_eq!(asked(&mut driver), [LaneRequest::Abort { environment, run: run(), reason }]);
 }
 
 #[test]

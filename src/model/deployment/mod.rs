@@ -40,3 +40,9 @@ pub const DEPLOYMENT_EVENT: &str = "deployment";
 pub fn workflow_name(environment: &str) -> String {
     format!("deploy {environment}")
 }
+
+/// Returns the environment that is in a name of [`workflow_name`]; the whole name if it is another one.
+#[must_use]
+pub fn deployed_to(workflow: &str) -> &str {
+    workflow.strip_prefix("deploy ").unwrap_or(workflow)
+}
