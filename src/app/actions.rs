@@ -9,7 +9,7 @@ use crate::store::logs::pattern::Pattern;
 use crate::ui::layout::{PANELS, Panel, Zoom};
 
 use super::action::{Action, Context};
-use super::availability::{Subject, meant, unavailable};
+use super::availability::{Subject, meant, refusal, unavailable};
 use super::msg::Effect;
 use super::overlay::Overlay;
 use super::overlay::faults::Faults;
@@ -25,16 +25,20 @@ use super::{App, cx};
 
 impl App {
     /// Carries out an action, or shows why the action is not available. If runs are marked, `Review`, `Stop`, `Rerun`
-    /// and `Delete` apply to them.
+    /// and `Delete` apply to them; in the Deploys pane, the first two apply to the selected environment.
     pub(super) fn act(&mut self, action: Action) -> Vec<Effect> {
-        let is_for_marked = matches!(action, Action::Review | Action::Stop | Action::Rerun | Action::Delete);
+        let is_for_marked = match action {
+            Action::Rerun | Action::Delete => true,
+            Action::Review | Action::Stop => self.view.focus != Panel::Deploys,
+            _ => false,
+        };
         if is_for_marked && self.panes.runs.has_marks() {
             self.act_on_marked(action);
             return Vec::new();
         }
-        let action = meant(action, &self.state, self.subject());
+        let action = meant(action, self.subject());
         if let Some(reason) = unavailable(action, &self.state, self.subject()) {
-            self.toast = Some(Notice::bad(format!("{}: {reason}", action.entry().name)));
+            self.toast = Some(Notice::bad(refusal(action, self.subject(), reason)));
             return Vec::new();
         }
         match action {

@@ -19,16 +19,36 @@ pub(super) struct Subject<'s> {
     pub(super) in_deploys: bool,
 }
 
-/// Returns the action that a key means. In the Deploys pane, some keys stand for actions on the selected environment: a
-/// review does if the deployment to the environment waits for one.
-pub(super) fn meant(action: Action, state: &AppState, subject: Subject<'_>) -> Action {
+/// Returns the action that a key means. In the Deploys pane, some keys stand for actions on the selected environment, and
+/// never for actions on the run that is selected elsewhere.
+pub(super) fn meant(action: Action, subject: Subject<'_>) -> Action {
     match action {
         Action::DeployHere => Action::Deploy,
         Action::PromoteHere => Action::Promote,
-        Action::Review if subject.in_deploys && unavailable(Action::ReviewDeployment, state, subject).is_none() => {
-            Action::ReviewDeployment
-        }
+        Action::Review if subject.in_deploys && subject.lane.is_some() => Action::ReviewDeployment,
+        Action::Stop if subject.in_deploys => Action::Abort,
         action => action,
+    }
+}
+
+/// Describes why an action is unavailable, with its name and, if it is an action on an environment of this machine, that
+/// environment.
+pub(super) fn refusal(action: Action, subject: Subject<'_>, reason: Unavailable) -> String {
+    let is_of_lane = matches!(
+        action,
+        Action::Deploy
+            | Action::Promote
+            | Action::PauseDeployment
+            | Action::Abort
+            | Action::ReviewDeployment
+            | Action::RollBack
+            | Action::Lock
+            | Action::Unlock
+    );
+    let name = action.entry().name;
+    match subject.lane.filter(|_| is_of_lane) {
+        Some(lane) => format!("{name}: {}: {reason}", lane.name()),
+        None => format!("{name}: {reason}"),
     }
 }
 
@@ -36,7 +56,7 @@ pub(super) fn meant(action: Action, state: &AppState, subject: Subject<'_>) -> A
 pub(super) fn unavailable(action: Action, state: &AppState, subject: Subject<'_>) -> Option<Unavailable> {
     let Subject { summary, lane, .. } = subject;
     let capabilities = Capabilities { lane, ..capabilities(state, summary) };
-    let operation = match meant(action, state, subject) {
+    let operation = match meant(action, subject) {
         action if action.is_of_replay() => return state.replay.is_none().then_some(Unavailable::NotReplay),
         Action::Repositories if state.replay.is_some() => return Some(Unavailable::Replay),
         Action::Repositories => return state.home.is_none().then_some(Unavailable::NoHome),

@@ -548,7 +548,7 @@ fn an_environment_is_locked_with_a_reason_and_unlocked() {
     let [environment, reason] = ["development", "migration"].map(str::to_owned);
     assert_eq!(asked(&mut driver), [LaneRequest::Lock { environment, reason }]);
     driver.press("GDl");
-    assert!(driver.shows("lock: it is locked already"), "{}", driver.screen());
+    assert!(driver.shows("lock: production: it is locked already"), "{}", driver.screen());
     driver.press("Du");
     assert!(driver.shows("locked by ines@web since") && driver.shows("database migration"), "{}", driver.screen());
     driver.press("<enter>");
@@ -563,13 +563,13 @@ fn what_cannot_be_done_is_listed_with_its_reason() {
     insta::assert_snapshot!("hints-80x24", driver.screen());
     driver.press("<esc>");
     for (keys, reason) in [
-        ("Dp", "promote: no deployment to it is in progress"),
-        ("p", "promote: no deployment to it is in progress"),
-        ("Da", "abort: no deployment to it is in progress"),
-        ("Du", "unlock: it is not locked"),
-        ("Dr", "review-deployment: no deployment waits for a review"),
-        // If no deployment to the environment waits, `a` reviews the selected run.
-        ("a", "review: no deployment waits for a review"),
+        ("Dp", "promote: development: no deployment to it is in progress"),
+        ("p", "promote: development: no deployment to it is in progress"),
+        ("Da", "abort: development: no deployment to it is in progress"),
+        ("Du", "unlock: development: it is not locked"),
+        ("Dr", "review-deployment: development: no deployment waits for a review"),
+        ("a", "review-deployment: development: no deployment waits for a review"),
+        ("s", "abort: development: no deployment to it is in progress"),
     ] {
         driver.press(keys);
         assert!(driver.shows(reason), "{keys}: {}", driver.screen());
@@ -582,9 +582,9 @@ fn what_cannot_be_done_is_listed_with_its_reason() {
     };
     let mut driver = showing(80, 24, Glyphs::Unicode, fresh.into_iter().chain([unknown]).collect());
     for (keys, reason) in [
-        ("B", "roll-back: no release is live in it"),
-        ("jB", "roll-back: no earlier release is known to have succeeded in it"),
-        ("jB", "roll-back: it is not known what is live: deploy the last good release"),
+        ("B", "roll-back: fresh: no release is live in it"),
+        ("jB", "roll-back: first: no earlier release is known to have succeeded in it"),
+        ("jB", "roll-back: unknown: it is not known what is live"),
     ] {
         driver.press(keys);
         assert!(driver.shows(reason), "{keys}: {}", driver.screen());
@@ -624,4 +624,25 @@ fn a_deployment_that_waits_is_reviewed() {
     let mut driver = showing(80, 24, Glyphs::Unicode, lanes);
     driver.press("ja");
     assert!(driver.shows("Review deployments"), "{}", driver.screen());
+}
+
+#[test]
+fn keys_in_the_list_act_on_the_selected_environment_and_not_on_the_selected_run() {
+    // The selected run is the deployment to staging.
+    let mut driver = showing(80, 24, Glyphs::Unicode, lanes());
+    assert!(!driver.shows("s:stop"), "{}", driver.screen());
+    for keys in ["s", "Da", "Ds"] {
+        driver.press(keys);
+        assert!(driver.app.overlay.is_none(), "{keys}: {}", driver.screen());
+        assert!(driver.shows(": development: no deployment to it is in progress"), "{keys}: {}", driver.screen());
+    }
+    driver.press("j");
+    assert!(driver.shows("s:stop"), "{}", driver.screen());
+    driver.press("sslow<enter>");
+    let (environment, reason) = ("staging".to_owned(), "slow".to_owned());
+    assert_eq!(asked(&mut driver), [LaneRequest::Abort { environment, run: run(), reason }]);
+    // Marked runs do not change that.
+    driver.press("1m6ggs");
+    assert!(driver.app.overlay.is_none(), "{}", driver.screen());
+    assert!(driver.shows("abort: development: no deployment to it is in progress"), "{}", driver.screen());
 }

@@ -257,7 +257,7 @@ fn the_keys_of_an_environment_work_on_its_page() {
     driver.press("<esc>B");
     assert!(driver.shows("Roll back production"), "{}", driver.screen());
     driver.press("<esc>p");
-    assert!(driver.shows("promote: no deployment to it is in progress"), "{}", driver.screen());
+    assert!(driver.shows("promote: production: no deployment to it is in progress"), "{}", driver.screen());
     driver.press("/");
     assert!(driver.app.overlay.is_none() && driver.shows("nothing to filter"), "{}", driver.screen());
     driver.press("G<enter>");
