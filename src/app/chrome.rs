@@ -8,6 +8,7 @@ use ratatui::style::{Modifier, Style};
 
 use crate::model::capabilities::Unavailable;
 use crate::model::feed::{Connection, Notice, Polling, Trouble, Waits, Watching};
+use crate::model::lane::Lane;
 use crate::model::{EndReason, Level, Run, Summary, Timestamp};
 use crate::ui::layout::Panel;
 use crate::ui::run_columns::short;
@@ -211,7 +212,8 @@ pub(super) fn toast(notice: &Notice, theme: Theme, area: Rect, buffer: &mut Buff
 }
 
 /// Actions whose hints come before those of key sequences; with little room, later hints are left out. While a
-/// deployment or an environment is selected, the hint for a rollback comes before all of these. The hint for a held
+/// deployment or an environment is selected, the hint for a rollback comes before all of these, and then that for a
+/// promotion while a deployment waits for a person. The hint for a held
 /// step comes after the first [`BEFORE_HELD`].
 const FIRST: [Action; 10] = [
     Action::Help,
@@ -249,7 +251,7 @@ pub(super) struct Hints<'s> {
 pub(super) type HintPlace = (Range<u16>, Option<Action>);
 
 /// Draws as many hints of available actions as fit. That for a rollback of the selected environment comes first,
-/// because it is needed in a hurry, then those for help, the palette and a held step; that for quitting comes last.
+/// because it is needed in a hurry, then that for a promotion for which a deployment waits, then those for help, the palette and a held step; that for quitting comes last.
 /// Returns the places of the hints.
 pub(super) fn footer(
     state: &AppState,
@@ -285,8 +287,13 @@ pub(super) fn footer(
     let urgent = (subject.lane.is_some() || subject.in_deploys).then_some(Action::RollBack);
     let is_later = |action: &Action| urgent != Some(*action);
     let (begin, rest) = FIRST.split_at(BEFORE_HELD);
-    let begin = urgent.into_iter().chain(begin.iter().copied().filter(is_later));
-    let begin = begin.map(Action::entry).filter(is_shown).filter_map(with_key);
+    let roll_back = urgent.map(Action::entry).filter(is_shown).and_then(with_key);
+    let asks = subject.lane.is_some_and(Lane::waits_for_person);
+    let asks = asks && unavailable(Action::PromoteHere, state, subject).is_none();
+    let promote = if asks { key_of(Action::PromoteHere) } else { None };
+    let promote = promote.map(|key| (key, "promote", Some(Action::PromoteHere)));
+    let begin = begin.iter().copied().filter(is_later).map(Action::entry).filter(is_shown).filter_map(with_key);
+    let begin = roll_back.into_iter().chain(promote).chain(begin);
     let rest = rest.iter().copied().chain(of_list).filter(is_later);
     let rest = rest.map(Action::entry).filter(is_shown).filter_map(with_key);
     // The hint for quitting has its own place.

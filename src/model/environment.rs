@@ -28,6 +28,8 @@ pub struct Environment {
     pub drift: Option<Drift>,
     /// Who locked the environment and why, as a sentence; `None` for an environment that is not locked.
     pub locked: Option<String>,
+    /// Whether a deployment by this machine waits until a person promotes it.
+    pub waits_for_promotion: bool,
 }
 
 /// Where the deployments of an environment are from.
@@ -387,6 +389,7 @@ impl Environment {
             unknown: None,
             drift: None,
             locked: None,
+            waits_for_promotion: false,
         }
     }
 
@@ -430,7 +433,8 @@ impl Environment {
         json!({
             "name": self.name, "protection": self.protection, "source": self.source, "unknown": self.unknown,
             "live": self.live(), "pending": self.pending(), "open": self.open(), "drift": self.drift,
-            "locked": self.locked, "deployments": self.deployments,
+            "locked": self.locked, "waits_for_promotion": self.waits_for_promotion,
+            "deployments": self.deployments,
         })
     }
 }

@@ -122,6 +122,8 @@ pub struct LaneStep {
     pub name: String,
     /// Whether the deployment rolls back.
     pub is_back: bool,
+    /// Whether the step waits until a person promotes the deployment.
+    pub waits_for_person: bool,
 }
 
 impl Reported {
@@ -168,6 +170,13 @@ impl Lane {
     #[must_use]
     pub fn on_its_way(&self) -> Option<&LaneDeployment> {
         self.open.as_ref().filter(|open| !open.has_succeeded)
+    }
+
+    /// Whether the deployment on its way waits until a person promotes it.
+    #[must_use]
+    pub fn waits_for_person(&self) -> bool {
+        let step = self.on_its_way().filter(|open| open.is_running).and_then(|open| open.step.as_ref());
+        step.is_some_and(|step| step.waits_for_person && !step.is_back)
     }
 
     /// Returns the requests that the target counted lately; `None` if it has not counted them twice, or no longer

@@ -86,7 +86,7 @@ impl Page {
     }
 
     /// Returns the lines below an environment: its lock, the deployments that are open, the newest one if it is not
-    /// live, and the reason if its deployments are unknown.
+    /// live, the command for which a deployment waits, and the reason if its deployments are unknown.
     fn remarks(&self, environment: &Environment) -> Vec<TerminalText> {
         let open = environment.open();
         let ended = |one: &&EnvironmentDeployment| one.state != DeploymentState::Success && !open.contains(one);
@@ -94,7 +94,9 @@ impl Page {
         let pending = open.iter().copied().chain(newest).map(|one| self.pending(environment, one));
         let unknown = environment.unknown.as_ref().map(|why| self.style.paint(Hue::Dim, text!("{}", why)));
         let locked = environment.locked.as_ref().map(|lock| self.style.paint(Hue::Review, text!("{}", lock)));
-        locked.into_iter().chain(pending).chain(unknown).collect()
+        let command = || self.style.paint(Hue::Dim, format!("cuelight promote {}", quoted(&environment.name)));
+        let waits = environment.waits_for_promotion.then(|| text!("waits for a person  {}", command()));
+        locked.into_iter().chain(pending).chain(waits).chain(unknown).collect()
     }
 
     /// Returns a line about a deployment that is not live: its state, and the command that approves or shows it.

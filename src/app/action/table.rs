@@ -182,7 +182,7 @@ const TABLE: &[Entry] = &[
         Action::PromoteHere,
         "promote-here",
         &["p"],
-        DEPLOYS,
+        EVERYWHERE,
         "",
         "let the selected deployment go on after a pause, or stop it before its next step",
     ),

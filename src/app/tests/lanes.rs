@@ -99,7 +99,13 @@ pub(super) fn on_its_way(tag: &str) -> LaneDeployment {
         is_running: true,
         has_succeeded: false,
         kept: None,
-        step: Some(LaneStep { number: 4, total: 9, name: "Wait until green is healthy".to_owned(), is_back: false }),
+        step: Some(LaneStep {
+            number: 4,
+            total: 9,
+            name: "Wait until green is healthy".to_owned(),
+            is_back: false,
+            waits_for_person: false,
+        }),
         waits: None,
         waits_for_review: false,
     }
@@ -331,7 +337,13 @@ fn keeping() -> Lane {
     let open = LaneDeployment {
         has_succeeded: true,
         kept: Some(kept),
-        step: Some(LaneStep { number: 9, total: 9, name: "Stop blue after 1h".to_owned(), is_back: false }),
+        step: Some(LaneStep {
+            number: 9,
+            total: 9,
+            name: "Stop blue after 1h".to_owned(),
+            is_back: false,
+            waits_for_person: false,
+        }),
         ..on_its_way("v1.4.1")
     };
     let mut lane = lane("production", &[("v1.4.1", 0), ("v1.4.0", 50)]);
@@ -645,4 +657,22 @@ fn keys_in_the_list_act_on_the_selected_environment_and_not_on_the_selected_run(
     driver.press("1m6ggs");
     assert!(driver.app.overlay.is_none(), "{}", driver.screen());
     assert!(driver.shows("abort: development: no deployment to it is in progress"), "{}", driver.screen());
+}
+
+#[test]
+fn the_key_that_promotes_is_offered_once_a_deployment_waits_for_a_person() {
+    let mut lanes = lanes();
+    let open = lanes[1].open.as_mut().expect("open");
+    let name = "Wait for `cuelight promote`".to_owned();
+    open.step = Some(LaneStep { number: 6, total: 9, name, is_back: false, waits_for_person: true });
+    let mut driver = showing(80, 24, Glyphs::Unicode, lanes);
+    assert!(!driver.shows("p:promote"), "{}", driver.screen());
+    driver.press("j");
+    assert!(driver.shows("B:roll back  p:promote  ?:help"), "{}", driver.screen());
+    // The selected run is that of the deployment.
+    driver.press("3");
+    assert!(driver.shows("B:roll back  p:promote  ?:help"), "{}", driver.screen());
+    driver.press("p<enter>");
+    let environment = "staging".to_owned();
+    assert_eq!(asked(&mut driver), [LaneRequest::Promote { environment, run: run(), full: false }]);
 }

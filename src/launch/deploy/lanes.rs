@@ -21,7 +21,7 @@ use crate::rollout::release;
 use crate::store::clock::{minute_of_week, now};
 
 /// Maximum number of deployments of an environment that are shown and searched for open ones.
-const MAX_DEPLOYMENTS: usize = 50;
+pub(super) const MAX_DEPLOYMENTS: usize = 50;
 
 /// Length of time over which failed requests are counted, in which a fault shows and after which it is forgotten.
 const COUNTED: Duration = Duration::from_mins(1);
@@ -231,7 +231,8 @@ impl Deployments {
         let kept = succeeded.zip(position.as_ref()).and_then(|(since, position)| position.kept(since));
         let step = position.map(|position| {
             let (number, total) = position.step();
-            LaneStep { number, total, name: position.step_name(), is_back: position.back.is_some() }
+            let (is_back, waits_for_person) = (position.back.is_some(), position.waits_for_person());
+            LaneStep { number, total, name: position.step_name(), is_back, waits_for_person }
         });
         let facts = GateFacts { settings, state, record: Some(record), now: at, minute_of_week: minute_of_week(at) };
         let closed = if step.is_none() && open.is_running { gates::closed(&facts) } else { Vec::new() };

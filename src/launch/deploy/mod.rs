@@ -174,7 +174,8 @@ impl Deployments {
         let shown = wanted.map(|settings| {
             let state = ledger.of(&settings.name);
             let protection = Some(self.protection(settings, &state));
-            Environment { protection, ..state.shown(at) }
+            let waits_for_promotion = self.waits_for_promotion(&state);
+            Environment { protection, waits_for_promotion, ..state.shown(at) }
         });
         Ok(shown.collect())
     }

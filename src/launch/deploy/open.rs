@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::lanes::MAX_DEPLOYMENTS;
 use super::{DeployError, DeployRequest, Deployments};
 use crate::launch::commands::{self, CommandError};
 use crate::model::deployment::{Cause, DeploymentRecord, EnvironmentState, Outcome};
@@ -87,6 +88,14 @@ impl Deployments {
         let acts = open.iter().position(|one| has_begun(one) && one.record.outcome.is_none());
         let at = acts.or_else(|| open.iter().position(has_begun)).unwrap_or_default();
         (!open.is_empty()).then(|| open.swap_remove(at))
+    }
+
+    /// Whether the deployment in progress to an environment waits until a person promotes it.
+    pub(super) fn waits_for_promotion(&self, state: &EnvironmentState) -> bool {
+        let open = self.newest_open(state, MAX_DEPLOYMENTS);
+        let open = open.filter(|open| open.is_running && open.record.began && open.record.cause != Cause::Job);
+        let position = open.and_then(|open| Position::read(&open.folder).ok().flatten());
+        position.is_some_and(|position| position.waits_for_person())
     }
 
     /// Returns when an environment is stopped automatically; `None` if no deployment waits to do that.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Timestamp;
-use crate::model::deployment::{DeploymentPlan, HostStep, PlanStep};
+use crate::model::deployment::{DeploymentPlan, HostStep, Pause, PlanStep};
 use crate::model::lane::Kept;
 use crate::store::folder::RunFolder;
 use crate::store::{StoreError, json};
@@ -72,6 +72,12 @@ impl Position {
     #[must_use]
     pub fn step_name(&self) -> String {
         self.current().map(|step| self.plan.describe(&step)).unwrap_or_default()
+    }
+
+    /// Whether the current step waits until a person promotes the deployment.
+    #[must_use]
+    pub fn waits_for_person(&self) -> bool {
+        self.back.is_none() && self.wave().iter().any(|step| step.step == PlanStep::Pause(Pause::Person))
     }
 
     /// Returns the former release that still runs, if the current step waits to stop it. `since` is the time of the
