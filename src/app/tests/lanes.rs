@@ -676,3 +676,13 @@ fn the_key_that_promotes_is_offered_once_a_deployment_waits_for_a_person() {
     let environment = "staging".to_owned();
     assert_eq!(asked(&mut driver), [LaneRequest::Promote { environment, run: run(), full: false }]);
 }
+
+#[test]
+fn the_sign_of_the_live_release_is_its_own_after_a_deployment_that_failed() {
+    let mut production = lane("production", &[("v1.4.1", 26)]);
+    production.environment.deployments.insert(0, deployed("v1.5.0", DeploymentState::Failure, 1));
+    let mut driver = showing(80, 24, Glyphs::Unicode, vec![production]);
+    driver.press("<enter>");
+    assert!(driver.shows("✓ live: v1.4.1"), "{}", driver.screen());
+    assert!(driver.shows("✗ v1.5.0 did not go live, 1h ago"), "{}", driver.screen());
+}

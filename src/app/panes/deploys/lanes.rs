@@ -66,7 +66,7 @@ pub(super) fn phase(lane: &Lane) -> Option<Phase> {
 }
 
 /// Returns the newest deployment, if it failed or was rolled back; `None` otherwise.
-fn failed(lane: &Lane) -> Option<&EnvironmentDeployment> {
+pub(super) fn failed(lane: &Lane) -> Option<&EnvironmentDeployment> {
     let newest = lane.environment.deployments.first()?;
     matches!(newest.state, DeploymentState::Failure | DeploymentState::Error).then_some(newest)
 }

@@ -18,12 +18,12 @@ use crate::model::environment::{DeploymentState, EnvironmentDeployment, Protecti
 use crate::model::feed::Request;
 use crate::model::lane::Lane;
 use crate::model::lane_details::LaneDetails;
-use crate::model::{Phase, RunId, Timestamp};
+use crate::model::{Conclusion, Phase, RunId, Timestamp};
 use crate::ui::frame::Scroll;
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
-use super::lanes::{health, on_its_way, phase};
+use super::lanes::{failed, health, on_its_way, phase};
 
 /// Maximum age of the details.
 const MAX_AGE: Duration = Duration::from_mins(1);
@@ -223,8 +223,8 @@ fn lines(lane: &Lane, cx: &Cx) -> Vec<Line> {
     lines.all
 }
 
-/// Adds the state of the environment: the deployment on its way, the live release, its health, and what holds back
-/// deployments.
+/// Adds the state of the environment: the deployment on its way, the live release, a later one that failed, the health,
+/// and what holds back deployments.
 fn state(lane: &Lane, now: Timestamp, lines: &mut Lines) {
     let environment = &lane.environment;
     let is_open = lane.on_its_way().is_some();
@@ -232,7 +232,11 @@ fn state(lane: &Lane, now: Timestamp, lines: &mut Lines) {
         let part = on_its_way(open);
         lines.row(phase(lane), format!("on its way: {}", part.full), part.hue, Some(&open.run));
     }
-    let own = phase(lane).filter(|_| !is_open);
+    // The sign of a line is about what the line says: a release that did not go live has its own line.
+    let is_bad = environment.unknown.is_some() || lane.requests().is_some_and(|requests| requests.is_failing());
+    let end = if is_bad { Conclusion::Failure } else { Conclusion::Success };
+    let has_state = environment.live().is_some() || environment.unknown.is_some();
+    let own = (!is_open && has_state).then_some(Phase::Done(end));
     match (environment.live(), &environment.unknown) {
         (Some(live), _) => {
             let when = text::past(now.since(live.at()));
@@ -241,6 +245,11 @@ fn state(lane: &Lane, now: Timestamp, lines: &mut Lines) {
         }
         (None, Some(unknown)) => lines.row(own, unknown.clone(), Hue::Bad, None),
         (None, None) => lines.row(own, "no release is live".to_owned(), Hue::Dim, None),
+    }
+    if let Some(failed) = failed(lane).filter(|_| !is_open && environment.unknown.is_none()) {
+        let when = text::past(now.since(failed.at()));
+        let line = format!("{} did not go live, {when}", failed.release.name());
+        lines.row(Some(Phase::Done(Conclusion::Failure)), line, Hue::Bad, failed.local.as_ref());
     }
     if let Some(kept) = lane.open.as_ref().and_then(|open| open.kept.as_ref()) {
         lines.add(
