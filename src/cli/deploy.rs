@@ -82,14 +82,17 @@ pub(super) fn run(args: &Args) -> Outcome {
         prepared.require_open()?;
     }
     trust::ask(deployments.runs(), prepared.consent_mut())?;
-    let notes = unrecorded(&deployments, prepared.settings(), true)?;
+    let mut notes = unrecorded(&deployments, prepared.settings(), true)?;
+    let waits = deployments.waits_behind(&args.environment)?;
+    let is_planned = waits.is_none();
+    notes.extend(waits);
     if args.plan {
-        let plan = block_on(deployments.plan(&prepared))??;
+        let plan = if is_planned { Some(block_on(deployments.plan(&prepared))??) } else { None };
         let style = Style::of_output();
         if args.json {
-            style::json(&preview(&prepared, notes).document(&plan))?;
+            style::json(&preview(&prepared, notes).document(plan.as_ref()))?;
         } else {
-            style::print(&preview(&prepared, notes).plan(&plan, style))?;
+            style::print(&preview(&prepared, notes).plan(plan.as_ref(), style))?;
         }
         return Ok(Exit::Success);
     }

@@ -337,7 +337,7 @@ pub struct DeploymentPreview {
 /// How a deployment or a rollback is done.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum DeploymentWay {
-    /// A release is deployed with these steps.
+    /// A release is deployed with these steps; empty if they are planned once another deployment has ended.
     Deploy(Vec<String>),
     /// An earlier release is deployed with these steps.
     RollBack {

@@ -47,12 +47,16 @@ impl Preview<'_> {
         self.live.or(plan.plans().find_map(|plan| plan.old.as_ref()).map(|old| &old.release))
     }
 
-    /// Returns the plan for people.
+    /// Returns the plan for people. `plan` is `None` while another deployment changes what the target runs, so that the
+    /// steps are not known yet.
     #[must_use]
-    pub fn plan(&self, plan: &DeploymentPlan, style: Style) -> TerminalText {
+    pub fn plan(&self, plan: Option<&DeploymentPlan>, style: Style) -> TerminalText {
         let mut all = TerminalText::default();
-        all.push_line(&self.title_from(self.live_in(plan), style));
-        push_steps(&mut all, plan);
+        all.push_line(&self.title_from(plan.map_or(self.live, |plan| self.live_in(plan)), style));
+        match plan {
+            Some(plan) => push_steps(&mut all, plan),
+            None => all.push_line(&text!("  the steps are planned once the deployment in progress has ended")),
+        }
         for gate in &self.gates {
             all.push_line(&style.paint(Hue::Dim, text!("first: {}", gate)));
         }
@@ -62,10 +66,10 @@ impl Preview<'_> {
         all
     }
 
-    /// Returns the plan as a JSON document.
+    /// Returns the plan as a JSON document. The steps are null while they are not known; see [`Self::plan`].
     #[must_use]
-    pub fn document(&self, plan: &DeploymentPlan) -> Value {
-        let document = |step: &HostStep| {
+    pub fn document(&self, plan: Option<&DeploymentPlan>) -> Value {
+        let document = |plan: &DeploymentPlan, step: &HostStep| {
             let mut document = serde_json::to_value(&step.step).unwrap_or_default();
             document["text"] = plan.words(step).into();
             if let Some(host) = &plan.of(step.host).host {
@@ -73,9 +77,11 @@ impl Preview<'_> {
             }
             document
         };
-        let steps: Vec<Value> = plan.steps().iter().map(document).collect();
+        let steps =
+            |plan: &DeploymentPlan| -> Vec<Value> { plan.steps().iter().map(|step| document(plan, step)).collect() };
+        let (steps, live) = (plan.map(steps), plan.map_or(self.live, |plan| self.live_in(plan)));
         json!({
-            "environment": self.settings.name, "from": self.live_in(plan), "to": self.release,
+            "environment": self.settings.name, "from": live, "to": self.release,
             "strategy": self.settings.strategy.name(), "gates": self.gates, "notes": self.notes, "steps": steps,
         })
     }

@@ -300,6 +300,9 @@ fn lines(preview: &DeploymentPreview) -> Vec<(String, Hue)> {
         DeploymentWay::Abort => &[],
     };
     lines.push(match &preview.way {
+        DeploymentWay::Deploy(steps) if steps.is_empty() => {
+            ("The steps are planned once the deployment in progress has ended.".to_owned(), Hue::Plain)
+        }
         DeploymentWay::Abort => ("By aborting the deployment in progress.".to_owned(), Hue::Good),
         DeploymentWay::RollBack { is_instant: true, .. } => {
             ("It still runs, so this only moves the traffic:".to_owned(), Hue::Good)

@@ -686,3 +686,20 @@ fn the_sign_of_the_live_release_is_its_own_after_a_deployment_that_failed() {
     assert!(driver.shows("✓ live: v1.4.1"), "{}", driver.screen());
     assert!(driver.shows("✗ v1.5.0 did not go live, 1h ago"), "{}", driver.screen());
 }
+
+#[test]
+fn a_deployment_that_waits_for_the_end_of_another_one_says_so_in_place_of_its_steps() {
+    let mut driver = showing(80, 24, Glyphs::Unicode, lanes());
+    let behind = "v1.4.2 is on its way (step 4/9, Wait until green is healthy); this deployment waits for its end";
+    let preview = DeploymentPreview {
+        environment: "staging".to_owned(),
+        from: Some(release("v1.4.1")),
+        to: Some(release("v1.4.3")),
+        way: DeploymentWay::Deploy(Vec::new()),
+        changes: Changes::default(),
+        notes: vec![behind.to_owned()],
+    };
+    driver.feed(Feed::DeploymentPlanned { question: 3, preview: Box::new(preview) });
+    assert!(driver.shows("note: v1.4.2 is on its way"), "{}", driver.screen());
+    assert!(driver.shows("The steps are planned once the deployment in progress has ended."), "{}", driver.screen());
+}

@@ -9,7 +9,7 @@ use crate::launch::LaunchError;
 use crate::launch::commands::{self, CommandError, TrustedBy};
 use crate::launch::deploy::{DeployError, DeployRequest, Deployments, OpenDeployment, PreparedDeployment, WayBack};
 use crate::launch::trust::{Consent, Trust};
-use crate::model::deployment::Cause;
+use crate::model::deployment::{Cause, DeploymentPlan};
 use crate::model::environment::title_of;
 use crate::model::feed::{Feed, Notice};
 use crate::model::lane::{DeploymentPreview, DeploymentWay, LaneRequest};
@@ -211,9 +211,12 @@ async fn prepared(deployments: &Deployments, request: DeployRequest) -> Result<A
         Some(obstacle) if obstacle.is_mistake() && !is_rollback => return Err(LaneError::Unrecordable(obstacle)),
         obstacle => obstacle.map(|obstacle| obstacle.to_string()),
     };
-    let plan = deployments.plan(&prepared).await?;
-    let steps: Vec<String> = plan.steps().iter().map(|step| plan.describe(step)).collect();
-    let is_instant = plan.is_instant();
+    // While another deployment changes what the target runs, the steps are not known.
+    let behind = if is_rollback { None } else { deployments.waits_behind(&prepared.settings().name)? };
+    let plan = if behind.is_none() { Some(deployments.plan(&prepared).await?) } else { None };
+    let steps: Vec<String> =
+        plan.iter().flat_map(|plan| plan.steps().into_iter().map(move |step| plan.describe(&step))).collect();
+    let is_instant = plan.as_ref().is_some_and(DeploymentPlan::is_instant);
     let (live, to) = (prepared.live(), prepared.release());
     let changes = match (live, is_rollback) {
         (None, _) => Changes::default(),
@@ -229,7 +232,7 @@ async fn prepared(deployments: &Deployments, request: DeployRequest) -> Result<A
         to: Some(to.clone()),
         way: if is_rollback { DeploymentWay::RollBack { steps, is_instant } } else { DeploymentWay::Deploy(steps) },
         changes,
-        notes: gates.chain(about_state).chain(missing).chain(unrecorded).collect(),
+        notes: behind.into_iter().chain(gates).chain(about_state).chain(missing).chain(unrecorded).collect(),
     };
     Ok(Answer::Shown(Shown::Deployment(Box::new(prepared)), Box::new(preview)))
 }

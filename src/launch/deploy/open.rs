@@ -98,6 +98,20 @@ impl Deployments {
         position.is_some_and(|position| position.waits_for_person())
     }
 
+    /// Returns a sentence about the deployment that changes an environment now, for whose end a further one waits. `None`
+    /// if none does.
+    ///
+    /// # Errors
+    /// The state folder cannot be read.
+    pub fn waits_behind(&self, name: &str) -> Result<Option<String>, DeployError> {
+        let open = self.newest_open(&self.ledger()?.of(name), MAX_DEPLOYMENTS);
+        Ok(open.filter(|open| open.is_running && open.is_on_its_way()).map(|open| {
+            let release = open.record.release.title();
+            let at = self.position(&open.record.run).map(|at| format!(" ({at})")).unwrap_or_default();
+            format!("{release} is on its way{at}; this deployment waits for its end")
+        }))
+    }
+
     /// Returns when an environment is stopped automatically; `None` if no deployment waits to do that.
     pub(super) fn stops(&self, state: &EnvironmentState) -> Option<Timestamp> {
         let live = state.live()?;
