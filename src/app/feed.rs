@@ -158,6 +158,7 @@ impl App {
                 self.refresh_releases();
             }
             Feed::LaneDetailsUnreadable { environment, reason } => self.take_unreadable_details(environment, reason),
+            Feed::UnknownRelease { environment, reason } => self.take_unknown_release(&environment, reason),
             Feed::DeploymentPlanned { preview, .. } if self.overlay.is_some() => {
                 self.notify(Notice::news(format!(
                     "nothing was done to {}: close this dialog and try again",

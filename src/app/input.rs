@@ -119,7 +119,11 @@ impl App {
                 effects
             }
             Outcome::Picked(pick) => {
-                self.overlay = None;
+                // A release that was typed may not exist: its list then opens again.
+                self.picked_from = match self.overlay.take() {
+                    Some(Overlay::Picker(list)) if list.deploys() => Some(list),
+                    _ => None,
+                };
                 self.pick(pick)
             }
         }

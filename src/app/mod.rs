@@ -55,6 +55,7 @@ use batch::Batch;
 use keymap::{Key, Keymap};
 use msg::{Effect, Msg};
 use overlay::Overlay;
+use overlay::picker::Picker;
 use panes::{Cx, Panes};
 use replay::Replay;
 use selection::Selection;
@@ -74,6 +75,8 @@ pub struct App {
     selection: Selection,
     panes: Panes,
     overlay: Option<Overlay>,
+    /// The list of releases in which a release was picked, to open it again if there is no such release.
+    picked_from: Option<Picker>,
     /// Keys of an incomplete sequence.
     pressed: Vec<Key>,
     toast: Option<Notice>,
@@ -114,6 +117,7 @@ impl App {
             selection: Selection::default(),
             panes: Panes::default(),
             overlay: None,
+            picked_from: None,
             pressed: Vec::new(),
             toast: None,
             toast_at: Timestamp(0),

@@ -132,6 +132,13 @@ pub enum Feed {
         /// The reason.
         reason: String,
     },
+    /// The release of a [`LaneRequest::Plan`] does not exist.
+    UnknownRelease {
+        /// Name of the environment.
+        environment: String,
+        /// Why there is no such release, for people.
+        reason: String,
+    },
     /// What a deployment or a rollback would do: answer to [`LaneRequest::Plan`] and [`LaneRequest::PlanRollback`].
     DeploymentPlanned {
         /// Number of the question, used in [`LaneRequest::Start`].

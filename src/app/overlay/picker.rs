@@ -38,6 +38,8 @@ pub(in crate::app) struct Picker {
     rows: Vec<PickRow>,
     /// Text at the bottom while the selected row has none, and in place of the rows if there are none; may be empty.
     note: String,
+    /// Why what was picked last does not exist, until the text is edited; `None` if it exists or nothing was picked.
+    fault: Option<String>,
     /// Index of the selected row among the matching rows; `None` if no row is selected.
     selected: Option<usize>,
     /// Index of the row that is selected while nothing is typed; `None` to select none.
@@ -186,6 +188,7 @@ impl Picker {
             releases: None,
             rows,
             note: String::new(),
+            fault: None,
             selected: Some(0),
             preferred: Some(0),
             has_moved: false,
@@ -203,8 +206,13 @@ impl Picker {
     }
 
     /// Whether the list is for a deployment, so that any release can be typed.
-    pub(super) fn deploys(&self) -> bool {
+    pub(in crate::app) fn deploys(&self) -> bool {
         matches!(self.releases, Some(ReleasesOf::Deploy(_)))
+    }
+
+    /// Shows why what was picked does not exist, until the text is edited.
+    pub(super) fn refuse(&mut self, reason: String) {
+        self.fault = Some(reason);
     }
 
     /// Makes the picker accept a typed command, too: `grep TEXT`.
@@ -261,6 +269,7 @@ impl Picker {
         let edits = self.filter.key(key);
         if edits {
             (self.selected, self.has_moved) = (self.first_selected(), false);
+            self.fault = None;
         }
         edits
     }
@@ -268,6 +277,7 @@ impl Picker {
     pub(super) fn paste(&mut self, text: &str) {
         self.filter.insert(text);
         (self.selected, self.has_moved) = (self.first_selected(), false);
+        self.fault = None;
     }
 
     pub(super) fn act(&mut self, action: Action, height: usize) -> Outcome {
@@ -288,7 +298,7 @@ impl Picker {
 
     /// Returns the number of rows below the list: one if there is a text at the bottom.
     fn below(&self) -> usize {
-        usize::from(!self.note.is_empty() || self.rows.iter().any(|row| !row.note.is_empty()))
+        usize::from(self.fault.is_some() || !self.note.is_empty() || self.rows.iter().any(|row| !row.note.is_empty()))
     }
 
     /// Returns the row that deploys the typed release; `None` if nothing is typed, or if a row has this name.
@@ -372,10 +382,11 @@ impl Picker {
         }
         let selected = self.selected.and_then(|at| rows.get(at));
         let note = selected.map(|row| row.note.as_str()).filter(|note| !note.is_empty());
-        if let Some(note) = note.or((!rows.is_empty()).then_some(self.note.as_str())) {
+        let note = note.or((!rows.is_empty()).then_some(self.note.as_str())).map(|note| (note, Hue::Dim));
+        if let Some((note, hue)) = self.fault.as_deref().map(|fault| (fault, Hue::Bad)).or(note) {
             let room = area.width.saturating_sub(4);
             let note = text::clip(note, usize::from(room), cx.theme.ellipsis());
-            text::put(buffer, area.x + 2, area.bottom() - 1, room, &note, cx.theme.style(Hue::Dim));
+            text::put(buffer, area.x + 2, area.bottom() - 1, room, &note, cx.theme.style(hue));
         }
         Rect { height: area.height - 1, ..area }
     }

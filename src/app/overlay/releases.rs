@@ -110,6 +110,20 @@ impl App {
         self.refresh_releases();
     }
 
+    /// Opens the list again in which a release was picked that does not exist, with what was typed and the reason.
+    pub(in crate::app) fn take_unknown_release(&mut self, environment: &str, reason: String) {
+        let is_its = |list: &Picker| matches!(list.releases(), Some(ReleasesOf::Deploy(name)) if name == environment);
+        match self.picked_from.take().filter(|list| self.overlay.is_none() && is_its(list)) {
+            Some(mut list) => {
+                list.refuse(reason);
+                self.toast = None;
+                self.overlay = Some(Overlay::Picker(list));
+                self.refresh_releases();
+            }
+            None => self.notify(Notice::bad(reason)),
+        }
+    }
+
     fn deployable_row(&self, lane: &Lane, details: &LaneDetails, one: &Deployable) -> PickRow {
         // The details may be older than the last deployment to another environment.
         let is_live = |lane: &&Lane| lane.environment.live().is_some_and(|live| live.release.sha == one.release.sha);

@@ -325,3 +325,22 @@ fn a_long_plan_scrolls_on_a_small_screen() {
         assert_eq!(asked(&mut driver), [LaneRequest::Start { question: 3, reason: String::new() }]);
     }
 }
+
+#[test]
+fn a_typed_release_that_does_not_exist_keeps_the_list_open_with_the_reason() {
+    let (production, details) = production();
+    let mut driver = showing(80, 24, Glyphs::Unicode, vec![production]);
+    driver.press("d").feed(Feed::LaneDetails(Box::new(details))).press("v9.9<enter>");
+    let reason = "`v9.9` is not a tag, branch or commit of this repository";
+    let unknown = |environment: &str| {
+        let (environment, reason) = (environment.to_owned(), reason.to_owned());
+        Feed::UnknownRelease { environment, reason }
+    };
+    driver.feed(unknown("production"));
+    assert!(driver.app.overlay.is_some() && driver.shows("> v9.9") && driver.shows(reason), "{}", driver.screen());
+    driver.press("<backspace>");
+    assert!(driver.shows("> v9.") && !driver.shows(reason), "{}", driver.screen());
+    // Without the list, it is a notice.
+    driver.press("<esc>").feed(unknown("production"));
+    assert!(driver.app.overlay.is_none() && driver.shows(reason), "{}", driver.screen());
+}

@@ -87,6 +87,10 @@ impl Serving {
             self.shown = Some(ShownDeployment { question, confirm });
         }
         let feed = self.feed.clone();
+        let planned = match &request {
+            LaneRequest::Plan { environment, .. } => Some(environment.clone()),
+            _ => None,
+        };
         tokio::spawn(async move {
             let done = match carry_out(&deployments, request, &feed).await {
                 Ok(Answer::Shown(shown, preview)) => {
@@ -100,8 +104,14 @@ impl Serving {
                 Err(error) => Err(error),
             };
             if let Err(error) = done {
+                let report = match (planned, &error) {
+                    (Some(environment), LaneError::Deploy(DeployError::Release(reason))) => {
+                        Feed::UnknownRelease { environment, reason: reason.to_string() }
+                    }
+                    _ => complaint(&error),
+                };
                 // The screen may be closed.
-                let _ = feed.send(complaint(&error)).await;
+                let _ = feed.send(report).await;
             }
         });
         Ok(())
