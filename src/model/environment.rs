@@ -313,8 +313,19 @@ impl Drift {
             (0, 0) => "current".to_owned(),
             (behind, 0) => format!("{behind} behind"),
             (0, ahead) => format!("{ahead} ahead"),
-            (behind, ahead) => format!("{behind} behind, {ahead} ahead"),
+            (behind, ahead) => format!("{behind} behind and {ahead} ahead"),
         }
+    }
+
+    /// Returns the difference in a few columns with what the live release is compared with: `2 ahead of staging`.
+    #[must_use]
+    pub fn named(&self) -> String {
+        let of = match (self.behind, self.ahead) {
+            (0, 0) => return self.text(),
+            (_, 0) => "",
+            _ => " of",
+        };
+        format!("{}{of} {}", self.short(), self.branch)
     }
 }
 

@@ -703,3 +703,16 @@ fn a_deployment_that_waits_for_the_end_of_another_one_says_so_in_place_of_its_st
     assert!(driver.shows("note: v1.4.2 is on its way"), "{}", driver.screen());
     assert!(driver.shows("The steps are planned once the deployment in progress has ended."), "{}", driver.screen());
 }
+
+#[test]
+fn a_difference_to_another_environment_has_one_wording_at_every_width() {
+    let cases = [(0, 2, "2 ahead of staging"), (12, 0, "12 behind staging"), (8, 2, "8 behind and 2 ahead of staging")];
+    for (behind, ahead, expected) in cases {
+        let drift = Drift { branch: "staging".to_owned(), behind, ahead };
+        assert!(expected.starts_with(&drift.short()) && drift.text().ends_with("staging"), "{drift:?}");
+        let mut production = lane("production", &[("v1.4.1", 26)]);
+        production.environment.drift = Some(drift);
+        let driver = showing(120, 24, Glyphs::Unicode, vec![production]);
+        assert!(driver.shows(expected), "{}", driver.screen());
+    }
+}

@@ -176,10 +176,7 @@ pub(super) fn on_its_way(open: &LaneDeployment) -> Part {
 /// Describes how far the live release is from that of the preceding environment, or from the checkout: `12 behind
 /// staging`.
 fn drift_part(drift: &Drift) -> Part {
-    if (drift.behind, drift.ahead) == (0, 0) {
-        return Part { full: drift.text(), short: drift.short(), hue: Hue::Dim };
-    }
-    Part { full: format!("{} {}", drift.short(), drift.branch), short: drift.short(), hue: Hue::Dim }
+    Part { full: drift.named(), short: drift.short(), hue: Hue::Dim }
 }
 
 /// Returns the parts that fit into `room` columns: as many as possible in their short forms, of which the first ones
