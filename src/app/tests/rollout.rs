@@ -143,6 +143,15 @@ fn failed_requests_are_shown_at_every_width() {
 }
 
 #[test]
+fn no_share_of_the_traffic_is_cut_on_a_small_screen() {
+    for (width, height) in [(40, 10), (60, 16), (80, 24)] {
+        let mut driver = deploying(width, height, Theme::default(), &plan(2), 3);
+        driver.press("2");
+        assert!(driver.shows(" 90 %") && driver.shows(" 10 %"), "{}", driver.screen());
+    }
+}
+
+#[test]
 fn a_long_plan_is_cut_around_its_current_step() {
     for (done, expected) in [(0, ["│ ●○", "○…"]), (50, ["│ …✓", "○…"]), (105, ["│ …✓", "✓✓  │"])]
     {

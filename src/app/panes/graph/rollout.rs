@@ -32,6 +32,9 @@ const FIGURES: u16 = 42;
 /// Width of the number of ready replicas in columns.
 const READY: u16 = 12;
 
+/// Width of the share of the traffic in columns.
+const SHARE: u16 = 6;
+
 /// Length of time over which failed requests are counted.
 const COUNTED: Duration = Duration::from_mins(1);
 
@@ -195,22 +198,26 @@ fn draw_slot(
         text::put(buffer, x, area.y, columns, content, style);
         x += columns;
     };
+    let figures = Figures::of(slot, samples);
+    let failed = figures.as_ref().map(Figures::failed).unwrap_or_default();
+    // The share of the traffic is never cut: with little room, the title of the release is.
+    let title = title.min(area.width.saturating_sub(name + 1 + SHARE));
     // The end of the name is the slot.
     let of_slot = name_of(slot);
     put(name, &text::clip_start(&of_slot, usize::from(name - 1), theme.ellipsis()), theme.heading());
     put(title + 1, &text::clip(&slot.title, usize::from(title), theme.ellipsis()), Style::new());
-    let figures = Figures::of(slot, samples);
-    let failed = figures.as_ref().map(Figures::failed).unwrap_or_default();
-    let mut left = area.width.saturating_sub(name + title + 1 + READY + 6);
-    // With little room, the failed requests are more important than the ready replicas and the bar.
-    let has_ready = left >= text::columns(&failed);
+    let room = area.width.saturating_sub(name + title + 1 + SHARE);
+    let mut left = room.saturating_sub(READY);
+    // With little room, the failed requests are more important than the ready replicas and the bar, and nothing is more
+    // important than the share.
+    let has_ready = room >= READY && left >= text::columns(&failed);
     if has_ready {
         // A slot without traffic may be drained: its replicas run, and are opened with the traffic.
         let ready = if state.weight > 0 { state.ready() } else { state.healthy.min(state.replicas) };
         let style = theme.style(if ready < state.replicas { Hue::Busy } else { Hue::Dim });
         put(READY, &format!("{ready}/{} ready", state.replicas), style);
     } else {
-        left += READY;
+        left = room;
     }
     let has_room = figures.is_some() && left >= BAR.0 + FIGURES;
     let bar = if has_room { (left - FIGURES).clamp(BAR.0, BAR.1) } else { left.saturating_sub(text::columns(&failed)) };
@@ -219,11 +226,13 @@ fn draw_slot(
     let style = theme.style(if state.weight > 0 { Hue::Accent } else { Hue::Dim });
     put(full as u16, &theme.pick("█", "#").repeat(full), style);
     put(bar - full as u16, &theme.pick("░", ".").repeat(usize::from(bar) - full), theme.style(Hue::Dim));
-    put(6, &format!("{:>4} %", state.weight), Style::new());
+    put(SHARE, &format!("{:>4} %", state.weight), Style::new());
     let Some(figures) = figures else { return };
     let failed_style = theme.style(if figures.errors > 0 { Hue::Bad } else { Hue::Dim });
     if !has_room {
-        return put(text::columns(&failed), &failed, failed_style);
+        // A number that is cut off would be another number.
+        let shown = if left >= text::columns(&failed) { failed.as_str() } else { "" };
+        return put(text::columns(shown), shown, failed_style);
     }
     put(12, &format!("{:>10.1}/s", figures.rate), Style::new());
     put(18, &format!("{failed:>18}"), failed_style);
