@@ -115,6 +115,11 @@ impl<'t> Table<'t> {
         }
     }
 
+    /// Returns the value of a key if it is a string. This does not count as reading it.
+    pub(super) fn lone_text(&self, key: &str) -> Option<&'t str> {
+        self.entries.get(key).and_then(|value| value.get_ref().as_str())
+    }
+
     /// Returns the same strings as [`Self::texts`], owned.
     pub(super) fn owned_texts(&mut self, key: &'static str) -> Result<Vec<String>, ConfigError> {
         Ok(self.texts(key)?.into_iter().map(str::to_owned).collect())

@@ -108,6 +108,9 @@ fn docker(mut table: Table<'_>) -> Result<DockerSettings, ConfigError> {
 /// Reads the addresses of the engines, and how many of them are changed at the same time.
 fn hosts(table: &mut Table<'_>) -> Result<(Vec<String>, u32), ConfigError> {
     let is_list = table.has("hosts");
+    if let Some(only) = table.lone_text("hosts") {
+        return Err(table.wrong("hosts", &format!("must be a list: write hosts = [\"{only}\"]")));
+    }
     let key = if is_list { "hosts" } else { "host" };
     let hosts: Vec<String> = if is_list {
         table.owned_texts("hosts")?

@@ -256,6 +256,11 @@ fn a_target_in_docker_needs_no_commands_and_its_errors_name_the_position() {
             "c:4:1: `environments.a.target.hosts` must be unix:///path, tcp://host:port or ssh://host, not `ssh://`",
         ),
         (
+            "hosts = 'ssh://web1'",
+            "",
+            "c:4:1: `environments.a.target.hosts` must be a list: write hosts = [\"ssh://web1\"]",
+        ),
+        (
             "hosts = []",
             "",
             "c:4:1: `environments.a.target.hosts` is empty: write hosts = [\"ssh://deploy@web1\", \"ssh://deploy@web2\"], or \
