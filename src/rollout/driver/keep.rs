@@ -242,8 +242,5 @@ const USED: &str = "used by a later deployment";
 /// Why a slot was not stopped, if a later deployment has succeeded.
 const SUCCEEDED: &str = "a later deployment has succeeded";
 
-/// Why the slot of a host was not stopped, if a later deployment uses it.
-const USED: &str = "used by a later deployment";
-
 /// Why a slot was not stopped, for a cancelled run.
 const KEPT: &str = "it keeps running: the run was cancelled";

@@ -8,7 +8,9 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, sleep_until};
 
-use crate::model::deployment::{Analysis, HostStep, NotifyEvent, Observed, Pause, Plan, PlanStep, Slot};
+use crate::model::deployment::{
+    Analysis, DeploymentPlan, HostStep, NotifyEvent, Observed, Pause, Plan, PlanStep, Slot,
+};
 use crate::model::{Conclusion, Event, JobId, StepNumber};
 use crate::rollout::check::{self, Answer, CheckError};
 use crate::rollout::outlet::Progress;
