@@ -64,6 +64,8 @@ pub(super) enum Stage {
     Step,
     /// The deployment waits until it is promoted, or for the end of a pause.
     Pause,
+    /// The deployment watches the new release for a time.
+    Watch,
     /// The deployment is rolling back.
     Back,
     /// The release is live, and the deployment waits until the environment is to be stopped.
@@ -253,7 +255,8 @@ impl Controls {
             }
             (DeploymentOrder::Promote { full }, _) => {
                 self.record(Action::Promoted { full: *full }, by, "", subject)?;
-                self.promoted = true;
+                // A pause that was requested during a watch is taken back, and the watch goes on.
+                self.promoted |= *full || !(self.paused && self.stage == Stage::Watch);
                 self.paused = false;
                 self.full |= *full;
                 Ok(None)

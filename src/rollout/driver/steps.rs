@@ -219,7 +219,10 @@ impl Driver {
         self.controls.stage = Stage::Pause;
         self.controls.promoted = false;
         let end = match pause {
-            Pause::For(length) => Some(Instant::now() + length),
+            Pause::For(length) => {
+                self.controls.stage = Stage::Watch;
+                Some(Instant::now() + length)
+            }
             Pause::Person => {
                 self.ask_person("waits for a person", progress);
                 None

@@ -229,3 +229,27 @@ async fn an_abort_while_the_former_release_is_kept_waits_for_its_turn() {
         assert_eq!((rig.running().as_str(), rig.record(&going.folder).outcome), (running, Some(outcome)));
     }
 }
+
+#[tokio::test]
+async fn a_promotion_takes_back_the_pause_that_was_requested_during_a_watch_and_does_not_end_the_watch() {
+    let rig = Rig::new(canary(&[CanaryStep::Weight(10), CanaryStep::Pause(Pause::For(Duration::from_hours(1)))]));
+    rig.deployed("v1").await;
+    let going = rig.deploy("v2");
+    going.memory.started(4).await;
+    let promote = DeploymentOrder::Promote { full: false };
+    going.accepted(DeploymentOrder::Pause, "olu").await;
+    assert_eq!(going.tell(promote.clone(), "olu").await, Reply::Accepted);
+    assert_eq!(going.tell(DeploymentOrder::Abort { reason: "errors".to_owned() }, "olu").await, Reply::Accepted);
+    let memory = Arc::clone(&going.memory);
+    going.end.await.expect("no panic");
+    let is_watch = |event: &&Event| matches!(event, Event::StepFinished { step, .. } if step.0 == 4);
+    let events = memory.events.lock().expect("no panic").clone();
+    let end = events.iter().find(is_watch);
+    let is_cut = matches!(end, Some(Event::StepFinished { conclusion: Conclusion::Cancelled, .. }));
+    assert!(is_cut, "the abort ends the watch, and not the promotion: {end:?}");
+    // Without such a request, a promotion ends the watch.
+    let going = rig.deploy("v2");
+    going.memory.started(4).await;
+    going.accepted(promote, "olu").await;
+    assert_eq!(going.end.await.expect("no panic").conclusion, Conclusion::Success);
+}
