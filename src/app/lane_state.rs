@@ -26,4 +26,10 @@ impl AppState {
         let open = open.find(|open| open.run == *run)?;
         Some((&open.release, open.kept.as_ref()?))
     }
+
+    /// Returns what a pause that a person has requested means for the current step of a deployment; `None` without one.
+    pub(super) fn pause_of(&self, run: &RunId) -> Option<&'static str> {
+        let mut open = self.lanes.iter().filter_map(|lane| lane.open.as_ref());
+        open.find(|open| open.run == *run)?.step.as_ref()?.pause
+    }
 }

@@ -124,6 +124,8 @@ pub struct LaneStep {
     pub is_back: bool,
     /// Whether the step waits until a person promotes the deployment.
     pub waits_for_person: bool,
+    /// What a pause that a person has requested means for the step: `pauses after this step`. `None` without one.
+    pub pause: Option<&'static str>,
 }
 
 impl Reported {

@@ -664,7 +664,7 @@ fn the_key_that_promotes_is_offered_once_a_deployment_waits_for_a_person() {
     let mut lanes = lanes();
     let open = lanes[1].open.as_mut().expect("open");
     let name = "Wait for `cuelight promote`".to_owned();
-    open.step = Some(LaneStep { number: 6, total: 9, name, is_back: false, waits_for_person: true });
+    open.step = Some(LaneStep { number: 6, total: 9, name, is_back: false, waits_for_person: true, pause: None });
     let mut driver = showing(80, 24, Glyphs::Unicode, lanes);
     assert!(!driver.shows("p:promote"), "{}", driver.screen());
     driver.press("j");
@@ -716,4 +716,13 @@ fn a_difference_to_another_environment_has_one_wording_at_every_width() {
         let driver = showing(80, 24, Glyphs::Unicode, vec![production]);
         assert!(driver.shows(expected), "{}", driver.screen());
     }
+}
+
+#[test]
+fn a_requested_pause_is_shown_before_it_begins() {
+    let mut lanes = lanes();
+    let step = lanes[1].open.as_mut().and_then(|open| open.step.as_mut()).expect("a step");
+    step.pause = Some("pauses after this step");
+    let driver = showing(80, 24, Glyphs::Unicode, lanes);
+    assert!(driver.shows("v1.4.2 pauses after this step"), "{}", driver.screen());
 }

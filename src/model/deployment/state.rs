@@ -42,6 +42,8 @@ pub struct DeploymentRecord {
     pub not_recorded: Option<String>,
     /// Whether the rules of the environment were overridden.
     pub overridden: bool,
+    /// Whether a person has paused the deployment since it began, or began again, and nobody has promoted it since.
+    pub paused: bool,
     /// How the deployment ended; `None` if it has not ended.
     pub outcome: Option<Outcome>,
     /// Time at which the deployment ended; `None` if it has not.
@@ -120,6 +122,7 @@ impl Fold {
                 recorded: None,
                 not_recorded: None,
                 overridden: false,
+                paused: false,
                 outcome: None,
                 ended: None,
                 reason: entry.reason.clone(),
@@ -163,7 +166,7 @@ impl Fold {
                     record.from = live;
                     state.begun.push(index);
                 }
-                record.began = true;
+                (record.began, record.paused) = (true, false);
                 (record.outcome, record.ended) = (None, None);
                 self.last_begun = Some(index);
                 state.serving = self.before.entry(index).or_insert_with(|| state.serving.clone()).clone();
@@ -180,6 +183,8 @@ impl Fold {
             }
             Action::NotRecorded => record.not_recorded = Some(entry.reason.clone()),
             Action::Overrode => record.overridden = true,
+            Action::Paused => record.paused = true,
+            Action::Promoted { .. } => record.paused = false,
             Action::Stopped => {
                 record.reason.clone_from(&entry.reason);
                 if state.serving == Serving::Deployment(index) {

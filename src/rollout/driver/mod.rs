@@ -280,6 +280,8 @@ impl Driver {
             Ok(position) => position,
             Err(trouble) => return not_begun(&trouble, left.as_deref()),
         };
+        // A new attempt is not paused.
+        position.is_paused = false;
         let name = self.subject.title();
         let environment = Some(self.subject.settings.name.clone());
         self.record(Event::JobStarted { job: self.job.clone(), name, sandbox: "host".to_owned(), environment });

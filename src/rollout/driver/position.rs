@@ -25,6 +25,9 @@ pub struct Position {
     pub back: Option<String>,
     /// Whether the deployment has ended, so that nothing is left to do or to undo.
     pub has_ended: bool,
+    /// Whether the deployment waits before the current step, because a person has paused it.
+    #[serde(default)]
+    pub is_paused: bool,
 }
 
 impl Position {
@@ -74,10 +77,11 @@ impl Position {
         self.current().map(|step| self.plan.describe(&step)).unwrap_or_default()
     }
 
-    /// Whether the current step waits until a person promotes the deployment.
+    /// Whether the deployment waits until a person promotes it: in the current step, or before it.
     #[must_use]
     pub fn waits_for_person(&self) -> bool {
-        self.back.is_none() && self.wave().iter().any(|step| step.step == PlanStep::Pause(Pause::Person))
+        self.back.is_none()
+            && (self.is_paused || self.wave().iter().any(|step| step.step == PlanStep::Pause(Pause::Person)))
     }
 
     /// Returns the former release that still runs, if the current step waits to stop it. `since` is the time of the

@@ -172,7 +172,7 @@ impl Driver {
 
     /// Waits while the deployment is paused and, before the first step, fetches the image.
     async fn prepare(&mut self, first: &Running, position: &Position) -> Result<(), Trouble> {
-        self.wait_while_paused(&position.plan, &first.progress).await?;
+        self.wait_while_paused(position, &first.progress).await?;
         if position.done == 0 {
             self.note_image(&position.plan, &first.progress).await?;
         }
@@ -180,14 +180,25 @@ impl Driver {
     }
 
     /// Waits while a person has paused the deployment.
-    async fn wait_while_paused(&mut self, plan: &DeploymentPlan, progress: &Progress) -> Result<(), Trouble> {
+    async fn wait_while_paused(&mut self, position: &Position, progress: &Progress) -> Result<(), Trouble> {
         if !self.controls.paused {
             return Ok(());
         }
         progress.say("paused by a person: `cuelight promote` continues");
-        self.wait_for_person(plan, progress).await?;
+        self.note_paused(position, true);
+        self.wait_for_person(&position.plan, progress).await?;
         self.controls.paused = false;
+        self.note_paused(position, false);
         Ok(())
+    }
+
+    /// Notes in the position whether the deployment waits before its current step, to show it. The deployment goes on
+    /// without the note if it cannot be written.
+    fn note_paused(&self, position: &Position, is_paused: bool) {
+        let noted = Position { is_paused, ..position.clone() }.write(&self.tools.folder);
+        if let Err(error) = noted {
+            tracing::warn!(%error, "the pause of the deployment is not in its position");
+        }
     }
 
     /// Waits until the deployment is promoted.

@@ -162,7 +162,8 @@ pub(super) fn on_its_way(open: &LaneDeployment) -> Part {
     match (&open.step, &open.waits) {
         (Some(step), _) if open.is_running => {
             let back = if step.is_back { "rolling back " } else { "" };
-            Part::new(format!("{release} {back}{}/{} {}", step.number, step.total, step.name), Hue::Busy)
+            let pause = step.pause.map(|pause| format!("{pause}: ")).unwrap_or_default();
+            Part::new(format!("{release} {pause}{back}{}/{} {}", step.number, step.total, step.name), Hue::Busy)
         }
         (Some(step), _) => Part::new(format!("{release} interrupted at {}/{}", step.number, step.total), Hue::Bad),
         (None, Some(waits)) => {

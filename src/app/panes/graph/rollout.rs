@@ -170,7 +170,8 @@ fn sentence(run: &Run, job: &Job, cx: &Cx) -> String {
         return format!("{live} is live; {name} still runs in {slot}, {}", kept.short(cx.state.now));
     }
     let time = step.started.map(|started| text::spent(started, step.finished, cx.state.now)).unwrap_or_default();
-    format!("step {} of {}: {}  {time}", step.number, job.steps.len(), step.name)
+    let pause = cx.state.pause_of(&run.info.id).map(|pause| format!("  {pause}")).unwrap_or_default();
+    format!("step {} of {}: {}  {time}{pause}", step.number, job.steps.len(), step.name)
 }
 
 /// Returns the name of a slot, after that of its host if there are several: `web1 blue`.

@@ -238,7 +238,9 @@ async fn a_promotion_takes_back_the_pause_that_was_requested_during_a_watch_and_
     going.memory.started(4).await;
     let promote = DeploymentOrder::Promote { full: false };
     going.accepted(DeploymentOrder::Pause, "olu").await;
+    assert!(rig.record(&going.folder).paused);
     assert_eq!(going.tell(promote.clone(), "olu").await, Reply::Accepted);
+    assert!(!rig.record(&going.folder).paused);
     assert_eq!(going.tell(DeploymentOrder::Abort { reason: "errors".to_owned() }, "olu").await, Reply::Accepted);
     let memory = Arc::clone(&going.memory);
     going.end.await.expect("no panic");
