@@ -19,8 +19,8 @@ pub(super) struct Subject<'s> {
     pub(super) in_deploys: bool,
 }
 
-/// Returns the action that a key means. In the Deploys pane, some keys stand for actions on the selected environment, and
-/// never for actions on the run that is selected elsewhere.
+/// Returns the action that a key means. In the Deploys pane, some keys stand for actions on the selected environment,
+/// and never for actions on the run that is selected elsewhere.
 pub(super) fn meant(action: Action, subject: Subject<'_>) -> Action {
     match action {
         Action::DeployHere => Action::Deploy,

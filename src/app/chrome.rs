@@ -213,8 +213,7 @@ pub(super) fn toast(notice: &Notice, theme: Theme, area: Rect, buffer: &mut Buff
 
 /// Actions whose hints come before those of key sequences; with little room, later hints are left out. While a
 /// deployment or an environment is selected, the hint for a rollback comes before all of these, and then that for a
-/// promotion while a deployment waits for a person. The hint for a held
-/// step comes after the first [`BEFORE_HELD`].
+/// promotion while a deployment waits for a person. The hint for a held step comes after the first [`BEFORE_HELD`].
 const FIRST: [Action; 10] = [
     Action::Help,
     Action::Palette,
@@ -251,8 +250,8 @@ pub(super) struct Hints<'s> {
 pub(super) type HintPlace = (Range<u16>, Option<Action>);
 
 /// Draws as many hints of available actions as fit. That for a rollback of the selected environment comes first,
-/// because it is needed in a hurry, then that for a promotion for which a deployment waits, then those for help, the palette and a held step; that for quitting comes last.
-/// Returns the places of the hints.
+/// because it is needed in a hurry, then that for a promotion for which a deployment waits, then those for help, the
+/// palette and a held step; that for quitting comes last. Returns the places of the hints.
 pub(super) fn footer(
     state: &AppState,
     theme: Theme,

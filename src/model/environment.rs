@@ -28,8 +28,9 @@ pub struct Environment {
     pub drift: Option<Drift>,
     /// Who locked the environment and why, as a sentence; `None` for an environment that is not locked.
     pub locked: Option<String>,
-    /// Whether a deployment by this machine waits until a person promotes it.
-    pub waits_for_promotion: bool,
+    /// What a promotion of a deployment by this machine would end: `waits for a person`. `None` if there is nothing to
+    /// promote.
+    pub promotable: Option<String>,
 }
 
 /// Where the deployments of an environment are from.
@@ -400,7 +401,7 @@ impl Environment {
             unknown: None,
             drift: None,
             locked: None,
-            waits_for_promotion: false,
+            promotable: None,
         }
     }
 
@@ -444,7 +445,7 @@ impl Environment {
         json!({
             "name": self.name, "protection": self.protection, "source": self.source, "unknown": self.unknown,
             "live": self.live(), "pending": self.pending(), "open": self.open(), "drift": self.drift,
-            "locked": self.locked, "waits_for_promotion": self.waits_for_promotion,
+            "locked": self.locked, "promotable": self.promotable,
             "deployments": self.deployments,
         })
     }

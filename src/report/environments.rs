@@ -95,7 +95,7 @@ impl Page {
         let unknown = environment.unknown.as_ref().map(|why| self.style.paint(Hue::Dim, text!("{}", why)));
         let locked = environment.locked.as_ref().map(|lock| self.style.paint(Hue::Review, text!("{}", lock)));
         let command = || self.style.paint(Hue::Dim, format!("cuelight promote {}", quoted(&environment.name)));
-        let waits = environment.waits_for_promotion.then(|| text!("waits for a person  {}", command()));
+        let waits = environment.promotable.as_ref().map(|why| text!("{}  {}", why, command()));
         locked.into_iter().chain(pending).chain(waits).chain(unknown).collect()
     }
 

@@ -231,11 +231,7 @@ impl Deployments {
         let kept = succeeded.zip(position.as_ref()).and_then(|(since, position)| position.kept(since));
         let step = position.map(|position| {
             let (number, total) = position.step();
-            let pause = match (record.paused && open.is_running, position.is_paused) {
-                (false, _) => None,
-                (true, false) => Some("pauses after this step"),
-                (true, true) => Some("paused before this step"),
-            };
+            let pause = position.pause(record.paused && open.is_running);
             let (is_back, waits_for_person) = (position.back.is_some(), position.waits_for_person());
             LaneStep { number, total, name: position.step_name(), is_back, waits_for_person, pause }
         });

@@ -174,8 +174,8 @@ impl Deployments {
         let shown = wanted.map(|settings| {
             let state = ledger.of(&settings.name);
             let protection = Some(self.protection(settings, &state));
-            let waits_for_promotion = self.waits_for_promotion(&state);
-            Environment { protection, waits_for_promotion, ..state.shown(at) }
+            let promotable = self.promotable(&state).map(str::to_owned);
+            Environment { protection, promotable, ..state.shown(at) }
         });
         Ok(shown.collect())
     }

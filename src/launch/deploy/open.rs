@@ -90,12 +90,14 @@ impl Deployments {
         (!open.is_empty()).then(|| open.swap_remove(at))
     }
 
-    /// Whether the deployment in progress to an environment waits until a person promotes it.
-    pub(super) fn waits_for_promotion(&self, state: &EnvironmentState) -> bool {
-        let open = self.newest_open(state, MAX_DEPLOYMENTS);
-        let open = open.filter(|open| open.is_running && open.record.began && open.record.cause != Cause::Job);
-        let position = open.and_then(|open| Position::read(&open.folder).ok().flatten());
-        position.is_some_and(|position| position.waits_for_person())
+    /// Returns what a promotion of the deployment in progress to an environment would end, in words. `None` if the
+    /// deployment is not paused and does not wait for a person.
+    pub(super) fn promotable(&self, state: &EnvironmentState) -> Option<&'static str> {
+        let open = self.newest_open(state, MAX_DEPLOYMENTS)?;
+        let is_steered = open.is_running && open.record.began && open.record.cause != Cause::Job;
+        let position = Position::read(&open.folder).ok().flatten().filter(|_| is_steered)?;
+        let waits = position.waits_for_person().then_some("waits for a person");
+        position.pause(open.record.paused).or(waits)
     }
 
     /// Returns a sentence about the deployment that changes an environment now, for whose end a further one waits. `None`

@@ -84,6 +84,17 @@ impl Position {
             && (self.is_paused || self.wave().iter().any(|step| step.step == PlanStep::Pause(Pause::Person)))
     }
 
+    /// Returns what a pause means for the current step. `is_requested` is whether a person has paused the deployment.
+    /// `None` if nobody has.
+    #[must_use]
+    pub fn pause(&self, is_requested: bool) -> Option<&'static str> {
+        match (is_requested, self.is_paused) {
+            (false, _) => None,
+            (true, false) => Some("pauses after this step"),
+            (true, true) => Some("paused before this step"),
+        }
+    }
+
     /// Returns the former release that still runs, if the current step waits to stop it. `since` is the time of the
     /// success.
     #[must_use]
