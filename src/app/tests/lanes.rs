@@ -105,6 +105,7 @@ pub(super) fn on_its_way(tag: &str) -> LaneDeployment {
             name: "Wait until green is healthy".to_owned(),
             is_back: false,
             waits_for_person: false,
+            pause: None,
         }),
         waits: None,
         waits_for_review: false,
@@ -343,6 +344,7 @@ fn keeping() -> Lane {
             name: "Stop blue after 1h".to_owned(),
             is_back: false,
             waits_for_person: false,
+            pause: None,
         }),
         ..on_its_way("v1.4.1")
     };
