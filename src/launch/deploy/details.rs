@@ -4,8 +4,11 @@
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
+use indexmap::IndexMap;
+
+use super::lanes::source;
 use super::{DeployError, DeployRequest, Deployments};
-use crate::model::deployment::{Cause, EnvironmentSettings, EnvironmentState, Ledger};
+use crate::model::deployment::{Cause, EnvironmentSettings, EnvironmentState};
 use crate::model::environment::{Environment, Release};
 use crate::model::lane_details::{
     CommitResult, Deployable, DeployedCommits, Distance, EarlierRelease, LaneDetails, NextDeployment,
@@ -44,18 +47,18 @@ impl Deployments {
     /// The environment does not exist, the settings are invalid, or git or the state folder cannot be read.
     pub fn details(&self, name: &str) -> Result<LaneDetails, DeployError> {
         let settings = self.settings(name)?;
-        let ledger = self.ledger()?;
-        let state = ledger.of(name);
+        let states = self.states(&self.ledger()?)?;
+        let state = &states[name];
         let shown = state.shown(now());
         let current = shown.current().map(|current| &current.release);
-        let subjects = self.subjects(&state)?;
+        let subjects = self.subjects(state)?;
         let live = state.live().map(|live| &live.release);
         Ok(LaneDetails {
             environment: name.to_owned(),
-            releases: self.releases(&ledger, live)?,
-            next: self.next(settings, &ledger)?,
+            releases: self.releases(&states, live)?,
+            next: self.next(settings, &states)?,
             needed: self.needed(name)?,
-            history: self.history(&state, &subjects),
+            history: self.history(state, &subjects),
             live: live.map(|live| live.sha.clone()),
             earlier: current.map(|current| self.earlier(&shown, current, &subjects)).unwrap_or_default(),
             current: current.map(|current| current.sha.clone()),
@@ -63,17 +66,18 @@ impl Deployments {
     }
 
     /// Returns the releases to choose from, newest first.
-    fn releases(&self, ledger: &Ledger, live: Option<&Release>) -> Result<Vec<Deployable>, DeployError> {
+    fn releases(
+        &self,
+        states: &IndexMap<String, EnvironmentState>,
+        live: Option<&Release>,
+    ) -> Result<Vec<Deployable>, DeployError> {
         let most = format!("-{MAX_COMMITS}");
         let has_commits = !self.repository.sha.is_empty();
         let mut commits = if has_commits { self.log([most.as_str(), "HEAD"])? } else { Vec::new() };
         let of_checkout: HashSet<String> = commits.iter().map(|commit| commit.sha.clone()).collect();
-        let deployed = |name: &String| {
-            let state = ledger.of(name);
-            let live = state.live()?;
-            Some((live.release.clone(), live.ended.unwrap_or(live.created)))
-        };
-        let deployed: Vec<(Release, Timestamp)> = self.all_settings()?.keys().filter_map(deployed).collect();
+        let deployed = states.values().filter_map(EnvironmentState::live);
+        let deployed: Vec<(Release, Timestamp)> =
+            deployed.map(|live| (live.release.clone(), live.ended.unwrap_or(live.created))).collect();
         let named = self.tags()?.into_iter().chain(deployed.iter().map(|(release, _)| release.sha.clone()));
         for commit in self.commits(named)? {
             if commits.iter().all(|known| known.sha != commit.sha) {
@@ -209,13 +213,17 @@ impl Deployments {
     }
 
     /// Returns what would be deployed next; `None` before the first commit.
-    fn next(&self, settings: &EnvironmentSettings, ledger: &Ledger) -> Result<Option<NextDeployment>, DeployError> {
+    fn next(
+        &self,
+        settings: &EnvironmentSettings,
+        states: &IndexMap<String, EnvironmentState>,
+    ) -> Result<Option<NextDeployment>, DeployError> {
         if self.repository.sha.is_empty() {
             return Ok(None);
         }
         let head = release::resolve(&self.repository.root, "HEAD")?.release;
-        let (source, release) = self.source(settings, ledger, head);
-        let live = ledger.of(&settings.name).live().map(|live| live.release.clone());
+        let (source, release) = source(settings, states, head);
+        let live = states[&settings.name].live().map(|live| &live.release);
         let request = DeployRequest {
             environment: settings.name.clone(),
             release: Some(release.sha.clone()),
@@ -229,8 +237,8 @@ impl Deployments {
             Err(error) => vec![error.to_string()],
         };
         Ok(Some(NextDeployment {
-            is_live: live.as_ref().is_some_and(|live| live.sha == release.sha),
-            changes: live.map(|live| self.changes(&live, &release)).unwrap_or_default(),
+            is_live: live.is_some_and(|live| live.sha == release.sha),
+            changes: live.map(|live| self.changes(live, &release)).unwrap_or_default(),
             release,
             source,
             closed,
@@ -487,11 +495,11 @@ healthy = "true"
     fn a_repository_that_git_cannot_read_is_not_one_without_commits() {
         let shop = Shop::new();
         let deployments = shop.deployments();
-        let ledger = deployments.ledger().expect("read");
+        let states = deployments.states(&deployments.ledger().expect("read")).expect("valid settings");
         let settings = deployments.settings("staging").expect("an environment");
-        assert!(deployments.next(settings, &ledger).expect("read").is_some());
+        assert!(deployments.next(settings, &states).expect("read").is_some());
         std::fs::remove_file(shop.folder.path().join(".git/HEAD")).expect("removed");
-        assert!(deployments.next(settings, &ledger).is_err());
+        assert!(deployments.next(settings, &states).is_err());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use indexmap::IndexMap;
 use tokio::time::timeout;
 
 use super::{DeployError, Deployments};
@@ -163,22 +164,25 @@ impl Deployments {
         if memory.head.as_ref().is_none_or(|head| head.sha != self.repository.sha) {
             memory.head = release::resolve(&self.repository.root, "HEAD").ok().map(|named| named.release);
         }
-        let mut lanes: Vec<Lane> = Vec::with_capacity(all.len());
-        for settings in in_order(all.values().collect()) {
-            let lane = self.lane(settings, ledger, memory);
-            lanes.push(lane);
-        }
+        let states = self.states(ledger)?;
+        let ordered = in_order(all.values().collect());
+        let lanes = ordered.into_iter().map(|settings| self.lane(settings, &states, memory)).collect();
         memory.ledger = Some(latest);
         Ok(lanes)
     }
 
     /// Returns the lane of an environment.
-    fn lane(&self, settings: &EnvironmentSettings, ledger: &Ledger, memory: &mut LaneMemory) -> Lane {
-        let (at, state) = (now(), ledger.of(&settings.name));
-        let mut environment = Environment { protection: Some(self.protection(settings, &state)), ..state.shown(at) };
+    fn lane(
+        &self,
+        settings: &EnvironmentSettings,
+        states: &IndexMap<String, EnvironmentState>,
+        memory: &mut LaneMemory,
+    ) -> Lane {
+        let (at, state) = (now(), &states[&settings.name]);
+        let mut environment = Environment { protection: Some(self.protection(settings, state)), ..state.shown(at) };
         let live = environment.deployments.iter().position(|one| one.state == DeploymentState::Success);
         environment.deployments.truncate(MAX_DEPLOYMENTS.max(live.map_or(0, |live| live + 1)));
-        let (name, offered) = self.source(settings, ledger, memory.head.clone().unwrap_or_default());
+        let (name, offered) = source(settings, states, memory.head.clone().unwrap_or_default());
         if let Some(live) = environment.live() {
             environment.drift = self.drift(&live.release.sha, &offered.sha, memory).map(|(behind, ahead)| Drift {
                 branch: name,
@@ -191,7 +195,7 @@ impl Deployments {
         let reported = memory.reported.get(&settings.name);
         let reported = reported.filter(|reported| changed.is_none_or(|changed| changed < reported.at));
         let window = settings.freeze.iter().find(|window| window.contains(minute_of_week(at)));
-        let mut open = self.open_lane(settings, &state, at);
+        let mut open = self.open_lane(settings, state, at);
         if let (Some(open), Some(reported)) = (&mut open, reported) {
             // A later deployment may have taken the slot.
             open.kept = open.kept.take().filter(|kept| kept.is_in(&reported.observed));
@@ -202,19 +206,10 @@ impl Deployments {
             frozen: window.map(|window| window.written()),
             open,
             reported: reported.cloned(),
-            stops: self.stops(&state),
+            stops: self.stops(state),
             is_silent: memory.silent.contains(&settings.name),
             environment,
         }
-    }
-
-    /// Returns the release to offer for an environment, after the name of where it is from: what is live in the
-    /// environment that comes before, or `head`, the checked-out commit.
-    pub(super) fn source(&self, settings: &EnvironmentSettings, ledger: &Ledger, head: Release) -> (String, Release) {
-        let all = self.all_settings().ok();
-        let previous = settings.after.iter().rev().find(|name| all.is_some_and(|all| all.contains_key(name.as_str())));
-        let live = previous.and_then(|name| Some((name.clone(), ledger.of(name).live()?.release.clone())));
-        live.unwrap_or_else(|| (head_name(&head), head))
     }
 
     /// Returns the open deployment of an environment. `None` if none of the last [`MAX_DEPLOYMENTS`] is open.
@@ -269,6 +264,18 @@ impl Deployments {
         }
         *memory.drifts.entry(key).or_insert_with(count)
     }
+}
+
+/// Returns the release to offer for an environment, after the name of where it is from: what is live in the environment
+/// that comes before, or `head`, the checked-out commit. `states` has the environments that have settings.
+pub(super) fn source(
+    settings: &EnvironmentSettings,
+    states: &IndexMap<String, EnvironmentState>,
+    head: Release,
+) -> (String, Release) {
+    let previous = settings.after.iter().rev().find_map(|name| states.get_key_value(name));
+    let live = previous.and_then(|(name, state)| Some((name.clone(), state.live()?.release.clone())));
+    live.unwrap_or_else(|| (head_name(&head), head))
 }
 
 /// Returns the name of the checkout: its branch, or `the checkout`.

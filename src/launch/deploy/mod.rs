@@ -74,6 +74,14 @@ impl Deployments {
         Ok(config.environments())
     }
 
+    /// Returns the states of all environments that have settings, by name and in the order of the settings.
+    ///
+    /// # Errors
+    /// The settings are invalid.
+    fn states(&self, ledger: &Ledger) -> Result<IndexMap<String, EnvironmentState>, DeployError> {
+        Ok(self.all_settings()?.keys().map(|name| (name.clone(), ledger.of(name))).collect())
+    }
+
     /// Returns where the server that records the deployments to an environment is set, as `file:line:column`. `None` if
     /// it is not set.
     #[must_use]
