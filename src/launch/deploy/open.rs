@@ -65,19 +65,18 @@ impl Deployments {
     pub(super) fn newest_open(&self, state: &EnvironmentState, most: usize) -> Option<OpenDeployment> {
         let open = state.deployments().take(most).filter_map(|record| {
             let folder = self.runs.folder(record.run.clone());
-            // A deployment that only waits to stop the environment takes no commands.
-            let only_stops = || record.outcome == Some(Outcome::Succeeded) && auto_stop(&folder).is_some();
-            // A worker that only waits for a server to record the end takes no commands, either.
-            let has_ended = || record.outcome.is_some() && has_ended(&folder);
+            let position = || Position::read(&folder).ok().flatten();
+            // A worker that only waits to stop the environment, or for a server to record the end, takes no commands.
+            let only_waits = |position: Position| {
+                position.has_ended || (record.outcome == Some(Outcome::Succeeded) && position.auto_stop().is_some())
+            };
             let is_running = lock::is_held(&folder.lock())
                 && (record.cause != Cause::Job || (record.began && record.outcome.is_none()))
-                && !only_stops()
-                && !has_ended();
+                && (record.outcome.is_none() || !position().is_some_and(only_waits));
             let is_left = || {
                 matches!(record.outcome, None | Some(Outcome::Interrupted | Outcome::Failed))
                     && state.superseded_by(&record.run).is_none()
-                    && Position::read(&folder)
-                        .is_ok_and(|position| position.is_some_and(|position| !position.has_ended))
+                    && position().is_some_and(|position| !position.has_ended)
             };
             (is_running || is_left()).then(|| OpenDeployment { record: record.clone(), folder, is_running })
         });
@@ -222,11 +221,6 @@ impl Deployments {
             ),
         }))
     }
-}
-
-/// Whether a deployment has carried out its plan or its way back, so that nothing is left to do.
-fn has_ended(folder: &RunFolder) -> bool {
-    Position::read(folder).ok().flatten().is_some_and(|position| position.has_ended)
 }
 
 /// Returns how long after its end a deployment stops its environment, if that is its current step.
