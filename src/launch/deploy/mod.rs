@@ -48,8 +48,6 @@ pub struct Deployments {
     repository: Repository,
     /// The settings, or their error, which must not block commands to a deployment in progress.
     config: Result<Config, Arc<ConfigError>>,
-    /// The settings of the repository that its trust covers, as lines of TOML.
-    named: Vec<String>,
 }
 
 impl Deployments {
@@ -61,8 +59,7 @@ impl Deployments {
     pub fn of(runs: &RunsDir, folder: &Path) -> Result<Self, DeployError> {
         let repository = Repository::discover(folder)?;
         let config = Config::load(Some(&repository.root)).map_err(Arc::new);
-        let named = config.as_ref().map(|config| config.named_by_repository().to_vec()).unwrap_or_default();
-        Ok(Self { runs: runs.clone(), config, named, repository })
+        Ok(Self { runs: runs.clone(), config, repository })
     }
 
     /// Returns the settings of all environments.
@@ -87,6 +84,11 @@ impl Deployments {
     #[must_use]
     pub fn origin_of_record(&self, environment: &str) -> Option<&str> {
         self.config.as_ref().ok()?.origin_in_environment(environment, "record")
+    }
+
+    /// Returns the settings of the repository that its trust covers, as lines of TOML. Empty if the settings are invalid.
+    fn named(&self) -> &[String] {
+        self.config.as_ref().map(Config::named_by_repository).unwrap_or_default()
     }
 
     /// Returns the folder of the runs.
@@ -124,7 +126,7 @@ impl Deployments {
     /// # Errors
     /// The list of trusted repositories or the repository cannot be read.
     pub fn is_trusted(&self) -> Result<bool, DeployError> {
-        Ok(trust::of(&self.runs, &self.repository, &self.named)? == Trust::Given)
+        Ok(trust::of(&self.runs, &self.repository, self.named())? == Trust::Given)
     }
 
     /// Returns the ledger of the repository: what was requested, decided and done.

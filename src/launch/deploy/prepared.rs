@@ -98,8 +98,8 @@ impl Deployments {
         let facts = GateFacts { settings: &settings, state: &state, record: None, now: at, minute_of_week };
         let is_rollback = request.cause == Cause::Rollback;
         closed.extend(gates::closed(&facts).into_iter().filter(|one| !is_rollback || one.holds_rollbacks()));
-        let trust = if request.trust { Trust::Given } else { trust::of(&self.runs, &self.repository, &self.named)? };
-        let consent = Consent::new(self.repository.clone(), self.named.clone(), trust, Vec::new());
+        let trust = if request.trust { Trust::Given } else { trust::of(&self.runs, &self.repository, self.named())? };
+        let consent = Consent::new(self.repository.clone(), self.named().to_vec(), trust, Vec::new());
         let live = state.live().map(|live| live.release.clone());
         let unreadable = ledger.unreadable().iter().filter(|line| line.is_about(&settings.name));
         let unreadable = unreadable.map(ToString::to_string).collect();
