@@ -29,7 +29,7 @@ const MAX_COMMITS: usize = 50;
 const MAX_TAGS: usize = 20;
 
 /// Maximum number of deployments whose commits are read.
-const MAX_DEPLOYMENTS: usize = 10;
+const MAX_HISTORY: usize = 10;
 
 /// Maximum number of earlier releases whose commits are counted.
 const MAX_EARLIER: usize = 20;
@@ -249,7 +249,7 @@ impl Deployments {
     fn subjects(&self, state: &EnvironmentState) -> Result<HashMap<String, String>, GitError> {
         let mut shas: Vec<String> = Vec::new();
         for record in state.deployments() {
-            if shas.len() < MAX_DEPLOYMENTS + MAX_EARLIER && !shas.contains(&record.release.sha) {
+            if shas.len() < MAX_HISTORY + MAX_EARLIER && !shas.contains(&record.release.sha) {
                 shas.push(record.release.sha.clone());
             }
         }
@@ -258,7 +258,7 @@ impl Deployments {
 
     /// Returns the commits of the newest deployments.
     fn history(&self, state: &EnvironmentState, subjects: &HashMap<String, String>) -> Vec<DeployedCommits> {
-        let newest = state.deployments().take(MAX_DEPLOYMENTS);
+        let newest = state.deployments().take(MAX_HISTORY);
         let commits = newest.map(|record| {
             let is_rollback = record.cause == Cause::Rollback;
             let changes = match &record.from {
