@@ -194,16 +194,17 @@ impl Deployments {
     pub fn changes(&self, base: &Release, head: &Release) -> Changes {
         let (root, range) = (&self.repository.root, format!("{}..{}", base.sha, head.sha));
         let count = git(root, ["rev-list", "--count", "--end-of-options", &range]);
+        let count: Option<u64> = count.ok().and_then(|count| count.trim().parse().ok());
+        if matches!(count, None | Some(0)) {
+            return Changes { count, commits: Vec::new() };
+        }
         let listed =
             git(root, ["log", "--format=%H%x00%s%x00%an", &format!("-{MAX_COMMITS}"), "--end-of-options", &range]);
         let commit = |line: &str| {
             let mut fields = line.split('\0').map(str::to_owned);
             Some(ChangedCommit { sha: fields.next()?, subject: fields.next()?, author: fields.next()? })
         };
-        Changes {
-            count: count.ok().and_then(|count| count.trim().parse().ok()),
-            commits: listed.unwrap_or_default().lines().filter_map(commit).collect(),
-        }
+        Changes { count, commits: listed.unwrap_or_default().lines().filter_map(commit).collect() }
     }
 
     /// Starts a deployment: writes its folder and its entry, and starts its worker.
