@@ -158,7 +158,10 @@ impl Fold {
     fn apply(&mut self, index: usize, entry: &Entry) {
         let state = &mut self.state;
         // Another release may have gone live since the request.
-        let live = state.live().map(|live| live.release.clone());
+        let live = match entry.action {
+            Action::Began => state.live().map(|live| live.release.clone()),
+            _ => None,
+        };
         let record = &mut state.deployments[index];
         match &entry.action {
             Action::Began => {
