@@ -223,12 +223,9 @@ fn names_of(address: &str) -> [&str; 3] {
     if scheme == "unix" {
         return ["local", rest.rsplit('/').next().unwrap_or(rest), rest];
     }
-    let place = place_of(rest);
-    let host = match place.strip_prefix('[').and_then(|place| place.split_once(']')) {
-        Some((host, _)) => host,
-        None => place.split_once(':').map_or(place, |(host, _)| host),
-    };
-    [host, place, rest]
+    let host = host_address(address);
+    let plain = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    [plain.unwrap_or(host), place_of(rest), rest]
 }
 
 /// Returns the host and the port of an address without its scheme.
