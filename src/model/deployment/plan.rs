@@ -125,7 +125,8 @@ impl Observed {
         let served = |host: &Self| host.live().and_then(|slot| host.slot(slot).release.clone());
         let differ = hosts.windows(2).any(|pair| served(&pair[0].1) != served(&pair[1].1));
         let of_host = |(name, host): &(Option<String>, Self)| {
-            let sha = served(host).map_or_else(|| "nothing".to_owned(), |sha| sha.chars().take(7).collect());
+            let short = |sha: String| Release { sha, ..Release::default() }.short().to_owned();
+            let sha = served(host).map_or_else(|| "nothing".to_owned(), short);
             format!("{} {sha}", name.as_deref().unwrap_or_default())
         };
         let each = || hosts.iter().map(of_host).collect::<Vec<_>>().join(", ");
@@ -402,5 +403,23 @@ impl Plan {
                 format!("Stop {slot}{to}{late}")
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_that_serve_different_releases_are_listed_with_short_commits_and_images() {
+        let host = |name: &str, sha: &str| {
+            let mut host = Observed::default();
+            *host.slot_mut(Slot::Blue) =
+                SlotState { release: Some(sha.to_owned()), replicas: 1, healthy: 1, open: 1, weight: 100 };
+            (Some(name.to_owned()), host)
+        };
+        let all = Observed::of_hosts(&[host("web1", "0123456789abcdef"), host("web2", "sha256:fedcba9876543210")]);
+        let note = "the hosts serve different releases: web1 0123456, web2 fedcba9";
+        assert_eq!(all.note.as_deref(), Some(note));
     }
 }
