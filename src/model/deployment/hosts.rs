@@ -131,7 +131,7 @@ impl DeploymentPlan {
     #[must_use]
     pub fn is_same_group(&self, one: &HostStep, other: &HostStep) -> bool {
         let group = |step: &HostStep| {
-            let is_late = matches!(step.step, PlanStep::Stop { after, .. } if !after.is_zero());
+            let is_late = step.step.late_stop().is_some();
             (!is_late).then(|| self.groups().into_iter().position(|group| group.contains(&step.host)))
         };
         group(one) == group(other)

@@ -302,6 +302,15 @@ impl PlanStep {
             Self::Stop { slot, keep, .. } => format!("stop {slot} to {keep}"),
         }
     }
+
+    /// Returns how long after the deployment the step stops a slot. `None` for a stop at once, and for any other step.
+    #[must_use]
+    pub fn late_stop(&self) -> Option<Duration> {
+        match self {
+            Self::Stop { after, .. } if !after.is_zero() => Some(*after),
+            _ => None,
+        }
+    }
 }
 
 /// A release and the slot that it runs in.
@@ -350,8 +359,14 @@ impl Plan {
     /// Returns the steps that put the release in place, and those that stop a release some time after the deployment.
     #[must_use]
     pub fn parts(&self) -> (&[PlanStep], &[PlanStep]) {
-        let is_late = |step: &PlanStep| matches!(step, PlanStep::Stop { after, .. } if !after.is_zero());
-        self.steps.split_at(self.steps.iter().position(is_late).unwrap_or(self.steps.len()))
+        let late = self.steps.iter().position(|step| step.late_stop().is_some());
+        self.steps.split_at(late.unwrap_or(self.steps.len()))
+    }
+
+    /// Whether a step starts the new release.
+    #[must_use]
+    pub fn starts_new(&self, step: &PlanStep) -> bool {
+        matches!(step, PlanStep::Start { slot, .. } if *slot == self.new.slot)
     }
 
     /// Whether a step stops the new release.

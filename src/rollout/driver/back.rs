@@ -168,9 +168,7 @@ async fn way_back(
     let plan = position.plan.of(host);
     let observed = tools.targets.of(host).observe(progress).await?;
     slots::check(plan, position.done_on(host), &observed, &tools.known)?;
-    let new = plan.new.slot;
-    let is_start = |step: &PlanStep| matches!(step, PlanStep::Start { slot, .. } if *slot == new);
-    let may_run = begun.iter().any(|step| step.host == host && is_start(&step.step));
+    let may_run = begun.iter().any(|step| step.host == host && plan.starts_new(&step.step));
     Ok(plan::back(settings, plan, &observed, may_run))
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::try_join_all;
 
 use crate::model::deployment::{
-    Action, Cause, DeploymentPlan, DeploymentRecord, Ledger, Outcome, Plan, PlanStep, ReleaseImage, Versioned,
+    Action, Cause, DeploymentPlan, DeploymentRecord, Ledger, Outcome, Plan, ReleaseImage, Versioned,
 };
 use crate::rollout::outlet::Progress;
 use crate::store::StoreError;
@@ -39,8 +39,7 @@ impl Driver {
             return Ok(());
         }
         let needs = |plan: &Plan| {
-            let is_start = |step: &PlanStep| matches!(step, PlanStep::Start { slot, .. } if *slot == plan.new.slot);
-            plan.steps.iter().any(is_start) && !plan.images.contains_key(&plan.new.slot)
+            plan.steps.iter().any(|step| plan.starts_new(step)) && !plan.images.contains_key(&plan.new.slot)
         };
         let targets = Arc::clone(&self.tools.targets);
         let fetched = plan.plans().enumerate().filter(|(_, plan)| needs(plan)).map(|(host, plan)| {

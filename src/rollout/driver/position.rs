@@ -115,10 +115,8 @@ impl Position {
     /// Returns the current step, if it stops a slot some time after the success, and that time.
     fn stop_after(&self) -> Option<(HostStep, Duration)> {
         let step = self.wave().into_iter().next()?;
-        match step.step {
-            PlanStep::Stop { after, .. } if !after.is_zero() => Some((step, after)),
-            _ => None,
-        }
+        let after = step.step.late_stop()?;
+        Some((step, after))
     }
 
     /// Returns the position in words: `step 4/9, Wait until green is healthy`, or `step 4/9 on web2, …` if there are
