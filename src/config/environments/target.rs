@@ -208,10 +208,6 @@ fn port(table: &mut Table<'_>, key: &'static str) -> Result<Option<u16>, ConfigE
     u16::try_from(number).map(Some).map_err(|_| wrong())
 }
 
-fn has_hosts(target: &TargetSettings) -> bool {
-    matches!(target, TargetSettings::Docker(docker) if docker.hosts.len() > 1)
-}
-
 /// Reads the probe of a table: one of `http`, `tcp` and `exec`. `None` if the table has none of them.
 pub(super) fn probe(table: &mut Table<'_>, target: &TargetSettings) -> Result<Option<Probe>, ConfigError> {
     let http = table.text("http")?.map(str::to_owned);
@@ -241,7 +237,8 @@ pub(super) fn probe(table: &mut Table<'_>, target: &TargetSettings) -> Result<Op
         Some(Probe::Tcp(address)) => Some(("tcp", address)),
         _ => None,
     };
-    if let Some((key, address)) = of_host.filter(|(_, address)| has_hosts(target) && !address.contains(HOST_PLACE)) {
+    let has_hosts = target.hosts().len() > 1;
+    if let Some((key, address)) = of_host.filter(|(_, address)| has_hosts && !address.contains(HOST_PLACE)) {
         let what = "the target has several hosts, and each is asked: write {host} where the address names the host";
         return Err(table.wrong(key, &format!("is always `{address}`: {what}")));
     }
