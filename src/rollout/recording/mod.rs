@@ -143,8 +143,10 @@ impl Recorder {
             task.abort();
             let late = format!("no success within {} s after the end of the deployment", LAST.as_secs());
             let record = records.record();
-            let cause = record.as_ref().and_then(|record| record.not_recorded.as_ref());
-            let late = cause.map_or_else(|| late.clone(), |cause| format!("{late}: {cause}"));
+            let late = match record.as_ref().and_then(|record| record.not_recorded.as_ref()) {
+                Some(cause) => format!("{late}: {cause}"),
+                None => late,
+            };
             records.note(record.and_then(|record| record.recorded).map(|known| known.page), &late);
         }
     }
@@ -279,9 +281,7 @@ impl Reporting {
             Some(server) => Arc::clone(server),
             None => Arc::clone(self.connected.insert((self.server)().await?)),
         };
-        let is_here =
-            |known: &RecordedDeployment| known.server == server.host() && known.repository == server.repository();
-        let mut record = match known.filter(is_here) {
+        let mut record = match known.filter(|known| is_on(&*server, known)) {
             Some(known) => known,
             None => self.create(&*server).await?,
         };
@@ -344,10 +344,8 @@ impl Reporting {
         let state = self.records.state()?;
         let older = state.deployments().skip_while(|record| record.run != self.new.run).skip(1).take(MAX_OLDER);
         for record in older {
-            let Some((known, wanted)) = outdated(record, state.is_live(record), own.state) else { continue };
-            if known.server != server.host() || known.repository != server.repository() {
-                continue;
-            }
+            let outdated = outdated(record, state.is_live(record), own.state);
+            let Some((known, wanted)) = outdated.filter(|(known, _)| is_on(server, known)) else { continue };
             let description = match wanted {
                 RecordedState::Inactive => format!("replaced by {}", self.new.release),
                 _ => record.outcome.map(|outcome| outcome.word().to_owned()).unwrap_or_default(),
@@ -359,6 +357,11 @@ impl Reporting {
         }
         Ok(())
     }
+}
+
+/// Whether a deployment is recorded in the repository of a server. The repository here may have had another remote.
+fn is_on(server: &dyn DeploymentServer, known: &RecordedDeployment) -> bool {
+    known.server == server.host() && known.repository == server.repository()
 }
 
 /// Waits until there is a new state; fails once there will be none. Waits forever if that is known already.
