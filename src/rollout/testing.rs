@@ -1,5 +1,6 @@
 //! Builders for tests of deployments.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::model::deployment::{
@@ -7,6 +8,27 @@ use crate::model::deployment::{
     ScriptSettings, Slot, SlotState, Strategy, TargetSettings, Timing, Workload,
 };
 use crate::model::environment::Release;
+use crate::model::{Event, JobId, StepNumber};
+
+use super::outlet::{Outlet, StepLog};
+
+/// Outlet that keeps events in memory, with a secret masked. It has no logs of steps.
+#[derive(Default)]
+pub(crate) struct Memory(pub(crate) Mutex<Vec<Event>>);
+
+impl Outlet for Memory {
+    fn record(&self, event: Event) {
+        self.0.lock().expect("no panic").push(event);
+    }
+
+    fn log(&self, _: &JobId, _: StepNumber) -> Box<dyn StepLog> {
+        unreachable!("nothing here has a log")
+    }
+
+    fn masked(&self, text: &str) -> String {
+        text.replace("hunter2", "***")
+    }
+}
 
 /// Returns the release of a tag. Each tag has a different commit.
 pub(crate) fn release(tag: &str) -> Release {

@@ -8,26 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::message::example;
 use super::*;
-use crate::model::StepNumber;
-use crate::rollout::outlet::StepLog;
-
-/// Keeps the results, with a secret masked.
-#[derive(Default)]
-struct Memory(Mutex<Vec<Event>>);
-
-impl Outlet for Memory {
-    fn record(&self, event: Event) {
-        self.0.lock().expect("no panic").push(event);
-    }
-
-    fn log(&self, _: &JobId, _: StepNumber) -> Box<dyn StepLog> {
-        unreachable!("notifications have no log")
-    }
-
-    fn masked(&self, text: &str) -> String {
-        text.replace("hunter2", "***")
-    }
-}
+use crate::rollout::testing::Memory;
 
 impl Memory {
     /// Returns the results in order: channel, event, and why it failed.

@@ -9,30 +9,10 @@ use futures_util::FutureExt;
 use tokio::time::sleep;
 
 use super::*;
-use crate::model::StepNumber;
 use crate::model::Timestamp;
 use crate::model::deployment::Outcome;
-use crate::rollout::outlet::StepLog;
-use crate::rollout::testing::{release, settings};
+use crate::rollout::testing::{Memory, release, settings};
 use crate::store::folder::RunsDir;
-
-/// Keeps events in memory, with a secret masked.
-#[derive(Default)]
-struct Memory(Mutex<Vec<Event>>);
-
-impl Outlet for Memory {
-    fn record(&self, event: Event) {
-        self.0.lock().expect("no panic").push(event);
-    }
-
-    fn log(&self, _: &JobId, _: StepNumber) -> Box<dyn StepLog> {
-        unreachable!("records have no log")
-    }
-
-    fn masked(&self, text: &str) -> String {
-        text.replace("hunter2", "***")
-    }
-}
 
 /// How the server answers a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
