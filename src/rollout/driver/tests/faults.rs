@@ -217,9 +217,7 @@ async fn a_deployment_that_has_ended_refuses_commands_while_it_reports_the_end()
     let hold = rig.root().join("hold");
     fs::write(&hold, "").expect("written");
     let going = rig.deploy("v1");
-    while rig.record(&going.folder).outcome.is_none() {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    rig.ended(&going.folder).await;
     let reply = going.tell(DeploymentOrder::Abort { reason: String::new() }, "olu").await;
     assert_eq!(reply, Reply::Rejected { reason: controls::HAS_ENDED.to_owned() });
     fs::remove_file(&hold).expect("removed");

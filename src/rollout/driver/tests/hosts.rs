@@ -203,20 +203,15 @@ async fn a_former_release_is_kept_on_all_hosts_and_switched_to_at_once() {
     rig.deployed("v1").await;
     rig.settings.keep_old = Duration::from_hours(1);
     let going = rig.deploy("v2");
-    let end = &going.end;
-    while rig.record(&going.folder).outcome != Some(Outcome::Succeeded) {
-        assert!(!end.is_finished());
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    assert_eq!(rig.ended(&going.folder).await, Outcome::Succeeded);
+    assert!(!going.end.is_finished());
     let both = "blue.1=v1 blue.2=v1 green.1=v2 green.2=v2 weight green 100";
     assert_eq!(rig.on_hosts(), [both; 4]);
     let position = Position::read(&going.folder).expect("read").expect("begun");
     assert_eq!(position.kept(Timestamp(0)).expect("kept").release, release("v1"));
     let folder = rig.request("v1", &Cause::Rollback);
     let back = rig.begin(&folder, "v1", Cause::Rollback, Begin::Forward);
-    while rig.record(&folder).outcome != Some(Outcome::Succeeded) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    assert_eq!(rig.ended(&folder).await, Outcome::Succeeded);
     let position = Position::read(&folder).expect("read").expect("begun");
     assert!(position.plan.is_instant() && position.plan.groups().len() == 1);
     let switched = "blue.1=v1 blue.2=v1 green.1=v2 green.2=v2 weight blue 100";

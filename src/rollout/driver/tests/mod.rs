@@ -259,6 +259,16 @@ impl Rig {
         assert_eq!(end, DeploymentEnd { conclusion: Conclusion::Success, reason: None });
     }
 
+    /// Waits until the ledger has the end of a deployment, whose worker may still keep a release or report the end.
+    async fn ended(&self, folder: &RunFolder) -> Outcome {
+        loop {
+            if let Some(outcome) = self.record(folder).outcome {
+                return outcome;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
     fn calls(&self) -> Vec<String> {
         let text = fs::read_to_string(self.root().join("calls")).unwrap_or_default();
         fs::remove_file(self.root().join("calls")).ok();

@@ -202,9 +202,7 @@ async fn an_abort_while_the_former_release_is_kept_waits_for_its_turn() {
         let rig = Rig::new(EnvironmentSettings { keep_old: Duration::from_hours(1), ..settings });
         rig.deployed("v1").await;
         let going = rig.deploy("v2");
-        while rig.record(&going.folder).outcome != Some(Outcome::Succeeded) {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        assert_eq!(rig.ended(&going.folder).await, Outcome::Succeeded);
         // Another deployment has the turn.
         let turn = Arc::clone(&rig.turns).lock_owned().await;
         going.accepted(DeploymentOrder::Abort { reason: String::new() }, "olu").await;

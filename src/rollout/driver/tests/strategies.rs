@@ -47,16 +47,12 @@ async fn a_kept_release_comes_back_without_a_start() {
     rig.deployed("v1").await;
     let kept = rig.deploy("v2");
     kept.memory.started(5).await;
-    while rig.record(&kept.folder).outcome.is_none() {
-        tokio::task::yield_now().await;
-    }
+    rig.ended(&kept.folder).await;
     assert_eq!(rig.running(), "blue.1=v1 blue.2=v1 green.1=v2 green.2=v2 weight green 100");
     rig.calls();
     let folder = rig.request("v1", &Cause::Rollback);
     let back = rig.begin(&folder, "v1", Cause::Rollback, Begin::Forward);
-    while rig.record(&folder).outcome.is_none() {
-        tokio::task::yield_now().await;
-    }
+    rig.ended(&folder).await;
     assert_eq!(rig.calls(), ["start blue 2", "weight blue 100", "drain green 0"]);
     // The deployment that kept v1 running ends, and its time does not stop what is kept since.
     assert_eq!(kept.end.await.expect("no panic").conclusion, Conclusion::Success);
@@ -75,9 +71,7 @@ async fn a_release_is_no_longer_kept_once_a_later_deployment_has_taken_its_slot(
     let rig = Rig::new(settings);
     rig.deployed("v1").await;
     let kept = rig.deploy("v2");
-    while rig.record(&kept.folder).outcome.is_none() {
-        tokio::task::yield_now().await;
-    }
+    rig.ended(&kept.folder).await;
     rig.spoil("v3");
     let later = rig.deploy("v3").end.await.expect("no panic");
     assert_eq!(later.conclusion, Conclusion::Failure);
@@ -131,9 +125,7 @@ async fn an_environment_with_auto_stop_ends_unless_a_later_deployment_has_succee
 async fn an_environment_with_auto_stop_ends_although_a_later_deployment_has_failed() {
     let rig = Rig::new(EnvironmentSettings { auto_stop: Some(Duration::from_secs(2)), ..rolling() });
     let first = rig.deploy("v1");
-    while rig.record(&first.folder).outcome.is_none() {
-        tokio::task::yield_now().await;
-    }
+    rig.ended(&first.folder).await;
     rig.spoil("v3");
     let later = rig.deploy("v3").end.await.expect("no panic");
     assert_eq!(later.conclusion, Conclusion::Failure);

@@ -167,9 +167,7 @@ async fn a_former_release_is_stopped_on_the_hosts_that_answer() {
     rig.deployed("v1").await;
     rig.settings.keep_old = Duration::from_hours(1);
     let going = rig.deploy("v2");
-    while rig.record(&going.folder).outcome != Some(Outcome::Succeeded) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    assert_eq!(rig.ended(&going.folder).await, Outcome::Succeeded);
     fs::write(rig.root().join("web2").join("gone"), "").expect("written");
     going.accepted(DeploymentOrder::Promote { full: false }, "ada").await;
     let reason = going.end.await.expect("no panic").reason.expect("a reason");
