@@ -12,7 +12,7 @@ use super::{DeployError, Deployments, masked};
 use crate::launch::trust::{self, Consent, Trust};
 use crate::model::deployment::{
     Action, Cause, Counters, DEPLOYMENT_EVENT, DeploymentPlan, Entry, EnvironmentSettings, EnvironmentState, Needed,
-    Observed, TargetSettings, host_names, workflow_name,
+    Observed, TargetSettings, workflow_name,
 };
 use crate::model::environment::Release;
 use crate::model::rollback::{ChangedCommit, Changes};
@@ -171,7 +171,7 @@ impl Deployments {
         let targets = self.targets(settings);
         let traffic = targets.traffic().await;
         if traffic.len() < targets.count() {
-            return Ok((answered(&targets, settings.target.hosts(), &settings.name).await?, None));
+            return Ok((answered(&targets, &settings.name).await?, None));
         }
         let counted: Option<Vec<[Counters; 2]>> = traffic.iter().map(|host| host.counters).collect();
         let sum = |all: Vec<[Counters; 2]>| {
@@ -352,25 +352,24 @@ async fn observed(targets: &Targets, environment: &str) -> Result<Vec<(Option<St
     targets.observe(&unrecorded(environment)).await
 }
 
-/// Returns what the hosts of an environment that answer report together, with a note about the others. `addresses` are
-/// those of the hosts.
-async fn answered(targets: &Targets, addresses: &[String], environment: &str) -> Result<Observed, TargetError> {
+/// Returns what the hosts of an environment that answer report together, with a note about the others.
+async fn answered(targets: &Targets, environment: &str) -> Result<Observed, TargetError> {
     if !targets.has_hosts() {
         return Ok(Observed::of_hosts(&observed(targets, environment).await?));
     }
     let progress = unrecorded(environment);
     let asked = (0..targets.count()).map(|host| timeout(HOST_TIMEOUT, targets.of(host).observe(&progress)));
-    let answers = join_all(asked).await;
     let (mut hosts, mut notes, mut failure) = (Vec::new(), Vec::new(), None);
-    for ((host, answer), name) in answers.into_iter().enumerate().zip(host_names(addresses)) {
+    for (host, answer) in join_all(asked).await.into_iter().enumerate() {
+        let name = targets.name(host);
         match answer {
-            Ok(Ok(observed)) => hosts.push((Some(name), observed)),
+            Ok(Ok(observed)) => hosts.push((name.map(str::to_owned), observed)),
             Ok(Err(error)) => {
                 let error = targets.failed(host, error);
                 notes.push(error.to_string().lines().next().unwrap_or_default().to_owned());
                 failure = failure.or(Some(error));
             }
-            Err(_) => notes.push(format!("{name} does not answer")),
+            Err(_) => notes.push(format!("{} does not answer", name.unwrap_or_default())),
         }
     }
     if hosts.is_empty() {
@@ -449,16 +448,16 @@ mod tests {
             let shell = Shell { folder, environment: std::env::vars_os().collect() };
             target::script_of(&settings, &RunId::default(), shell, kept)
         });
-        let error = answered(&targets, &addresses, "production").await.expect_err("no host answers").to_string();
+        let error = answered(&targets, "production").await.expect_err("no host answers").to_string();
         assert!(error.starts_with("web1: "), "{error}");
         fs::write(home.path().join("web1/up"), "").expect("written");
-        let observed = answered(&targets, &addresses, "production").await.expect("one host answers");
+        let observed = answered(&targets, "production").await.expect("one host answers");
         let blue = observed.slot(Slot::Blue);
         assert_eq!((blue.release.as_deref(), blue.replicas, blue.weight), (Some(sha.as_str()), 2, 100));
         let note = observed.note.as_deref().expect("a note");
         assert!(note.starts_with("web2: "), "{note}");
         fs::write(home.path().join("web2/up"), "").expect("written");
-        let observed = answered(&targets, &addresses, "production").await.expect("all answer");
+        let observed = answered(&targets, "production").await.expect("all answer");
         assert_eq!((observed.slot(Slot::Blue).replicas, observed.note), (4, None));
     }
 }

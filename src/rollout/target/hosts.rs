@@ -73,6 +73,12 @@ impl Targets {
         self.count() > 1
     }
 
+    /// Returns the name of a host; `None` if it is the only one, or if there is no host with this index.
+    #[must_use]
+    pub fn name(&self, host: usize) -> Option<&str> {
+        self.0.get(host)?.name.as_deref()
+    }
+
     /// Adds the name of a host to its error, if there are several hosts.
     #[must_use]
     pub fn failed(&self, host: usize, error: TargetError) -> TargetError {
