@@ -386,12 +386,13 @@ impl Work<'_> {
         progress: &Progress,
     ) -> Result<Option<String>, Trouble> {
         let target = self.tools.targets.of(host);
+        let sampler = Sampler::new(self.tools, self.job, &self.position.plan);
         match target.observe(progress).await {
             Ok(observed) => {
                 // A sample has the slots of all hosts, and this is only one of them.
                 if !self.tools.targets.has_hosts() {
                     let sample = HostTraffic { host: None, observed: observed.clone(), counters: None };
-                    Sampler::new(self.tools, self.job, &self.position.plan).record(&[sample]);
+                    sampler.record(&[sample]);
                 }
                 slots::check(plan, self.position.done_on(host), &observed, &self.tools.known)?;
                 // A rollback skips no step, because an interrupted command may have left more than the target reports.
@@ -407,7 +408,7 @@ impl Work<'_> {
         }
         target.act(step, plan, progress).await?;
         // What the screen shows must not be from before the step, because the next one may wait for long.
-        Sampler::new(self.tools, self.job, &self.position.plan).look(progress).await;
+        sampler.look(progress).await;
         Ok(None)
     }
 }
