@@ -94,7 +94,7 @@ impl Kept {
     }
 
     /// Whether the release still runs in its slot, according to a report of the target. A report of several hosts that
-    /// differ does not tell the release.
+    /// differ does not have the release.
     #[must_use]
     pub fn is_in(&self, observed: &Observed) -> bool {
         let slot = observed.slot(self.slot);

@@ -168,7 +168,7 @@ impl Deployments {
     fn results(&self, commits: &HashSet<&str>) -> Result<HashMap<String, CommitResult>, StoreError> {
         let filter = Filter { repository: Some(self.repository.id()), ..Filter::default() };
         let runs = history::page(&self.runs, &filter, None, MAX_RUNS)?.runs;
-        // A run on this machine says something about its commit only if no file was changed.
+        // A run on this machine is a test of its commit only if no file was changed.
         let is_clean = |run: &Summary| run.info.changed == 0;
         let mut seen = HashSet::new();
         let mut results: HashMap<String, CommitResult> = HashMap::new();
@@ -181,7 +181,7 @@ impl Deployments {
             if !(has_passed || has_failed) || seen.contains(&(&run.info.sha, &run.info.workflow)) || !is_clean(run) {
                 continue;
             }
-            // A failure of some jobs is a failure; a success of some jobs says nothing about the others.
+            // A failure of some jobs is a failure of the workflow, but a success of some jobs is not a success of all.
             if has_passed && !self.is_whole(run) {
                 continue;
             }

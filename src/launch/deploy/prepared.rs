@@ -34,7 +34,8 @@ use crate::worker::launch::spawn;
 /// Maximum number of commits that are listed between two releases.
 const MAX_COMMITS: usize = 12;
 
-/// How long one of several hosts may take to report what it runs, before the others are shown without it.
+/// How long one of several hosts may take to report what it runs, before the others are shown without it. It is asked
+/// after all hosts had 5 s to report their traffic, and the report of the environment has a limit of 10 s for both.
 const HOST_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Request for a deployment.
@@ -108,7 +109,7 @@ impl Deployments {
         Ok(PreparedDeployment { request, settings, release, live, closed, unreadable, missing, left, consent })
     }
 
-    /// Returns a sentence about each host of the last successful deployment that the settings have no more. Empty if
+    /// Returns a sentence about each host of the last successful deployment that the settings no longer have. Empty if
     /// the folder of that deployment was removed.
     fn left(&self, settings: &EnvironmentSettings, state: &EnvironmentState) -> Vec<String> {
         let Some(last) = state.last_success() else { return Vec::new() };
@@ -313,7 +314,7 @@ impl PreparedDeployment {
         &self.missing
     }
 
-    /// Returns a sentence about each host that an earlier deployment changed and that is in the settings no more.
+    /// Returns a sentence about each host that an earlier deployment changed and that is no longer in the settings.
     #[must_use]
     pub fn left(&self) -> &[String] {
         &self.left
@@ -336,7 +337,7 @@ fn info(repository: &Repository) -> RunInfo {
     }
 }
 
-/// Returns a sentence about each of the hosts `before` that the settings have no more. `last` is the release that was
+/// Returns a sentence about each of the hosts `before` that the settings no longer have. `last` is the release that was
 /// deployed to them last.
 fn left_hosts(before: &[String], settings: &EnvironmentSettings, last: &Release) -> Vec<String> {
     let gone = before.iter().filter(|host| !settings.target.hosts().contains(host));

@@ -193,7 +193,7 @@ pub enum Action {
     },
     /// A server recorded the deployment, or its new state.
     Recorded(RecordedDeployment),
-    /// The server did not record the deployment, or its new state. The reason says why.
+    /// The server did not record the deployment, or its new state, for the reason of the entry.
     NotRecorded,
     /// The environment was stopped automatically: the release of the deployment no longer runs.
     Stopped,

@@ -99,8 +99,8 @@ pub struct Observed {
 
 impl Observed {
     /// Returns the state of several hosts together, each with its name: all replicas, and the mean share of the traffic.
-    /// A slot has a release only if all hosts that use it have the same one there. The note says so if hosts serve
-    /// different releases.
+    /// A slot has a release only if all hosts that use it have the same one there. The note lists the hosts if they
+    /// serve different releases.
     #[must_use]
     pub fn of_hosts(hosts: &[(Option<String>, Self)]) -> Self {
         if let [(_, only)] = hosts {

@@ -42,7 +42,7 @@ pub struct DeploymentRecord {
     pub not_recorded: Option<String>,
     /// Whether the rules of the environment were overridden.
     pub overridden: bool,
-    /// Whether a person has paused the deployment since it began, or began again, and nobody has promoted it since.
+    /// Whether a person has paused the deployment since it began, or began again, and it was not promoted since.
     pub paused: bool,
     /// How the deployment ended; `None` if it has not ended.
     pub outcome: Option<Outcome>,

@@ -101,7 +101,7 @@ impl Driver {
         Ok(ends)
     }
 
-    /// Stops a slot of a host, unless it is used by a later deployment: as `is_used` says, or as the host reports.
+    /// Stops a slot of a host, unless it is used by a later deployment: if `is_used` is set, or if the host reports it.
     /// Returns whether it was stopped. `silent` is why the host does not answer.
     async fn stop_kept(
         &self,

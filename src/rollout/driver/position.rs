@@ -84,8 +84,8 @@ impl Position {
             && (self.is_paused || self.wave().iter().any(|step| step.step == PlanStep::Pause(Pause::Person)))
     }
 
-    /// Returns what a pause means for the current step. `is_requested` is whether a person has paused the deployment.
-    /// `None` if nobody has.
+    /// Returns what a pause means for the current step. `is_requested` is whether a person has requested one.
+    /// `None` without a request.
     #[must_use]
     pub fn pause(&self, is_requested: bool) -> Option<&'static str> {
         match (is_requested, self.is_paused) {

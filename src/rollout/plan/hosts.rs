@@ -8,9 +8,9 @@ use super::PlanError;
 /// Returns the plan that puts a release into an environment on all hosts of its target. `hosts` has the name and the
 /// state of each host; there is no name if the target has only one. `known` returns the release of a commit.
 ///
-/// The first host gets the release as the strategy says, with all pauses and shares of the traffic, and must then be
-/// healthy and serve it. On the others the release is known to work: they have the same batches, but no pauses and no
-/// shares. If the release still runs on all hosts, their traffic moves at the same time.
+/// The first host gets the release with the strategy of the settings, with all pauses and shares of the traffic, and must
+/// then be healthy and serve it. On the others the release is known to work: they have the same batches, but no pauses
+/// and no shares. If the release still runs on all hosts, their traffic moves at the same time.
 ///
 /// # Errors
 /// A host is between two releases, or serves a release that is not known.

@@ -39,7 +39,7 @@ impl Target for Hasty {
     }
 }
 
-/// A host that has a lock: another deployment holds it while there is a file `held`. A file `locked` tells that it is
+/// A host that has a lock: another deployment holds it while there is a file `held`. A file `locked` shows that it is
 /// taken. The host does not answer while there is a file `gone`.
 struct Guarded {
     target: Arc<dyn Target>,
