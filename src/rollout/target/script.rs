@@ -163,7 +163,7 @@ impl Script {
 fn status(line: &str) -> Option<(Slot, SlotState)> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let [slot, release, replicas, healthy, weight] = words.as_slice() else { return None };
-    let slot = Slot::ALL.into_iter().find(|known| known.name() == *slot)?;
+    let slot = Slot::named(slot)?;
     let weight: u8 = weight.parse().ok().filter(|weight| *weight <= 100)?;
     let state = SlotState {
         release: Some((*release).to_owned()),
