@@ -1,6 +1,7 @@
 //! Deployments whose worker dies.
 
 use super::*;
+use crate::rollout::testing::{known, live};
 
 #[tokio::test]
 async fn a_worker_that_is_killed_at_any_step_goes_on_or_back() {
@@ -50,15 +51,8 @@ async fn a_worker_that_is_killed_at_any_step_goes_on_or_back() {
 
 /// Returns the number of steps from v1 to v2.
 fn steps_of(strategy: &Strategy) -> usize {
-    let mut observed = Observed::default();
-    let sha = Some(release("v1").sha);
-    *observed.slot_mut(crate::model::deployment::Slot::Blue) =
-        SlotState { release: sha, replicas: 2, healthy: 2, open: 2, weight: 100 };
     let settings = settings(strategy.clone(), 2, COMMANDS);
-    crate::rollout::plan::plan(&settings, &observed, &release("v2"), crate::rollout::testing::known)
-        .expect("a plan")
-        .steps
-        .len()
+    crate::rollout::plan::plan(&settings, &live("v1", 2), &release("v2"), known).expect("a plan").steps.len()
 }
 
 /// What comes after an interruption.

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::*;
 use crate::model::deployment::{
     Analysis, CanaryStep, Check, DeploymentRecord, Entry, EnvironmentState, Notify, NotifyEvent, Observed, Pause,
-    Probe, RefRule, ScriptCommand, ScriptSettings, SlotState, SlotTraffic, Strategy, TargetSettings, Timing,
+    Probe, RefRule, ScriptCommand, ScriptSettings, SlotTraffic, Strategy, TargetSettings, Timing,
 };
 use crate::model::{Command, DeploymentOrder, Reply};
 use crate::rollout::outlet::StepLog;
