@@ -125,9 +125,23 @@ pub fn short_sha(sha: &str) -> &str {
 }
 
 /// Returns a commit as it is shown, with the number of changed files: `b835125+3`.
-pub(super) fn marked(sha: &str, changed: usize) -> String {
+fn marked(sha: &str, changed: usize) -> String {
     let sha = short_sha(sha);
     if changed == 0 { sha.to_owned() } else { format!("{sha}+{changed}") }
+}
+
+/// Returns the branch or tag of a ref; empty for a commit without either.
+fn branch<'r>(ref_name: &'r str, sha: &str) -> &'r str {
+    if ref_name == sha { "" } else { ref_name }
+}
+
+/// Returns branch and commit as they are shown, with the number of changed files: `main@b835125+3`.
+pub(super) fn version(ref_name: &str, sha: &str, changed: usize) -> String {
+    match (branch(ref_name, sha), marked(sha, changed)) {
+        (branch, commit) if commit.is_empty() => branch.to_owned(),
+        ("", commit) => commit,
+        (branch, commit) => format!("{branch}@{commit}"),
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
@@ -172,7 +186,7 @@ impl RunInfo {
     /// Returns the branch or tag; empty for a commit without either.
     #[must_use]
     pub fn branch(&self) -> &str {
-        if self.ref_name == self.sha { "" } else { &self.ref_name }
+        branch(&self.ref_name, &self.sha)
     }
 
     /// Returns the commit as it is shown, with the number of changed files: `b835125+3`.
@@ -184,7 +198,7 @@ impl RunInfo {
     /// Returns branch and commit as they are shown: `main@b835125+3`.
     #[must_use]
     pub fn version(&self) -> String {
-        WorkingTree::of(self).version()
+        version(&self.ref_name, &self.sha, self.changed)
     }
 
     /// Returns what ran: the workflow and its repository.

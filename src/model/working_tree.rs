@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::RunInfo;
-use super::run::marked;
+use super::run::version;
 
 /// Maximum number of files whose names are kept with a working tree.
 const MAX_NAMES: usize = 1000;
@@ -52,12 +52,7 @@ impl WorkingTree {
     /// Returns branch and commit as they are shown: `main@b835125+3`.
     #[must_use]
     pub fn version(&self) -> String {
-        let branch = if self.ref_name == self.sha { "" } else { &self.ref_name };
-        match (branch, marked(&self.sha, self.changed)) {
-            (branch, commit) if commit.is_empty() => branch.to_owned(),
-            ("", commit) => commit,
-            (branch, commit) => format!("{branch}@{commit}"),
-        }
+        version(&self.ref_name, &self.sha, self.changed)
     }
 }
 
