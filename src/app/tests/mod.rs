@@ -18,6 +18,7 @@ mod held;
 mod hints;
 mod jobs;
 mod keys;
+mod lane_orders;
 mod lanes;
 mod log;
 mod orders;
