@@ -6,7 +6,13 @@
 //! The list of runs comes in pages, newest first: the first page is sent unprompted, older ones on
 //! [`Request::ListMore`]. So the cost of the first page and its updates does not depend on the number of runs.
 
+mod connection;
+mod startable;
+
 use std::time::Duration;
+
+pub use connection::{Connection, Polling, Trouble};
+pub use startable::{BrokenWorkflow, Input, InputKind, StartableJob, StartableWorkflow, WorkflowServer};
 
 use super::environment::Environment;
 use super::lane::{DeploymentPreview, Lane, LaneRequest};
@@ -14,9 +20,7 @@ use super::lane_details::LaneDetails;
 use super::rights::KnownRights;
 use super::rollback::{Rollback, RollbackRequest};
 use super::stored::{JobSummary, StoredFile};
-use super::{
-    Command, Expected, JobId, Preview, Record, Reply, RepositoryId, RunId, RunInfo, Service, Summary, Timestamp,
-};
+use super::{Command, Expected, JobId, Preview, Record, Reply, RepositoryId, RunId, RunInfo, Service, Summary};
 
 /// A report of a backend.
 #[derive(Clone, Debug)]
@@ -163,83 +167,6 @@ pub enum Feed {
     Notice(Notice),
 }
 
-/// Time of the next request to a server, and what is left of its rate limit.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Polling {
-    /// Time of the next request.
-    pub next: Timestamp,
-    /// Remaining and total requests of the current period, if the server reports them.
-    pub budget: Option<(u64, u64)>,
-}
-
-/// State of the connection between a backend and the source of its runs.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub enum Connection {
-    /// Reports arrive in real time.
-    #[default]
-    Live,
-    /// The reports are the records of a past run.
-    Replay,
-    /// A server has not answered yet.
-    Asking {
-        /// Name of the server.
-        server: String,
-    },
-    /// No reports have arrived for a while, so the data may be outdated.
-    Stale {
-        /// Time of the last report.
-        since: Timestamp,
-        /// What is wrong.
-        trouble: Trouble,
-        /// Reason, in one line.
-        reason: String,
-    },
-    /// The source has never answered.
-    Offline {
-        /// What is wrong.
-        trouble: Trouble,
-        /// Reason, in one line.
-        reason: String,
-    },
-}
-
-/// A problem with a connection.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Trouble {
-    /// The source gives no answer.
-    #[default]
-    NoAnswer,
-    /// The source must not be asked before this time.
-    Paused {
-        /// End of the pause.
-        until: Timestamp,
-    },
-    /// The source does not accept the token.
-    TokenRefused,
-    /// The token must be authorized for single sign-on first.
-    SsoNeeded,
-}
-
-impl Connection {
-    /// Returns the age of the data; `None` if it is current, or nothing was ever reported.
-    #[must_use]
-    pub fn age(&self, now: Timestamp) -> Option<Duration> {
-        match self {
-            Self::Stale { since, .. } => Some(now.since(*since)),
-            Self::Live | Self::Replay | Self::Asking { .. } | Self::Offline { .. } => None,
-        }
-    }
-
-    /// Returns why data is missing or outdated; `None` if it is neither.
-    #[must_use]
-    pub fn reason(&self) -> Option<&str> {
-        match self {
-            Self::Stale { reason, .. } | Self::Offline { reason, .. } => Some(reason),
-            Self::Live | Self::Replay | Self::Asking { .. } => None,
-        }
-    }
-}
-
 /// State of watch mode.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Watching {
@@ -258,82 +185,6 @@ pub enum Waits {
     ForQuiet(Duration),
     /// Until the run that it replaces has ended.
     ForRun,
-}
-
-/// A workflow that can be started.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct StartableWorkflow {
-    /// Path of the file, relative to the repository.
-    pub workflow: String,
-    /// The server that runs it; `None` for this machine.
-    pub server: Option<WorkflowServer>,
-    /// Name of the workflow.
-    pub name: String,
-    /// Events in `on`, in the order of the file.
-    pub events: Vec<String>,
-    /// Inputs of `workflow_dispatch`.
-    pub inputs: Vec<Input>,
-    /// Names of the secrets that it reads, and whether the environment has a value for each.
-    pub secrets: Vec<(String, bool)>,
-    /// The jobs in the file, in its order; empty for a workflow of a server.
-    pub jobs: Vec<StartableJob>,
-}
-
-/// A job of a workflow that can be started.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct StartableJob {
-    /// Name of the job as written; its key if it has no name or the name is an expression.
-    pub name: String,
-    /// Indices of the jobs that this job needs.
-    pub needs: Vec<usize>,
-}
-
-/// The server that runs a workflow.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct WorkflowServer {
-    /// Repository as `[HOST/]OWNER/NAME`.
-    pub repository: String,
-    /// The default branch.
-    pub branch: String,
-}
-
-/// A workflow that has errors.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct BrokenWorkflow {
-    /// Path of the file, relative to the repository.
-    pub workflow: String,
-    /// Number of errors.
-    pub errors: usize,
-    /// The errors as text, with the lines that they are about.
-    pub text: String,
-}
-
-/// An input of a workflow.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Input {
-    /// Name of the input.
-    pub name: String,
-    /// Description of the input.
-    pub about: String,
-    /// Whether a value must be given.
-    pub required: bool,
-    /// Type of the input.
-    pub kind: InputKind,
-    /// Default value, or empty.
-    pub default: String,
-}
-
-/// Type of an input.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum InputKind {
-    /// Text, or the name of an environment if the environments are not known.
-    Text,
-    /// A number.
-    Number,
-    /// `true` or `false`.
-    Boolean,
-    /// One of these options.
-    Choice(Vec<String>),
 }
 
 /// A message to the user.
@@ -508,24 +359,4 @@ pub enum Request {
     BreakDemo,
     /// Report whether the terminal has the keyboard focus. Lists are not polled without it.
     Attend(bool),
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_stale_data_has_an_age() {
-        let stale =
-            Connection::Stale { since: Timestamp(1_000), trouble: Trouble::NoAnswer, reason: "no answer".to_owned() };
-        assert_eq!(stale.age(Timestamp(4_000)), Some(Duration::from_secs(3)));
-        assert_eq!(stale.age(Timestamp(500)), Some(Duration::ZERO), "a clock that was set back");
-        assert_eq!(stale.reason(), Some("no answer"));
-        let offline = Connection::Offline { trouble: Trouble::NoAnswer, reason: "no answer".to_owned() };
-        assert_eq!((offline.age(Timestamp(4_000)), offline.reason()), (None, Some("no answer")));
-        let asking = Connection::Asking { server: "github.com".to_owned() };
-        for current in [Connection::Live, Connection::Replay, asking] {
-            assert_eq!((current.age(Timestamp(4_000)), current.reason()), (None, None));
-        }
-    }
 }
