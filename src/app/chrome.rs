@@ -242,6 +242,8 @@ pub(super) struct Hints<'s> {
     pub(super) subject: Subject<'s>,
     /// Hints that come before those of the table, for what the selected row is opened for.
     pub(super) first: Vec<ActionHint>,
+    /// Action whose own hint is left out, because one of [`first`](Self::first) stands for it.
+    pub(super) replaced: Option<Action>,
     /// Hints that come after the most important ones of the table, for a selected failure.
     pub(super) of_failure: Vec<ActionHint>,
 }
@@ -260,15 +262,21 @@ pub(super) fn footer(
     area: Rect,
     buffer: &mut Buffer,
 ) -> Vec<HintPlace> {
-    let Hints { context, subject, first, of_failure } = hints;
+    let Hints { context, subject, first, replaced, of_failure } = hints;
     let between = if area.width < 100 { ":" } else { " " };
-    let special: Vec<Action> = first.iter().chain(&of_failure).map(|(action, _)| *action).collect();
-    // Enter starts the selected workflow, and the key that starts one does the same there.
-    let replaced = first.iter().any(|(_, hint)| *hint == Action::Start.entry().hint).then_some(Action::Start);
+    let is_available = |action: Action| unavailable(action, state, subject).is_none();
+    let of_environment = subject.lane.is_some() || subject.in_deploys;
+    let waits = subject.lane.is_some_and(Lane::waits_for_person);
+    let urgent = [
+        of_environment.then_some((Action::RollBack, Action::RollBack.entry().hint)),
+        waits.then_some((Action::PromoteHere, "promote")),
+    ];
+    let urgent: Vec<ActionHint> = urgent.into_iter().flatten().filter(|(action, _)| is_available(*action)).collect();
+    let placed = urgent.iter().chain(&first).chain(&of_failure).map(|(action, _)| *action);
+    let placed: Vec<Action> = placed.chain(replaced).collect();
     let is_shown = |entry: &&Entry| {
         let here = entry.contexts.contains(&context) || entry.contexts.contains(&Context::Everywhere);
-        let is_special = special.contains(&entry.action) || replaced == Some(entry.action);
-        here && !is_special && !entry.hint.is_empty() && unavailable(entry.action, state, subject).is_none()
+        here && !placed.contains(&entry.action) && !entry.hint.is_empty() && is_available(entry.action)
     };
     let hint_of = |entry: &Entry| match entry.action {
         Action::Play if !state.is_playing => "play",
@@ -276,25 +284,15 @@ pub(super) fn footer(
     };
     let key_of = |action: Action| keymap.keys(action).first().map(ToString::to_string);
     let with_key = |entry: &'static Entry| Some((key_of(entry.action)?, hint_of(entry), Some(entry.action)));
-    let special = |hints: Vec<ActionHint>| {
+    let with_keys = |hints: Vec<ActionHint>| {
         let hints = hints.into_iter().filter_map(|(action, hint)| Some((key_of(action)?, hint, Some(action))));
         hints.collect::<Vec<_>>()
     };
-    let (first, of_failure) = (special(first), special(of_failure));
     let of_list = matches!(context, Context::Panel(Panel::Runs | Panel::Workflows)).then_some(Action::Repositories);
     let is_first = |action: &Action| FIRST.contains(action) || of_list == Some(*action);
-    let urgent = (subject.lane.is_some() || subject.in_deploys).then_some(Action::RollBack);
-    let is_later = |action: &Action| urgent != Some(*action);
     let (begin, rest) = FIRST.split_at(BEFORE_HELD);
-    let roll_back = urgent.map(Action::entry).filter(is_shown).and_then(with_key);
-    let asks = subject.lane.is_some_and(Lane::waits_for_person);
-    let asks = asks && unavailable(Action::PromoteHere, state, subject).is_none();
-    let promote = if asks { key_of(Action::PromoteHere) } else { None };
-    let promote = promote.map(|key| (key, "promote", Some(Action::PromoteHere)));
-    let begin = begin.iter().copied().filter(is_later).map(Action::entry).filter(is_shown).filter_map(with_key);
-    let begin = roll_back.into_iter().chain(promote).chain(begin);
-    let rest = rest.iter().copied().chain(of_list).filter(is_later);
-    let rest = rest.map(Action::entry).filter(is_shown).filter_map(with_key);
+    let begin = begin.iter().copied().map(Action::entry).filter(is_shown).filter_map(with_key);
+    let rest = rest.iter().copied().chain(of_list).map(Action::entry).filter(is_shown).filter_map(with_key);
     // The hint for quitting has its own place.
     let others = ACTIONS.iter().filter(|entry| entry.action != Action::Quit && !is_first(&entry.action));
     let others = others.filter(is_shown).filter_map(with_key);
@@ -304,8 +302,7 @@ pub(super) fn footer(
         // Only actions whose first keys begin with the prefix count: the others have a hint under their first keys.
         let is_shown = |action| {
             let keys = keymap.keys(action).first();
-            keys.is_some_and(|keys| keys.keys().first() == Some(&first))
-                && unavailable(action, state, subject).is_none()
+            keys.is_some_and(|keys| keys.keys().first() == Some(&first)) && is_available(action)
         };
         rest.iter().any(|one| is_shown(one.action))
     };
@@ -326,8 +323,8 @@ pub(super) fn footer(
         places.push((begin..x - 2, action));
         true
     };
-    let begin = begin.chain(held).chain(first).chain(rest).chain(of_failure);
-    for (key, hint, action) in begin.chain(prefixes).chain(others) {
+    let hints = with_keys(urgent).into_iter().chain(begin).chain(held).chain(with_keys(first)).chain(rest);
+    for (key, hint, action) in hints.chain(with_keys(of_failure)).chain(prefixes).chain(others) {
         if !put(&key, hint, action, reserved) {
             break;
         }

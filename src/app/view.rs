@@ -38,12 +38,12 @@ impl App {
             self.panes.get(*panel).draw(&cx, &self.selection, frame::inside(*area), buffer);
         }
         let subject = self.subject();
-        // Without a separate row, the notice replaces the hints, unless they are those of a popup, whose keys must be seen.
         let toast_area = if screen.toast.height > 0 { screen.toast } else { screen.footer };
-        if let Some(notice) = self.toast.as_ref().filter(|_| toast_area != screen.footer || self.overlay.is_none()) {
+        let is_covered = self.is_footer_covered(&screen);
+        if let Some(notice) = self.toast.as_ref().filter(|_| is_covered || screen.toast.height > 0) {
             chrome::toast(notice, self.theme, toast_area, buffer);
         }
-        if !self.is_footer_covered(&screen) {
+        if !is_covered {
             self.draw_footer(&screen, buffer);
         }
         if let Some(overlay) = &self.overlay {
@@ -57,7 +57,8 @@ impl App {
         }
     }
 
-    /// Whether a notice is shown in place of the hints.
+    /// Whether a notice is shown in place of the hints, because there is no separate row for it. The hints of a popup are
+    /// never replaced: its keys must be seen.
     fn is_footer_covered(&self, screen: &Screen) -> bool {
         self.toast.is_some() && self.overlay.is_none() && screen.toast.height == 0
     }
@@ -68,36 +69,38 @@ impl App {
             return chrome::overlay_footer(overlay.hints(), self.theme, &self.keymap, screen.footer, buffer);
         }
         let context = Context::Panel(self.view.focus);
-        let (first, of_failure) = (self.hints_of_row(screen), self.hints_of_failure());
-        let hints = Hints { context, subject: self.subject(), first, of_failure };
+        let (first, replaced) = self.hints_of_row(screen);
+        let hints = Hints { context, subject: self.subject(), first, replaced, of_failure: self.hints_of_failure() };
         chrome::footer(&self.state, self.theme, &self.keymap, hints, screen.footer, buffer)
     }
 
     /// Returns the action of the hint at a position; `None` if no hint of an action is there.
     pub(super) fn hint_at(&self, at: Position) -> Option<Action> {
         let screen = self.screen()?;
-        let footer = screen.footer;
-        let places = self.draw_footer(&screen, &mut Buffer::empty(self.area));
-        let here = places.into_iter().find(|(columns, _)| columns.contains(&at.x));
-        here.filter(|_| footer.contains(at) && !self.is_footer_covered(&screen)).and_then(|(_, action)| action)
+        if !screen.footer.contains(at) || self.is_footer_covered(&screen) {
+            return None;
+        }
+        // Where a hint is depends on the hints before it, so they are drawn once more, but not on the screen.
+        let places = self.draw_footer(&screen, &mut Buffer::empty(screen.footer));
+        places.into_iter().find(|(columns, _)| columns.contains(&at.x))?.1
     }
 
     /// Returns what Enter does to the selected row, in a panel where this is not to go on to the next panel, and how to
-    /// leave the page of an environment.
-    fn hints_of_row(&self, screen: &Screen) -> Vec<ActionHint> {
+    /// leave the page of an environment. Also returns the action that Enter stands for there, if it has another key.
+    fn hints_of_row(&self, screen: &Screen) -> (Vec<ActionHint>, Option<Action>) {
         if self.view.focus == Panel::Deploys && self.view.page {
             let cx = cx(&self.state, self.theme, self.view, Some(screen), Panel::Deploys);
             let run = self.panes.deploys.page_run(&cx, &self.selection).map(|_| (Action::Open, "open run"));
-            return run.into_iter().chain([(Action::Back, "back")]).collect();
+            return (run.into_iter().chain([(Action::Back, "back")]).collect(), None);
         }
         if self.view.focus != Panel::Workflows {
-            return Vec::new();
+            return (Vec::new(), None);
         }
-        let hint = self.panes.workflows.selected(&self.state).map(|row| match row {
-            WorkflowRow::Startable(_) => Action::Start.entry().hint,
-            WorkflowRow::Broken(_) => "errors",
-        });
-        hint.map(|hint| (Action::Open, hint)).into_iter().collect()
+        match self.panes.workflows.selected(&self.state) {
+            Some(WorkflowRow::Startable(_)) => (vec![(Action::Open, Action::Start.entry().hint)], Some(Action::Start)),
+            Some(WorkflowRow::Broken(_)) => (vec![(Action::Open, "errors")], None),
+            None => (Vec::new(), None),
+        }
     }
 
     /// Returns what can be done about the selected job or step, if it failed.
@@ -109,7 +112,7 @@ impl App {
         if !failed || !matches!(self.view.focus, Panel::Jobs | Panel::Log | Panel::Graph) {
             return Vec::new();
         }
-        let edit = (self.names_file()).then_some((Action::Edit, "open file"));
+        let edit = self.names_file().then_some((Action::Edit, "open file"));
         edit.into_iter().chain([(Action::Yank, Action::Yank.entry().hint), (Action::SearchRun, "search run")]).collect()
     }
 
