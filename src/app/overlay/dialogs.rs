@@ -8,7 +8,6 @@ use crate::model::capabilities::{Operation, RunState};
 use crate::model::deployment::deployed_to;
 use crate::model::environment::{DeploymentState, EnvironmentDeployment};
 use crate::model::feed::{Request, StartableWorkflow};
-use crate::model::lane::Lane;
 use crate::model::rights::{Debugger, MAX_RERUNS};
 use crate::model::rollback::RollbackRequest;
 use crate::model::stored::{StoredFile, StoredKind};
@@ -209,11 +208,8 @@ impl App {
     /// Returns the box that confirms an abort of the deployment that a run carries out. If the release is live already
     /// and the run only waits until it stops the environment, returns the question whether to end that wait.
     fn abort_of(&self, run: &Summary) -> Overlay {
-        let is_its = |lane: &&Lane| lane.open.as_ref().is_some_and(|open| open.run == run.info.id);
-        let lane = self.state.lanes.iter().find(is_its);
-        if let Some((lane, open)) = lane.and_then(|lane| Some((lane, lane.open.as_ref()?)))
-            && open.has_succeeded
-        {
+        let open = self.state.open_of(&run.info.id);
+        if let Some((lane, open)) = open.filter(|(_, open)| open.has_succeeded) {
             let (release, name) = (open.release.title(), lane.name());
             let text = vec![format!("{release} is live in {name}, whatever you choose.")];
             let yes = format!("end it: {name} is not stopped automatically");
@@ -221,7 +217,7 @@ impl App {
             let choices = vec![no, Choice::new('y', yes, vec![submit(run, Command::Cancel)])];
             return Overlay::Question(Question::new("End the deployment?", text, choices));
         }
-        let known = lane.and_then(OrderBox::abort);
+        let known = open.and_then(|(lane, _)| OrderBox::abort(lane));
         Overlay::Order(known.unwrap_or_else(|| OrderBox::abort_of(run, deployed_to(&run.info.workflow))))
     }
 

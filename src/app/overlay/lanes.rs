@@ -73,7 +73,7 @@ impl App {
     /// Opens the list of releases that an environment of this machine can go back to, and asks its target what still
     /// runs. Shows why if that is not possible.
     pub(in crate::app) fn roll_back(&mut self, environment: &str) -> Vec<Effect> {
-        let Some(lane) = self.state.lanes.iter().find(|lane| lane.name() == environment) else { return Vec::new() };
+        let Some(lane) = self.state.lane(environment) else { return Vec::new() };
         if let Err(reason) = lane.check(Operation::RollBack) {
             self.toast = Some(Notice::bad(format!("roll-back: {environment}: {reason}")));
             return Vec::new();

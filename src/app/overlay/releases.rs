@@ -24,9 +24,6 @@ const WIDE: u16 = 70;
 /// Length of time below which a release was live only briefly.
 const BRIEF: Duration = Duration::from_mins(1);
 
-/// Text at the bottom of a list before the details of its environment were read.
-const READING: &str = "reading the history of the repository";
-
 impl App {
     /// Opens the list of releases to deploy to the selected environment, and requests those of the repository.
     pub(in crate::app) fn deploy_here(&mut self) -> Vec<Effect> {
@@ -50,29 +47,28 @@ impl App {
     /// Shows the newest state of the environment in the open list of releases.
     pub(in crate::app) fn refresh_releases(&mut self) {
         let Some((lane, deploys)) = self.lane_of_releases() else { return };
-        let mut note = match self.state.details.get(lane.name()) {
-            None => READING.to_owned(),
-            Some(Err(reason)) => reason.clone(),
-            Some(Ok(details)) if deploys && details.releases.is_empty() => {
+        let details = self.state.details(lane.name());
+        let mut note = match details {
+            Err(missing) => missing.text().to_owned(),
+            Ok(details) if deploys && details.releases.is_empty() => {
                 "the repository has no commits: commit something first".to_owned()
             }
-            Some(Ok(_)) => String::new(),
+            Ok(_) => String::new(),
         };
-        let (rows, preferred) = if !deploys {
-            (self.rollback_rows(lane), Some(0))
-        } else if let Some(details) = self.state.details(lane.name()) {
-            let rows = details.releases.iter().map(|one| self.deployable_row(lane, details, one)).collect();
-            let offered = offered(lane, details);
-            if let (Err(reason), true) = (&offered, note.is_empty()) {
-                note.clone_from(reason);
+        let (rows, preferred) = match details {
+            _ if !deploys => (self.rollback_rows(lane), Some(0)),
+            Ok(details) => {
+                let rows = details.releases.iter().map(|one| self.deployable_row(lane, details, one)).collect();
+                let offered = offered(lane, details);
+                if let (Err(reason), true) = (&offered, note.is_empty()) {
+                    note.clone_from(reason);
+                }
+                (rows, offered.ok())
             }
-            (rows, offered.ok())
-        } else {
-            (offered_row(lane).into_iter().collect(), Some(0))
+            Err(_) => (offered_row(lane).into_iter().collect(), Some(0)),
         };
         let title = deploys.then(|| {
-            let live = lane.environment.live();
-            let live = live.map_or_else(|| "nothing".to_owned(), |live| live.release.title());
+            let live = title_of(lane.environment.live().map(|live| &live.release));
             format!("Deploy to {}, {live} is live", lane.name())
         });
         if let Some(Overlay::Picker(picker)) = &mut self.overlay {
@@ -88,14 +84,14 @@ impl App {
             ReleasesOf::Deploy(name) => (name, true),
             ReleasesOf::RollBack(name) => (name, false),
         };
-        Some((self.state.lanes.iter().find(|lane| lane.name() == name)?, deploys))
+        Some((self.state.lane(name)?, deploys))
     }
 
     /// Returns the request for the details of the environment whose releases are listed, if a deployment has changed
     /// what the details refer to.
     pub(in crate::app) fn outdated_details(&self) -> Option<Effect> {
         let (lane, _) = self.lane_of_releases()?;
-        let details = self.state.details(lane.name())?;
+        let details = self.state.details(lane.name()).ok()?;
         let current = lane.environment.current().map(|current| &current.release.sha);
         let is_outdated = !details.is_current(lane) || details.current.as_ref() != current;
         is_outdated.then(|| Effect::Request(Request::DescribeLane { environment: lane.name().to_owned() }))
@@ -171,7 +167,7 @@ impl App {
         let usual = lane.environment.rollback(&RollbackRequest::default()).ok().map(|(_, to)| &to.release.sha);
         known.sort_by_key(|one| (usual != Some(&one.release.sha), !lane.is_running(&one.release)));
         // Commits are counted from the release that was current when they were read.
-        let details = self.state.details(&environment).filter(|details| details.current.as_deref() == current);
+        let details = self.state.details(&environment).ok().filter(|details| details.current.as_deref() == current);
         let cells = |one: &&EnvironmentDeployment| {
             let instant = match (lane.is_running(&one.release), self.area.width < WIDE) {
                 (true, true) => "instant",

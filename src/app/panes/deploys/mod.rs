@@ -457,7 +457,7 @@ fn version(run: &Summary) -> String {
 /// former one is kept; otherwise, according to the listed runs.
 pub(in crate::app) fn live_version(state: &AppState, run: &Summary, environment: &str) -> Option<String> {
     let is_own = run.info.remote.is_none() && state.is_at_home(run);
-    if let Some(lane) = state.lanes.iter().find(|lane| is_own && lane.name() == environment) {
+    if let Some(lane) = state.lane(environment).filter(|_| is_own) {
         return lane.environment.live().map(|live| live.release.title());
     }
     let (run, _) = environments(state).into_iter().find(|row| row.name == environment)?.live?;

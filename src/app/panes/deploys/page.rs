@@ -11,6 +11,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::app::action::Action;
+use crate::app::lane_state::MissingDetails;
 use crate::app::msg::Effect;
 use crate::app::panes::list::mark_row;
 use crate::app::panes::{Cx, motion};
@@ -33,9 +34,6 @@ const MAX_NEXT: usize = 8;
 
 /// Maximum number of commits of each earlier deployment that are listed.
 const MAX_COMMITS: usize = 3;
-
-/// Text in place of details that were not read yet.
-const READING: &str = "reading the history of the repository";
 
 /// Columns before the text of a line: a margin, a glyph, and a gap.
 const BEFORE: u16 = 3;
@@ -189,23 +187,16 @@ impl Lines {
 fn lines(lane: &Lane, cx: &Cx) -> Vec<Line> {
     let columns = usize::from(cx.size.0.saturating_sub(BEFORE + 1)).max(1);
     let mut lines = Lines { columns, all: Vec::new() };
-    let details = cx.state.details.get(lane.name());
-    let known = details.and_then(|details| details.as_deref().ok());
-    // Why the details are missing.
-    let missing = match details {
-        None => Some((READING, Hue::Dim)),
-        Some(Err(reason)) => Some((reason.as_str(), Hue::Bad)),
-        Some(Ok(_)) => None,
-    };
+    let details = cx.state.details(lane.name());
     state(lane, cx.state.now, &mut lines);
     lines.heading("Next");
-    match (known, missing) {
-        (Some(details), _) if details.is_current(lane) => next(lane, details, &mut lines),
-        // A deployment has ended since; the details are being read again.
-        (Some(_), _) => lines.add(READING, Hue::Dim),
-        (None, Some((why, hue))) => lines.add(why, hue),
-        (None, None) => {}
+    match details {
+        Ok(details) if details.is_current(lane) => next(lane, details, &mut lines),
+        // If there are details, a deployment has ended since, and they are being read again.
+        Ok(_) | Err(MissingDetails::Unread) => lines.add(MissingDetails::READING, Hue::Dim),
+        Err(MissingDetails::Unreadable(reason)) => lines.add(reason, Hue::Bad),
     }
+    let known = details.ok();
     lines.heading("Deployments, newest first");
     deployments(lane, known, cx.state.now, &mut lines);
     lines.heading("Rules");
