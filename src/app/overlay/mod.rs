@@ -183,16 +183,10 @@ impl Overlay {
         match self {
             Self::Help(_) => popup(screen, 120, layout::between(screen).height),
             Self::Question(question) => {
-                let columns = question.columns().saturating_add(10);
-                let inside = popup(screen, columns, 3).width.saturating_sub(2);
-                popup(screen, columns, question.rows(inside).saturating_add(2))
+                wrapped_popup(screen, question.columns().saturating_add(10), |columns| question.rows(columns))
             }
-            Self::Rollback(rollback) => {
-                popup(screen, 90, rollback.height(frame::inside(popup(screen, 90, 3)).width).saturating_add(2))
-            }
-            Self::Order(order) => {
-                popup(screen, 90, order.height(frame::inside(popup(screen, 90, 3)).width).saturating_add(2))
-            }
+            Self::Rollback(rollback) => wrapped_popup(screen, 90, |columns| rollback.height(columns)),
+            Self::Order(order) => wrapped_popup(screen, 90, |columns| order.height(columns)),
             Self::Review(review) => popup(screen, 90, review.height().saturating_add(2)),
             Self::Trust(trust) => {
                 let (columns, rows) = trust.size();
@@ -297,6 +291,12 @@ impl Overlay {
             None
         });
     }
+}
+
+/// Returns the area of a popup of this width whose number of rows follows from the columns inside its border.
+fn wrapped_popup(screen: Rect, width: u16, rows: impl FnOnce(u16) -> u16) -> Rect {
+    let inside = frame::inside(popup(screen, width, 3));
+    popup(screen, width, rows(inside.width).saturating_add(2))
 }
 
 /// Draws a text input in the first row of a box, with the cursor if it is focused, and returns the rows below it.

@@ -62,8 +62,7 @@ impl Question {
     /// Returns the rows of the text in a box of this width.
     fn wrapped(&self, width: u16) -> Vec<String> {
         let room = usize::from(width.saturating_sub(2).max(1));
-        let fits = |line: &String| text::width(line) <= room;
-        self.text.iter().flat_map(|line| if fits(line) { vec![line.clone()] } else { text::wrap(line, room) }).collect()
+        self.text.iter().flat_map(|line| text::wrap_indented(line, room, 0)).collect()
     }
 
     pub(super) fn key(&mut self, key: KeyEvent) -> Option<Outcome> {
