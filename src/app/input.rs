@@ -66,12 +66,11 @@ impl App {
             self.undo_prompt();
             return Some(Vec::new());
         }
-        let edits = self.keymap.action(Context::Panel(self.view.focus), Key::from(event)) == Some(Action::Edit);
-        if let Overlay::Faults(faults) = overlay
-            && edits
+        // The key that opens a file is bound in panels only.
+        if matches!(overlay, Overlay::Faults(_))
+            && self.keymap.action(Context::Panel(self.view.focus), Key::from(event)) == Some(Action::Edit)
         {
-            let (file, line) = faults.place();
-            return Some(vec![Effect::Edit { run: None, file, line }]);
+            return Some(self.act_in_overlay(Action::Edit));
         }
         let outcome = overlay.key(event)?;
         self.typed();
