@@ -226,10 +226,9 @@ pub(super) fn unrecorded(
     settings: &EnvironmentSettings,
     strict: bool,
 ) -> Result<Vec<String>, Failure> {
-    match block_on(recording::obstacle(deployments, settings))? {
-        Some(obstacle) if strict && obstacle.is_mistake() => Err(Failure::new(Exit::Usage, obstacle.to_string())),
-        obstacle => Ok(obstacle.iter().map(ToString::to_string).collect()),
-    }
+    let obstacle = block_on(recording::obstacle(deployments, settings, strict))?;
+    let obstacle = obstacle.map_err(|mistake| Failure::new(Exit::Usage, mistake.to_string()))?;
+    Ok(obstacle.into_iter().collect())
 }
 
 fn preview(prepared: &PreparedDeployment, notes: Vec<String>) -> Preview<'_> {

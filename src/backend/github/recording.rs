@@ -54,19 +54,27 @@ pub struct Obstacle {
 
 impl Obstacle {
     /// Whether the settings ask for what no deployment can have.
-    #[must_use]
-    pub fn is_mistake(&self) -> bool {
+    fn is_mistake(&self) -> bool {
         matches!(self.error, ServerError::NoRepository(_) | ServerError::RecordsNone(_))
     }
 }
 
 /// Returns why the deployments to an environment cannot be recorded on a server, as far as that is known without a
 /// request. `None` if they can, or are not to be recorded.
-pub async fn obstacle(deployments: &Deployments, settings: &EnvironmentSettings) -> Option<Obstacle> {
-    let RecordOn::GitHub = settings.record?;
-    let error = OnGitHub::of(&deployments.repository().root, deployments.runs().clone()).await.err()?;
+///
+/// # Errors
+/// If `strict`: the settings ask for what no deployment can have. A rollback is never held up by that.
+pub async fn obstacle(
+    deployments: &Deployments,
+    settings: &EnvironmentSettings,
+    strict: bool,
+) -> Result<Option<String>, Obstacle> {
+    let Some(RecordOn::GitHub) = settings.record else { return Ok(None) };
+    let folder = &deployments.repository().root;
+    let Err(error) = OnGitHub::of(folder, deployments.runs().clone()).await else { return Ok(None) };
     let origin = deployments.origin_of_record(&settings.name).unwrap_or(".cuelight.toml").to_owned();
-    Some(Obstacle { environment: settings.name.clone(), origin, error })
+    let obstacle = Obstacle { environment: settings.name.clone(), origin, error };
+    if strict && obstacle.is_mistake() { Err(obstacle) } else { Ok(Some(obstacle.to_string())) }
 }
 
 impl OnGitHub {
@@ -92,6 +100,10 @@ impl OnGitHub {
 
     fn path(&self, below: &str) -> String {
         format!("{}/deployments{below}", self.repository.path())
+    }
+
+    fn malformed(&self, what: &'static str) -> ServerError {
+        ServerError::Temporary(PollError::Malformed { host: self.repository.host.clone(), what }.into())
     }
 
     /// Sends a change, and returns the id in the answer; `None` if the answer has none.
@@ -126,10 +138,8 @@ impl DeploymentServer for OnGitHub {
             };
             let mut pages = self.client.pages(&path, MAX_PAGES, Freshness::NOW, Priority::User);
             while let Some(answer) = pages.next().await.map_err(sorted)? {
-                let listed = Page::<Deployment>::read(&answer.body, "deployments").ok_or_else(|| {
-                    let host = self.repository.host.clone();
-                    ServerError::Temporary(PollError::Malformed { host, what: "a list" }.into())
-                })?;
+                let listed = Page::<Deployment>::read(&answer.body, "deployments");
+                let listed = listed.ok_or_else(|| self.malformed("a list"))?;
                 if let Some(found) = listed.list.items.into_iter().find(is_wanted) {
                     return Ok(found.id);
                 }
@@ -151,10 +161,7 @@ impl DeploymentServer for OnGitHub {
             match self.post(self.path(""), body).await {
                 Ok(Some(id)) => Ok(id),
                 // 202 without an id: GitHub has merged instead of creating a deployment.
-                Ok(None) => {
-                    let host = self.repository.host.clone();
-                    Err(ServerError::Temporary(PollError::Malformed { host, what: "the id of the deployment" }.into()))
-                }
+                Ok(None) => Err(self.malformed("the id of the deployment")),
                 Err(ApiError::Refused { status: 422, message, .. }) if message.contains("No ref found") => {
                     let sha = short_sha(&new.sha).to_owned();
                     Err(ServerError::NotPushed { sha, host: self.repository.host.clone() })

@@ -34,7 +34,7 @@ enum LaneError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
-    Unrecordable(Obstacle),
+    Unrecordable(#[from] Obstacle),
     #[error("another deployment was requested meanwhile: ask again")]
     Replaced,
     #[error("another deployment to {0} is on its way by now, so nothing was done: look at it first")]
@@ -217,10 +217,7 @@ async fn prepared(deployments: &Deployments, request: DeployRequest) -> Result<A
     let is_rollback = request.cause == Cause::Rollback;
     let prepared = deployments.prepare(request)?;
     prepared.require_open()?;
-    let unrecorded = match obstacle(deployments, prepared.settings()).await {
-        Some(obstacle) if obstacle.is_mistake() && !is_rollback => return Err(LaneError::Unrecordable(obstacle)),
-        obstacle => obstacle.map(|obstacle| obstacle.to_string()),
-    };
+    let unrecorded = obstacle(deployments, prepared.settings(), !is_rollback).await?;
     // While another deployment changes what the target runs, the steps are not known.
     let behind = if is_rollback { None } else { deployments.waits_behind(&prepared.settings().name)? };
     let plan = if behind.is_none() { Some(deployments.plan(&prepared).await?) } else { None };
