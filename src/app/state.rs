@@ -11,7 +11,7 @@ use crate::model::lane_details::LaneDetails;
 use crate::model::rights::{Denied, KnownRights, Rights};
 use crate::model::{
     Command, Conclusion, DeploymentOrder, EndReason, Event, Expected, HeldOrder, Job, PendingReview, Phase, Record,
-    Reply, RepositoryId, RerunScope, Review, Run, RunId, RunInfo, Service, Summary, Timestamp,
+    Reply, RepositoryId, RerunScope, Review, Run, RunId, RunInfo, Service, Summary, Timestamp, is_near,
 };
 use crate::store::runs::RunStore;
 use crate::ui::run_columns::file_name;
@@ -161,8 +161,7 @@ impl AppState {
     /// Whether a run belongs to the repository of the working directory, or is on a server and of a watched one. Always
     /// true outside of a repository.
     pub(super) fn is_near(&self, run: &Summary) -> bool {
-        let is_watched = || self.watched.iter().any(|watched| watched.has(&run.info));
-        self.is_at_home(run) || (run.info.remote.is_some() && is_watched())
+        is_near(self.home.as_ref(), &self.watched, &run.info)
     }
 
     /// Whether the listed runs belong to more than one repository, so that each row names its own.

@@ -49,7 +49,7 @@ pub use one_line::in_one_line;
 pub use preview::{Preview, PreviewLine, Shown};
 pub use reason::EndReason;
 pub use review::{PendingReview, Review, ReviewRefusal, is_production};
-pub use run::{Job, RemoteRun, RepositoryId, Run, RunInfo, RunnerLog, ServerKind, Step, short_sha};
+pub use run::{Job, RemoteRun, RepositoryId, Run, RunInfo, RunnerLog, ServerKind, Step, is_near, short_sha};
 pub use service::{Service, ServiceState};
 pub use status::{Conclusion, Gate, Phase};
 pub use summary::{Deployment, Summary};

@@ -72,6 +72,13 @@ impl RepositoryId {
     }
 }
 
+/// Whether a run belongs to the repository `home`, or is on a server and of a watched one. Always true without `home`.
+#[must_use]
+pub fn is_near(home: Option<&RepositoryId>, watched: &[RepositoryId], run: &RunInfo) -> bool {
+    let is_watched = || run.remote.is_some() && watched.iter().any(|watched| watched.has(run));
+    home.is_none_or(|home| home.has(run) || is_watched())
+}
+
 /// Identity of a run on a server, together with the repository of its [`RunInfo`].
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct RemoteRun {
@@ -448,6 +455,27 @@ mod tests {
         ] {
             let info = RunInfo { ref_name: branch.to_owned(), sha: sha.to_owned(), changed, ..RunInfo::default() };
             assert_eq!(info.version(), expected);
+        }
+    }
+
+    #[test]
+    fn runs_of_this_repository_and_of_watched_ones_are_near() {
+        let run = |repository: &str, remote: Option<RemoteRun>| RunInfo {
+            repository: repository.to_owned(),
+            remote,
+            ..RunInfo::default()
+        };
+        let (home, watched) = (RepositoryId::named("octo/app"), [RepositoryId::named("octo/lib")]);
+        let remote = || Some(RemoteRun::default());
+        for (run, expected) in [
+            (run("octo/app", None), true),
+            (run("Octo/App", remote()), true),
+            (run("octo/lib", remote()), true),
+            (run("octo/lib", None), false),
+            (run("octo/other", remote()), false),
+        ] {
+            assert_eq!(is_near(Some(&home), &watched, &run), expected, "{}", run.repository);
+            assert!(is_near(None, &watched, &run));
         }
     }
 }

@@ -6,7 +6,7 @@ use std::io;
 use indexmap::IndexMap;
 
 use crate::model::feed::Feed;
-use crate::model::{Phase, Record, RepositoryId, RunId, RunInfo, Summary, Timestamp};
+use crate::model::{Phase, Record, RepositoryId, RunId, Summary, Timestamp, is_near};
 use crate::store::clock::now;
 use crate::store::folder::RunsDir;
 use crate::store::runs::RunStore;
@@ -164,37 +164,10 @@ impl Sentences {
     }
 }
 
-/// Whether a run belongs to the repository `home`, or is on a server and of a watched one. Always true without `home`.
-fn is_near(home: Option<&RepositoryId>, watched: &[RepositoryId], run: &RunInfo) -> bool {
-    let is_watched = || run.remote.is_some() && watched.iter().any(|watched| watched.has(run));
-    home.is_none_or(|home| home.has(run) || is_watched())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{RemoteRun, testing};
-
-    #[test]
-    fn runs_of_this_repository_and_of_watched_ones_are_near() {
-        let run = |repository: &str, remote: Option<RemoteRun>| RunInfo {
-            repository: repository.to_owned(),
-            remote,
-            ..RunInfo::default()
-        };
-        let (home, watched) = (RepositoryId::named("octo/app"), [RepositoryId::named("octo/lib")]);
-        let remote = || Some(RemoteRun::default());
-        for (run, expected) in [
-            (run("octo/app", None), true),
-            (run("Octo/App", remote()), true),
-            (run("octo/lib", remote()), true),
-            (run("octo/lib", None), false),
-            (run("octo/other", remote()), false),
-        ] {
-            assert_eq!(is_near(Some(&home), &watched, &run), expected, "{}", run.repository);
-            assert!(is_near(None, &watched, &run));
-        }
-    }
+    use crate::model::{RemoteRun, RunInfo, testing};
 
     #[test]
     fn runs_that_arrive_before_the_watched_repositories_are_printed_after_them() {
