@@ -328,6 +328,11 @@ impl Driver {
         text
     }
 
+    /// Returns the last row of the screen, which has the hints.
+    pub(crate) fn footer(&self) -> String {
+        self.screen().lines().next_back().unwrap_or_default().to_owned()
+    }
+
     /// Whether the screen shows this text.
     pub(crate) fn shows(&self, text: &str) -> bool {
         self.screen().contains(text)

@@ -53,7 +53,7 @@ fn a_held_step_is_visible_in_the_header_the_lists_and_the_hints() {
 #[test]
 fn a_narrow_footer_has_the_keys_for_a_held_step() {
     let driver = held(60, 16);
-    let footer = driver.screen().lines().last().unwrap_or_default().to_owned();
+    let footer = driver.footer();
     assert!(footer.contains("c:held step"), "{footer}");
 }
 

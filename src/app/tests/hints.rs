@@ -7,10 +7,6 @@ use crate::model::testing::{annotation, job_finished, step_finished};
 use crate::model::{Preview, StepNumber};
 use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
-fn footer(driver: &Driver) -> String {
-    driver.screen().lines().last().unwrap_or_default().to_owned()
-}
-
 fn workflow(file: &str, events: &[&str]) -> StartableWorkflow {
     StartableWorkflow {
         workflow: format!(".github/workflows/{file}"),
@@ -34,7 +30,7 @@ fn start_page(width: u16, height: u16) -> Driver {
 
 /// Clicks the first place of a text in the last row.
 fn click(driver: &mut Driver, text: &str) {
-    let footer = footer(driver);
+    let footer = driver.footer();
     let at = footer.find(text).unwrap_or_else(|| panic!("{text} is not in: {footer}"));
     let (column, row) = (footer[..at].chars().count() as u16, driver.buffer().area.height - 1);
     let kind = MouseEventKind::Down(MouseButton::Left);
@@ -44,13 +40,13 @@ fn click(driver: &mut Driver, text: &str) {
 #[test]
 fn the_start_page_says_that_enter_starts_the_selected_workflow_as_the_key_of_the_action_does() {
     let mut driver = start_page(80, 24);
-    assert!(footer(&driver).contains("enter:start") && !footer(&driver).contains("S:start"), "{}", footer(&driver));
+    assert!(driver.footer().contains("enter:start") && !driver.footer().contains("S:start"), "{}", driver.footer());
     for keys in ["j<enter>", "<esc>S"] {
         driver.press(keys);
         assert!(driver.shows("Start deploy.yml on push"), "{keys}: {}", driver.screen());
     }
     driver.press("<esc>j");
-    assert!(footer(&driver).contains("enter:errors"), "{}", footer(&driver));
+    assert!(driver.footer().contains("enter:errors"), "{}", driver.footer());
 }
 
 #[test]
@@ -74,7 +70,7 @@ fn forms_and_dialogs_fit_a_tiny_screen() {
     driver.press("Srel<enter>");
     let mut shown = String::new();
     for _ in 0..5 {
-        assert!(footer(&driver).contains("enter:start  esc:close"), "{}", driver.screen());
+        assert!(driver.footer().contains("enter:start  esc:close"), "{}", driver.screen());
         shown.push_str(&driver.screen());
         driver.press("<down>");
     }
@@ -87,7 +83,7 @@ fn forms_and_dialogs_fit_a_tiny_screen() {
     insta::assert_snapshot!("rerun-40x10", screen);
     driver.press("<esc>").feed(Feed::Untrusted { question: 1, preview: Preview::default() });
     for hint in ["y:trust", "n:not now", "v:show all"] {
-        assert!(footer(&driver).contains(hint), "{}", driver.screen());
+        assert!(driver.footer().contains(hint), "{}", driver.screen());
     }
 }
 
@@ -115,11 +111,11 @@ fn a_failure_offers_the_file_the_text_and_the_search() {
     let mut driver = failed(120, 40);
     driver.press("e");
     for hint in ["o open file", "y copy", "F search run"] {
-        assert!(footer(&driver).contains(hint), "{hint}: {}", footer(&driver));
+        assert!(driver.footer().contains(hint), "{hint}: {}", driver.footer());
     }
     assert!(driver.shows("1 error"), "the header has room for words: {}", driver.screen());
     driver.press("3G");
-    assert!(!footer(&driver).contains("open file"), "nothing failed here: {}", footer(&driver));
+    assert!(!driver.footer().contains("open file"), "nothing failed here: {}", driver.footer());
     let mut narrow = failed(80, 24);
     narrow.press("e");
     assert!(narrow.screen().lines().next().is_some_and(|header| header.contains("!1")), "{}", narrow.screen());
@@ -142,7 +138,7 @@ fn hints_can_be_clicked() {
 fn the_errors_of_a_workflow_are_opened_in_the_editor() {
     let mut driver = start_page(80, 24);
     driver.press("G<enter>");
-    assert!(footer(&driver).contains("o:open file"), "{}", driver.screen());
+    assert!(driver.footer().contains("o:open file"), "{}", driver.screen());
     driver.asked();
     let edit = Effect::Edit { run: None, file: ".github/workflows/bad.yml".to_owned(), line: Some(7) };
     driver.press("o");
@@ -180,7 +176,7 @@ fn commands_of_the_program_are_in_the_palette() {
 fn the_filter_of_jobs_finds_what_their_rows_show() {
     let mut driver = failed(120, 40);
     driver.press("3/exit");
-    assert!(footer(&driver).contains("Filter jobs /exit"), "{}", footer(&driver));
+    assert!(driver.footer().contains("Filter jobs /exit"), "{}", driver.footer());
     let has = |driver: &Driver, job: &str| driver.screen().lines().any(|line| line.starts_with(&format!("│ ✗ {job} ")));
     let rows = |driver: &Driver| driver.screen().lines().filter(|line| line.starts_with("│ ● Pack")).count();
     assert!(has(&driver, "Test") && rows(&driver) == 0, "{}", driver.screen());
@@ -191,9 +187,9 @@ fn the_filter_of_jobs_finds_what_their_rows_show() {
         assert_eq!(has(&driver, "Test"), expected, "{filter}: {}", driver.screen());
     }
     driver.press("<esc>1/");
-    assert!(footer(&driver).contains("Filter runs /"), "{}", footer(&driver));
+    assert!(driver.footer().contains("Filter runs /"), "{}", driver.footer());
     driver.press("<esc>4/");
-    assert!(footer(&driver).contains("Search log /"), "{}", footer(&driver));
+    assert!(driver.footer().contains("Search log /"), "{}", driver.footer());
 }
 
 #[test]
@@ -202,9 +198,9 @@ fn the_keys_of_a_replay_say_what_they_do_now() {
     driver.feed(Feed::Connection(Connection::Replay)).feed(Feed::Opened(header(run())));
     driver.feed(Feed::Records { run: run(), records: records().into_iter().chain(rest()).collect() });
     driver.send(Msg::Resize(120, 40)).send(Msg::Tick(Timestamp(5_000))).send(Msg::Tick(Timestamp(35_000)));
-    assert!(footer(&driver).contains("space pause") && footer(&driver).contains("( -10s"), "{}", footer(&driver));
+    assert!(driver.footer().contains("space pause") && driver.footer().contains("( -10s"), "{}", driver.footer());
     driver.press(" ");
-    assert!(footer(&driver).contains("space play") && driver.shows("paused 1x 30s/3:22"), "{}", driver.screen());
+    assert!(driver.footer().contains("space play") && driver.shows("paused 1x 30s/3:22"), "{}", driver.screen());
     driver.press("))");
     assert!(driver.shows("paused 1x 50s/3:22"), "{}", driver.screen());
     driver.press("(((((((");

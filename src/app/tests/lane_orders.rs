@@ -21,10 +21,9 @@ fn the_key_to_go_back_comes_first_where_a_deployment_or_an_environment_is_select
         driver.send(Msg::Tick(Timestamp(NOW)));
         assert!(!driver.shows("B:roll back"), "{}", driver.screen());
         driver.feed(Feed::Lanes(deployed_by_the_run()));
-        let footer = |driver: &Driver| driver.screen().lines().next_back().unwrap_or_default().trim().to_owned();
-        assert!(footer(&driver).starts_with("B:roll back  ?:help"), "{}", driver.screen());
+        assert!(driver.footer().trim().starts_with("B:roll back  ?:help"), "{}", driver.screen());
         driver.press("6");
-        assert!(footer(&driver).starts_with("B:roll back  ?:help"), "{}", driver.screen());
+        assert!(driver.footer().trim().starts_with("B:roll back  ?:help"), "{}", driver.screen());
         // From a cold start, the release of the selected run is rolled back with B, Enter, the name and Enter.
         driver.press("3B<enter>");
         let [environment, to] = ["production".to_owned(), release("v1.3.9").sha];

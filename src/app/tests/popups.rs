@@ -65,7 +65,7 @@ fn a_narrow_footer_has_the_keys_that_start_and_run_again() {
             .feed(Feed::Records { run: run(), records: rest() })
             .send(Msg::Tick(Timestamp(START + 300_000)))
             .press("k");
-        let footer = driver.screen().lines().last().unwrap_or_default().to_owned();
+        let footer = driver.footer();
         for hint in ["?:help", "::command", "S:start", "r:re-run", "e:next error", "q:quit"] {
             assert!(footer.contains(hint), "{hint}: {footer}");
         }
@@ -77,7 +77,7 @@ fn a_form_says_how_each_field_is_changed() {
     let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
     driver.press("Srel<enter>");
     for hint in ["type:a text", "space:on, off", "left, right:change", "type:a number", "left, right:change"] {
-        let footer = driver.screen().lines().last().unwrap_or_default().to_owned();
+        let footer = driver.footer();
         assert!(footer.contains(hint) && footer.starts_with(" enter:start  esc:close"), "{hint}: {footer}");
         driver.press("<down>");
     }
@@ -152,12 +152,11 @@ fn a_popup_leaves_no_strip_of_the_screen() {
 #[test]
 fn the_footer_follows_the_popup() {
     let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
-    let footer = |driver: &Driver| driver.screen().lines().last().unwrap_or_default().to_owned();
-    assert!(footer(&driver).ends_with("q:quit"), "{}", footer(&driver));
+    assert!(driver.footer().ends_with("q:quit"), "{}", driver.footer());
     driver.press(":");
-    assert_eq!(footer(&driver), " type:filter  enter:choose  esc:close");
+    assert_eq!(driver.footer(), " type:filter  enter:choose  esc:close");
     driver.press("<esc>?");
-    assert_eq!(footer(&driver), " type:search  up, down:scroll  esc:close");
+    assert_eq!(driver.footer(), " type:search  up, down:scroll  esc:close");
 }
 
 #[test]

@@ -230,14 +230,13 @@ fn the_log_of_an_ended_job_on_a_server_is_asked_for_once() {
 fn the_review_fits_a_tiny_screen_and_its_footer_has_the_keys() {
     let mut driver = waiting(40, 10);
     driver.press("a");
-    let footer = |driver: &Driver| driver.screen().lines().last().unwrap_or_default().to_owned();
     let has = |driver: &Driver, texts: &[&str]| {
         for text in texts {
             assert!(driver.shows(text), "{text}: {}", driver.screen());
         }
     };
     has(&driver, &["production", "staging", "comment", "A  approve", "X  reject"]);
-    assert_eq!(footer(&driver).trim(), "space:choose  A:approve  X:reject");
+    assert_eq!(driver.footer().trim(), "space:choose  A:approve  X:reject");
     driver.press("<down><down><down>");
-    assert!(footer(&driver).contains("enter:answer"), "{}", driver.screen());
+    assert!(driver.footer().contains("enter:answer"), "{}", driver.screen());
 }
