@@ -173,6 +173,12 @@ fn word<S: serde::Serializer>(state: &DeploymentState, serializer: S) -> Result<
 }
 
 impl DeploymentState {
+    /// Returns the word of the state with blanks, for people: `in progress`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        self.word().replace('_', " ")
+    }
+
     /// Returns the word of the state, as servers write it.
     #[must_use]
     pub fn word(&self) -> &str {
@@ -276,7 +282,7 @@ impl EnvironmentDeployment {
         match self.state {
             DeploymentState::Success => "live".to_owned(),
             DeploymentState::Inactive if self.succeeded => "was live".to_owned(),
-            _ => self.state.word().replace('_', " "),
+            _ => self.state.words(),
         }
     }
 

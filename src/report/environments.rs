@@ -101,7 +101,7 @@ impl Page {
 
     /// Returns a line about a deployment that is not live: its state, and the command that approves or shows it.
     fn pending(&self, environment: &Environment, deployment: &EnvironmentDeployment) -> TerminalText {
-        let state = deployment.state.word().replace('_', " ");
+        let state = deployment.state.words();
         let when = self.when(deployment.at());
         let release = deployment.release.title();
         let has_reviewers = environment.protection.as_ref().is_some_and(|rules| !rules.reviewers.is_empty());
@@ -192,7 +192,7 @@ impl Page {
 
     fn deployment(&self, environment: &Environment, one: &EnvironmentDeployment, releases: usize) -> TerminalText {
         let is_live = environment.live() == Some(one);
-        let state = if is_live { "live".to_owned() } else { one.state.word().replace('_', " ") };
+        let state = if is_live { "live".to_owned() } else { one.state.words() };
         let (release, age) = (one.release.title(), ago(self.now.since(one.at())));
         let took = one.took().map(duration).unwrap_or_default();
         let run = one.address(&self.repository).unwrap_or_default();
@@ -209,8 +209,8 @@ pub fn rolled_back(environment: &Environment, is_live: bool) -> TerminalText {
     match (environment.live(), environment.current()) {
         (Some(live), _) if is_live => text!("{}: {} is live", name, live.release.title()),
         (_, Some(current)) => {
-            let state = if environment.live() == Some(current) { "live" } else { current.state.word() };
-            text!("{}: not rolled back: {} is {}", name, current.release.title(), state.replace('_', " "))
+            let state = if environment.live() == Some(current) { "live".to_owned() } else { current.state.words() };
+            text!("{}: not rolled back: {} is {}", name, current.release.title(), state)
         }
         (_, None) => text!("{}: not rolled back: no deployment is live", name),
     }

@@ -145,7 +145,7 @@ impl App {
         let row = |deployment: &EnvironmentDeployment| {
             let state = match deployment.state {
                 DeploymentState::Success => "live".to_owned(),
-                _ => deployment.state.word().replace('_', " "),
+                _ => deployment.state.words(),
             };
             let is_target = deployment.succeeded && current != Some(deployment.release.sha.as_str());
             let remark = if !is_target {
