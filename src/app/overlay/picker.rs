@@ -268,16 +268,19 @@ impl Picker {
     pub(super) fn key(&mut self, key: KeyEvent) -> bool {
         let edits = self.filter.key(key);
         if edits {
-            (self.selected, self.has_moved) = (self.first_selected(), false);
-            self.fault = None;
+            self.edited();
         }
         edits
     }
 
     pub(super) fn paste(&mut self, text: &str) {
         self.filter.insert(text);
-        (self.selected, self.has_moved) = (self.first_selected(), false);
-        self.fault = None;
+        self.edited();
+    }
+
+    /// Selects again what is selected before the user selects a row, and forgets why the former text was refused.
+    fn edited(&mut self) {
+        (self.selected, self.has_moved, self.fault) = (self.first_selected(), false, None);
     }
 
     pub(super) fn act(&mut self, action: Action, height: usize) -> Outcome {
