@@ -129,15 +129,14 @@ impl ListArgs {
 pub(super) fn list(args: &ListArgs) -> Outcome {
     let runs = runs_dir()?;
     let limit = args.limit.unwrap_or(LIMIT);
-    let home = std::env::current_dir().ok().filter(|_| !args.all).and_then(|folder| launch::home(&folder));
+    let here = std::env::current_dir().ok();
+    let home = here.as_deref().filter(|_| !args.all).and_then(launch::home);
     // The files of this folder say nothing about the workflows of other repositories.
-    let here = std::env::current_dir().ok().filter(|_| args.lists_only(home.as_ref()));
+    let here = here.filter(|_| args.lists_only(home.as_ref()));
+    let path = |name: &str| path_of(name, here.as_deref()?);
     let mut filter = Filter {
         repository: home.clone(),
-        workflow: args
-            .workflow
-            .clone()
-            .map(|name| here.as_deref().and_then(|here| path_of(&name, here)).unwrap_or(name)),
+        workflow: args.workflow.as_ref().map(|name| path(name).unwrap_or_else(|| name.clone())),
         branch: args.branch.clone(),
         event: args.event.clone(),
         status: args.status,
