@@ -124,15 +124,11 @@ fn chosen(named: &[PathBuf], here: &Path, repository: &Path) -> Result<Vec<PathB
     }
     let file = |name: &PathBuf| -> Result<PathBuf, Failure> {
         let is_there = here.join(name).symlink_metadata().is_ok();
-        match name.to_str() {
-            Some(text) if !(is_there && workflows::is_file_name(text)) => {
-                match workflows::find(Some(text), here, repository) {
-                    Ok(path) => Ok(workflows::seen_from(&path, here)),
-                    Err(error) if !is_there => Err(error.into()),
-                    Err(_) => Ok(name.clone()),
-                }
-            }
-            _ => Ok(name.clone()),
+        let workflow = name.to_str().filter(|text| !(is_there && workflows::is_file_name(text)));
+        match workflow.map(|text| workflows::find(Some(text), here, repository)) {
+            Some(Ok(path)) => Ok(workflows::seen_from(&path, here)),
+            Some(Err(error)) if !is_there => Err(error.into()),
+            Some(Err(_)) | None => Ok(name.clone()),
         }
     };
     named.iter().map(file).collect()
