@@ -85,7 +85,7 @@ pub enum Effect {
     Program {
         /// The command with its arguments.
         arguments: Vec<String>,
-        /// Whether the command shows a screen of its own, which ends when the user quits it.
+        /// Whether the command shows a screen itself, which ends when the user quits it.
         has_screen: bool,
     },
     /// Alert a user who is looking at something else.

@@ -46,12 +46,12 @@ const EARLY_FAILURE: Duration = Duration::from_secs(2);
 /// Returns a shell in the environment of a job, or in a service container, opened by this program's `shell` command.
 pub(super) fn shell(run: &RunId, job: &JobId, service: Option<&str>) -> io::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["shell", run.as_str(), job.as_str()]);
+    command.args(["shell", run.as_str(), "--job", job.as_str()]);
     command.args(service.map(|service| format!("--service={service}")));
     Ok(Child { command, prints_errors: true, waits: false })
 }
 
-/// Returns a command of this program. Unless it shows a screen of its own, the screen waits for Enter after it.
+/// Returns a command of this program. Unless it shows a screen itself, the screen waits for Enter after it.
 pub(super) fn program(arguments: &[String], has_screen: bool) -> io::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(arguments);

@@ -298,8 +298,8 @@ pub fn between(area: Rect) -> Rect {
 }
 
 /// Returns the area of a popup of this size, borders included: in the middle of the screen, between the header and the
-/// notice, or over all rows but that of the hints if it needs more. If only a strip of the screen remained visible beside it, it
-/// takes that too.
+/// notice, or over all rows but that of the hints if it needs more. If only a strip of the screen remained visible beside
+/// it, it takes that too.
 #[must_use]
 pub fn popup(area: Rect, width: u16, height: u16) -> Rect {
     let above_hints = Rect { height: area.height.saturating_sub(1), ..area };

@@ -318,7 +318,7 @@ impl Picker {
     /// Returns the rows whose names contain the letters of the filter in order, or whose descriptions contain its words,
     /// the best match first. A typed command replaces the rows. In a list of releases to deploy, which stay in their
     /// order, rows match by words only. The row for the typed release is the first one if the text is a part of another
-    /// name, so that Enter never deploys `v1.9` to somebody who typed `v1`. Otherwise it is the last one, because the
+    /// name, so that Enter never deploys `v1.9` if `v1` was typed. Otherwise it is the last one, because the
     /// text is then a word of a description.
     fn matching(&self) -> Vec<Cow<'_, PickRow>> {
         if let Some(command) = command(self.filter.text()).filter(|_| self.commands) {

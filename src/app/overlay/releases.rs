@@ -220,7 +220,7 @@ fn offered_row(lane: &Lane) -> Option<PickRow> {
 }
 
 /// Returns the index of the release to offer for an environment: what is live in the environment before it, or what is
-/// checked out. No other release is offered in its place, because nobody asked for it.
+/// checked out. No other release is offered in its place, because the user has not asked for it.
 ///
 /// # Errors
 /// Returns why no release is offered.

@@ -49,7 +49,7 @@ impl Serving {
         let _ = self.lanes.as_ref().map(|lanes| lanes.try_send(()));
     }
 
-    /// Reads the details of an environment in a task of their own, because git may be slow, and reports them.
+    /// Reads the details of an environment in a separate task, because git may be slow, and reports them.
     pub(super) fn describe_lane(&mut self, environment: String) {
         let asks = self.described.entry(environment).or_insert_with_key(|environment| {
             describe(environment.clone(), self.runs.clone(), self.folder.clone(), self.feed.clone())

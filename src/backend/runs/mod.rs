@@ -234,7 +234,8 @@ impl Runs {
     }
 
     /// Updates a run, and downloads the logs of one job (`JOB` or `JOB/STEP`), of all failed jobs, or of all jobs. The
-    /// logs of a run of this machine are already there. If the server does not respond, only the existing logs are returned.
+    /// logs of a run of this machine are already there. If the server does not respond, only the existing logs are
+    /// returned.
     ///
     /// # Errors
     /// The run has no such job, or its server refuses.
