@@ -263,7 +263,6 @@ pub(super) fn footer(
     buffer: &mut Buffer,
 ) -> Vec<HintPlace> {
     let Hints { context, subject, first, replaced, of_failure } = hints;
-    let between = if area.width < 100 { ":" } else { " " };
     let is_available = |action: Action| unavailable(action, state, subject).is_none();
     let of_environment = subject.lane.is_some() || subject.in_deploys;
     let waits = subject.lane.is_some_and(Lane::waits_for_person);
@@ -308,19 +307,17 @@ pub(super) fn footer(
     };
     let prefixes = PREFIXES.iter().filter(leads_on).map(|prefix| (prefix.key.to_owned(), prefix.name, None));
     let (held, prefixes): (Vec<_>, Vec<_>) = prefixes.partition(|(key, ..)| key == HELD);
-    let columns = |key: &str, hint: &str| text::width(key) + between.len() + text::width(hint) + 2;
+    let columns = |key: &str, hint: &str| text::width(key) + between(area).len() + text::width(hint) + 2;
     let quit = with_key(Action::Quit.entry());
     let reserved = quit.as_ref().map_or(0, |(key, hint, _)| columns(key, hint));
     let (mut x, mut places) = (area.x + 1, Vec::new());
     let mut put = |key: &str, hint: &str, action: Option<Action>, reserved: usize| {
-        let begin = x;
         if usize::from(x) + columns(key, hint) + reserved > usize::from(area.right()) + 1 {
             return false;
         }
-        x = text::put(buffer, x, area.y, area.width, key, theme.style(Hue::Accent));
-        x = text::put(buffer, x, area.y, area.width, between, Style::new());
-        x = text::put(buffer, x, area.y, area.width, hint, theme.style(Hue::Dim)) + 2;
-        places.push((begin..x - 2, action));
+        let drawn = draw_hint(key, hint, x, theme, area, buffer);
+        x = drawn.end + 2;
+        places.push((drawn, action));
         true
     };
     let hints = with_keys(urgent).into_iter().chain(begin).chain(held).chain(with_keys(first)).chain(rest);
@@ -343,9 +340,7 @@ pub(super) fn overlay_footer(
     area: Rect,
     buffer: &mut Buffer,
 ) -> Vec<HintPlace> {
-    let mut places = Vec::new();
-    let between = if area.width < 100 { ":" } else { " " };
-    let mut x = area.x + 1;
+    let (mut x, mut places) = (area.x + 1, Vec::new());
     for hint in hints {
         let (key, hint, action) = match hint {
             Hint::Key(action, hint) => match keymap.keys(*action).first() {
@@ -354,14 +349,28 @@ pub(super) fn overlay_footer(
             },
             Hint::Note(key, hint) => ((*key).to_owned(), *hint, None),
         };
-        if usize::from(x) + text::width(&key) + between.len() + text::width(hint) > usize::from(area.right()) {
+        if usize::from(x) + text::width(&key) + between(area).len() + text::width(hint) > usize::from(area.right()) {
             break;
         }
-        let begin = x;
-        x = text::put(buffer, x, area.y, area.width, &key, theme.style(Hue::Accent));
-        x = text::put(buffer, x, area.y, area.width, between, Style::new());
-        x = text::put(buffer, x, area.y, area.width, hint, theme.style(Hue::Dim)) + 2;
-        places.push((begin..x - 2, action));
+        let drawn = draw_hint(&key, hint, x, theme, area, buffer);
+        x = drawn.end + 2;
+        places.push((drawn, action));
     }
     places
+}
+
+/// Returns what stands between a key and its hint.
+fn between(footer: Rect) -> &'static str {
+    if footer.width < 100 { ":" } else { " " }
+}
+
+/// Draws a key and its hint. Returns their columns.
+fn draw_hint(key: &str, hint: &str, x: u16, theme: Theme, footer: Rect, buffer: &mut Buffer) -> Range<u16> {
+    let mut end = x;
+    for (part, style) in
+        [(key, theme.style(Hue::Accent)), (between(footer), Style::new()), (hint, theme.style(Hue::Dim))]
+    {
+        end = text::put(buffer, end, footer.y, footer.width, part, style);
+    }
+    x..end
 }
