@@ -103,7 +103,8 @@ fn environments_to_name(error: &clap::Error) -> Option<TerminalText> {
 /// exits.
 pub(super) fn misread(error: clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        error.exit();
+        // The groups of commands are in no other output, so the arguments were parsed without them.
+        command().try_get_matches().err().unwrap_or(error).exit();
     }
     let words: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     if let Some(message) = mistyped(&error, &words) {

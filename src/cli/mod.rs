@@ -46,7 +46,7 @@ use std::io::{self, IsTerminal};
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use crate::report::exit::Exit;
@@ -260,7 +260,7 @@ fn other_event(workflow: &str, event: &str) -> String {
 
 type Outcome = Result<Exit, Failure>;
 
-/// Returns the definition of the command line.
+/// Returns the definition of the command line, with the groups of commands in its help.
 fn command() -> clap::Command {
     help::grouped(Cli::command())
 }
@@ -274,7 +274,7 @@ pub fn main() -> ExitCode {
     if let Err(error) = color_eyre::install() {
         style::complain(&text!("crash reports will be plain: {}", error));
     }
-    let cli = match command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
+    let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return mistakes::misread(error),
     };
