@@ -13,13 +13,14 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::Response;
 use hyper::body::Frame;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::engine::sandbox::Interrupt;
+use crate::engine::sandbox::host::signal_group;
 use crate::repo::git::{Access, command};
 
 use super::answer::Answer;
@@ -96,11 +97,11 @@ impl UploadPack {
         permit: OwnedSemaphorePermit,
     ) -> Result<Self, ServiceError> {
         command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
-        // In a process group of its own, the program that packs the objects can be killed with it.
+        // In a separate process group, the program that packs the objects can be killed with it.
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut git = Command::from(command).kill_on_drop(true).spawn().map_err(ServiceError::Io)?;
         if let Some((mut stdin, input)) = git.stdin.take().zip(input) {
-            // Git answers while it reads. If it has ended, its output tells the client why.
+            // Git answers while it reads. If it has ended, its output has the reason for the client.
             tokio::spawn(async move { stdin.write_all(&input).await });
         }
         let stdout = git.stdout.take().expect("a pipe");
@@ -160,8 +161,8 @@ impl UploadPack {
 impl Drop for UploadPack {
     fn drop(&mut self) {
         // A process that was waited for has no id any more.
-        if let Some(group) = self.git.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
-            let _ = kill_process_group(group, Signal::KILL);
+        if let Some(group) = self.git.id() {
+            signal_group(group.cast_signed(), Interrupt::Kill);
         }
     }
 }
