@@ -20,7 +20,7 @@ pub use regular::{open, read, size};
 pub use repository::{MAX_BYTES, read_named, read_repository, read_repository_text, read_text};
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 /// Why a file cannot be opened or read.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,20 @@ pub enum FileError {
     /// A link in the path is absolute or leads out of the file's repository.
     #[error("its path has a link that is absolute or leads out of {}", .0.display())]
     OutsideRepository(PathBuf),
+}
+
+/// Returns an absolute path without `.`, `..` and a slash at its end. This goes by the text of the path and does not
+/// follow links.
+#[must_use]
+pub fn cleaned(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => _ = clean.pop(),
+            part => clean.push(part),
+        }
+    }
+    clean
 }
 
 /// For callers that report I/O errors: a refused file is reported like any other error.

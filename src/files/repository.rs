@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use super::FileError;
 use super::folder::{Folder, Links};
 use super::regular::{bounded, contents, open, read};
+use super::{FileError, cleaned};
 
 /// Maximum size of a file in bytes. GitHub accepts workflows of at most 1 MiB.
 pub const MAX_BYTES: u64 = 16 * 1024 * 1024;
@@ -48,13 +48,7 @@ fn without_links(path: &Path) -> Result<File, FileError> {
 
 /// Returns the root of the repository that a path is in, and the rest of the path; `None` outside of repositories.
 fn root(path: &Path) -> io::Result<Option<(PathBuf, PathBuf)>> {
-    let mut named = PathBuf::new();
-    for part in std::path::absolute(path)?.components() {
-        match part {
-            Component::ParentDir => _ = named.pop(),
-            part => named.push(part),
-        }
-    }
+    let named = cleaned(&std::path::absolute(path)?);
     let is_root = |folder: &&Path| [".git", ".github"].iter().any(|name| folder.join(name).symlink_metadata().is_ok());
     let found = named.ancestors().skip(1).find(is_root);
     Ok(found.and_then(|root| Some((root.to_owned(), named.strip_prefix(root).ok()?.to_owned()))))

@@ -201,15 +201,8 @@ fn root(paths: &[PathBuf]) -> PathBuf {
 
 /// Returns an absolute path without `.`, `..` and a slash at its end.
 fn absolute(path: &Path) -> PathBuf {
-    let mut clean = PathBuf::new();
     // Only an empty path has no absolute form, and its file is missing.
-    for part in std::path::absolute(path).unwrap_or_default().components() {
-        match part {
-            std::path::Component::ParentDir => drop(clean.pop()),
-            part => clean.push(part),
-        }
-    }
-    clean
+    files::cleaned(&std::path::absolute(path).unwrap_or_default())
 }
 
 /// Returns the files of the paths. `limit` is the maximum of their size together, in bytes.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::config::{Config, ConfigError};
@@ -230,13 +230,7 @@ fn archived(path: &str, root: &Path, home: &Path) -> Result<PathBuf, CacheUpload
         Some(below) if below.is_empty() || below.starts_with('/') => home.join(below.trim_start_matches('/')),
         _ => root.join(path),
     };
-    let mut clean = PathBuf::new();
-    for part in whole.components() {
-        match part {
-            Component::ParentDir => drop(clean.pop()),
-            part => clean.push(part),
-        }
-    }
+    let clean = files::cleaned(&whole);
     Ok(match clean.strip_prefix(root) {
         // The name of an option for `tar` would start with a hyphen.
         Ok(below) => Path::new(".").join(below),

@@ -1,12 +1,13 @@
 //! The project of Compose: its files, and the service as they describe it.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::timeout;
 
 use super::error::ComposeFault;
 use crate::engine::sandbox::compose::{ComposeError, ComposeProgram, files_in};
+use crate::files::cleaned;
 use crate::model::deployment::ComposeSettings;
 use crate::rollout::shell::Shell;
 use crate::workflow::yaml::{self, YamlKind, YamlNode};
@@ -43,6 +44,7 @@ impl Project {
         let files = if settings.files.is_empty() {
             files_in(root)
         } else {
+            // As in Compose, which labels containers with these paths.
             settings.files.iter().map(|file| cleaned(&root.join(file))).collect()
         };
         if let Some(missing) = files.iter().find(|file| !file.is_file()) {
@@ -103,21 +105,6 @@ async fn in_time<T>(
 ) -> Result<T, ComposeFault> {
     let slow = |_| ComposeFault::TooSlow { command: command.to_owned(), limit };
     Ok(timeout(limit, call).await.map_err(slow)??)
-}
-
-/// Returns an absolute path without `.` and `..`. Like Compose, which labels containers with the result, this goes by
-/// the text of the path and does not follow links.
-fn cleaned(path: &Path) -> PathBuf {
-    let mut clean = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::ParentDir => {
-                clean.pop();
-            }
-            part => clean.push(part),
-        }
-    }
-    clean
 }
 
 /// Reads what matters of a service.
