@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::model::Timestamp;
 use crate::store::cache::lookup::Lookup;
-use crate::store::cache::{Cache, CacheEntry, CacheLimits, MAX_KEY};
+use crate::store::cache::{Cache, CacheEntry, CacheLimits, MAX_KEY, key_fault};
 use crate::store::clock::now;
 
 use super::access::{CacheAccess, CacheMode};
@@ -289,7 +289,7 @@ fn name(entry: &CacheEntry) -> String {
 }
 
 fn check(key: &str) -> Result<(), ServiceError> {
-    if key.is_empty() || key.len() > MAX_KEY || key.contains(',') || key.contains(SEPARATOR) {
+    if key_fault(key).is_some() || key.contains(SEPARATOR) {
         return Err(ServiceError::Invalid(format!("`{key}` cannot be a cache key")));
     }
     Ok(())

@@ -32,6 +32,20 @@ const MAX_DESCRIPTION: u64 = 64 * 1024;
 /// Maximum length of a key in bytes, as on GitHub.
 pub const MAX_KEY: usize = 512;
 
+/// Returns why a text cannot be a key, as on GitHub; `None` if it can.
+#[must_use]
+pub fn key_fault(text: &str) -> Option<&'static str> {
+    if text.is_empty() {
+        Some("it is empty")
+    } else if text.contains(',') {
+        Some("it contains a comma")
+    } else if text.len() > MAX_KEY {
+        Some("it is longer than 512 bytes")
+    } else {
+        None
+    }
+}
+
 /// An entry of the cache.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -270,6 +284,13 @@ mod tests {
             size,
             created: Timestamp(used),
             used: Timestamp(used),
+        }
+    }
+
+    #[test]
+    fn keys_are_those_that_clients_accept() {
+        for (key, is_good) in [("npm-1", true), ("", false), ("a,b", false), (&"x".repeat(513), false)] {
+            assert_eq!(key_fault(key).is_none(), is_good, "{key}");
         }
     }
 
