@@ -17,6 +17,7 @@ use crate::repo::snapshot::{self, SnapshotError};
 use crate::repo::workflows::{self, WorkflowFileError};
 use crate::store::folder::{RunFolder, RunsDir, make_private};
 use crate::store::{StoreError, history};
+use crate::workflow::inputs::BY_HAND;
 use crate::workflow::parse_partial;
 use crate::workflow::source::Source;
 use crate::workflow::syntax::Workflow;
@@ -26,7 +27,6 @@ use super::github::checkout;
 use super::github::client::ApiError;
 use super::github::poller::steer::SteerError;
 use super::github::poller::{PollError, Poller};
-use super::github::workflows::BY_HAND;
 use super::github::workflows::dispatch::Dispatch;
 use super::runs::Runs;
 

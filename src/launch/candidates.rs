@@ -14,6 +14,7 @@ use crate::store::history;
 use crate::store::history::{Filter, StatusFilter};
 use crate::workflow;
 use crate::workflow::inputs;
+use crate::workflow::inputs::BY_HAND;
 use crate::workflow::lint::RULES;
 use crate::workflow::schema::events::NAMES;
 use crate::workflow::source::Source;
@@ -23,9 +24,6 @@ use super::deploy::Deployments;
 
 /// Maximum number of runs: more are not read by a person who chooses one.
 const MAX_RUNS: usize = 30;
-
-/// The event of a workflow that a person starts with inputs.
-const BY_HAND: &str = "workflow_dispatch";
 
 /// A value, and what a person needs to know to choose it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,6 +11,9 @@ use super::source::Spanned;
 use super::syntax::{InputDefinition, InputKind, Workflow};
 use super::template::Template;
 
+/// The event of a workflow that a person starts with inputs.
+pub const BY_HAND: &str = "workflow_dispatch";
+
 /// An invalid value of an input. The message completes "input `x` …".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be {wanted}, not `{value}`")]

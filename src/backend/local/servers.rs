@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use crate::backend::github::address::Repository;
 use crate::backend::github::poller::{Links, PollError, Poller, WatchFault};
 use crate::backend::github::workflows::dispatch::Dispatch;
-use crate::backend::github::workflows::{BY_HAND, Dispatchable, file_name};
+use crate::backend::github::workflows::{Dispatchable, file_name};
 use crate::launch;
 use crate::model::feed::{Connection, Feed, Notice, Polling, StartableWorkflow, WorkflowServer};
 use crate::model::rights::KnownRights;
@@ -21,6 +21,7 @@ use crate::model::{Command, JobId, Reply, RepositoryId, RunId, Summary};
 use crate::store::clock::now;
 use crate::store::folder::RunFolder;
 use crate::store::history;
+use crate::workflow::inputs::BY_HAND;
 
 use super::Serving;
 use super::startable::input;

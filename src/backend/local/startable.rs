@@ -10,6 +10,7 @@ use crate::repo::git::{GitError, Repository};
 use crate::repo::lint;
 use crate::repo::workflows;
 use crate::workflow::diagnostic::Severity;
+use crate::workflow::inputs::BY_HAND;
 use crate::workflow::outline::environment_name;
 use crate::workflow::source::Spanned;
 use crate::workflow::syntax::{InputDefinition, InputKind as Kind, JobBody, Workflow};
@@ -17,9 +18,6 @@ use crate::workflow::template::Template;
 
 /// Event of a workflow that other workflows call. Neither a user nor a change starts it.
 const CALLED: &str = "workflow_call";
-
-/// Event whose inputs the user fills in.
-const BY_HAND: &str = "workflow_dispatch";
 
 /// The workflows of a repository: startable ones, and those with errors.
 #[derive(Debug, Default, PartialEq)]

@@ -15,7 +15,7 @@ use crate::backend::github::poller::steer::SteerError;
 use crate::backend::github::poller::{Poller, SubmitError};
 use crate::backend::github::wire::runs::{Job, Run};
 use crate::backend::github::workflows::dispatch::Dispatch;
-use crate::backend::github::workflows::{BY_HAND, Workflows, file_name};
+use crate::backend::github::workflows::{Workflows, file_name};
 use crate::model::environment::{DeploymentSource, Environment, EnvironmentDeployment, Release};
 use crate::model::rights::{MAX_RERUN_AGE, is_rerun_too_often};
 use crate::model::rollback::{
@@ -25,7 +25,7 @@ use crate::model::{Command, RerunScope};
 use crate::store::clock::now;
 use crate::store::folder::RunFolder;
 use crate::store::{StoreError, history};
-use crate::workflow::inputs::declared;
+use crate::workflow::inputs::{BY_HAND, declared};
 use crate::workflow::syntax::{InputDefinition, InputKind, JobBody, Workflow};
 use crate::workflow::template::Template;
 

@@ -4,11 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use indexmap::IndexMap;
 
-use crate::backend::github::workflows::BY_HAND;
 use crate::model::environment::{BranchRule, Environment};
 use crate::model::rollback::NoMethod;
 use crate::workflow::expr::{Contexts, Expr, NoFiles, Object, Scope, Status, Value};
-use crate::workflow::inputs::{declared, empty, of_call, typed};
+use crate::workflow::inputs::{BY_HAND, declared, empty, of_call, typed};
 use crate::workflow::pattern::deciding_pattern;
 use crate::workflow::plan::MAX_CALL_DEPTH;
 use crate::workflow::source::Spanned;

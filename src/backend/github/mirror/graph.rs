@@ -16,6 +16,7 @@ use crate::backend::github::wire::words::Ending;
 use crate::model::{JobId, JobOutline, Run};
 use crate::store::digest::sha256;
 use crate::workflow::expr::{Object, Value};
+use crate::workflow::inputs::BY_HAND;
 use crate::workflow::parse_partial;
 use crate::workflow::plan::{Callee, Plan, PlanContexts};
 use crate::workflow::source::Source;
@@ -219,8 +220,8 @@ fn contexts(run: &wire::runs::Run, workflow: &Workflow) -> PlanContexts {
     ];
     let github: Object =
         known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), Value::string(value?)))).collect();
-    let dispatch = workflow.triggers.iter().find(|trigger| trigger.event.value == "workflow_dispatch");
-    let inputs = dispatch.filter(|_| event.as_deref() == Some("workflow_dispatch")).into_iter();
+    let dispatch = workflow.triggers.iter().find(|trigger| trigger.event.value == BY_HAND);
+    let inputs = dispatch.filter(|_| event.as_deref() == Some(BY_HAND)).into_iter();
     let unknown_inputs = inputs.flat_map(|trigger| &trigger.inputs).map(|input| input.name.value.clone()).collect();
     PlanContexts { github, unknown_inputs, is_partial: true, ..PlanContexts::default() }
 }

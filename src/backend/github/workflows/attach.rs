@@ -6,8 +6,9 @@ use crate::backend::github::client::{Freshness, Priority};
 use crate::backend::github::wire::Page;
 use crate::backend::github::wire::repository::User;
 use crate::backend::github::wire::runs::Run;
+use crate::workflow::inputs::BY_HAND;
 
-use super::{BY_HAND, KNOWN, ServerWorkflow, WorkflowError, Workflows};
+use super::{KNOWN, ServerWorkflow, WorkflowError, Workflows};
 
 /// What identifies the run of a dispatch, collected before the dispatch is sent.
 pub(super) struct Expected {

@@ -9,11 +9,11 @@ use tokio::time::sleep;
 use crate::backend::github::client::{ApiError, Change, Freshness, Mutation};
 use crate::model::ServerKind;
 use crate::workflow::inputs;
-use crate::workflow::inputs::InputError;
+use crate::workflow::inputs::{BY_HAND, InputError};
 use crate::workflow::syntax::{InputKind, Workflow};
 
 use super::attach::{Expected, Found};
-use super::{BY_HAND, ServerWorkflow, WorkflowError, WorkflowState, Workflows};
+use super::{ServerWorkflow, WorkflowError, WorkflowState, Workflows};
 
 /// Names of inputs that identify a run: the workflow repeats their value in its `run-name`.
 const MARKERS: [&str; 3] = ["cuelight_id", "correlation_id", "distinct_id"];

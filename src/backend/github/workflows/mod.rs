@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::model::nearest;
 use crate::workflow::inputs;
+use crate::workflow::inputs::BY_HAND;
 use crate::workflow::parse_partial;
 use crate::workflow::plan::MAX_CALLED;
 use crate::workflow::source::Source;
@@ -22,9 +23,6 @@ use super::address::{Repository, escaped};
 use super::client::{ApiError, Change, Client, Freshness, Mutation, Priority};
 use super::wire::deployments::Environment;
 use super::wire::{Field, Page, repository as wire};
-
-/// The event of a dispatch.
-pub const BY_HAND: &str = "workflow_dispatch";
 
 /// Maximum number of pages of workflows or environments: 1,000 of each.
 const MAX_PAGES: usize = 10;
