@@ -22,6 +22,9 @@ const MAX_DESCRIPTION: u64 = 64 * 1024;
 /// Maximum length of a name in bytes. A name must also be valid as the name of a file.
 const MAX_NAME: usize = 240;
 
+/// Media type of an archive.
+pub const ARCHIVE: &str = "application/zip";
+
 /// An artifact of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
@@ -31,7 +34,7 @@ pub struct Artifact {
     pub name: String,
     /// Size of the data in bytes.
     pub size: u64,
-    /// Media type: `application/zip`, or another type if a single file was uploaded without an archive.
+    /// Media type: [`ARCHIVE`], or another type if a single file was uploaded without an archive.
     pub media_type: String,
     /// Digest of the data, `sha256:…`, if the client sent one.
     pub digest: Option<String>,
@@ -49,7 +52,7 @@ impl Artifact {
     /// Whether the data is a zip archive of the uploaded files.
     #[must_use]
     pub fn is_archive(&self) -> bool {
-        self.media_type == "application/zip"
+        self.media_type == ARCHIVE
     }
 
     /// Returns the file name for a download: the name of the archive, or of the single file.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::model::Timestamp;
 use crate::store::artifacts;
-use crate::store::artifacts::{Artifact, is_name};
+use crate::store::artifacts::{ARCHIVE, Artifact, is_name};
 use crate::store::clock::now;
 use crate::store::digest::sha256_of_file;
 use crate::store::folder::RunFolder;
@@ -19,9 +19,6 @@ use super::links::{Links, Target};
 use super::numbers::{Number, timestamp, written};
 use super::token::TokenIds;
 use super::uploads::Uploads;
-
-/// Media type of a ZIP archive, the default if a client names no type.
-const ARCHIVE: &str = "application/zip";
 
 const TAKEN: ServiceError = ServiceError::Taken("an artifact with this name already exists on the workflow run");
 

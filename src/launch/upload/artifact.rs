@@ -10,7 +10,7 @@ use crate::engine::results::archive;
 use crate::files;
 use crate::files::FileError;
 use crate::model::RunId;
-use crate::store::artifacts::{self, Artifact};
+use crate::store::artifacts::{self, ARCHIVE, Artifact};
 use crate::store::clock::now;
 use crate::store::digest::sha256_of_file;
 use crate::store::folder::RunFolder;
@@ -18,9 +18,6 @@ use crate::store::spec::RunSpec;
 use crate::store::{StoreError, history, lock};
 
 use super::{Staging, lock_of};
-
-/// Media type of an archive.
-const ARCHIVE: &str = "application/zip";
 
 /// Maximum depth of folders, including the one that is named.
 const MAX_DEPTH: usize = 64;

@@ -9,7 +9,7 @@ use crate::backend::github::client::{Change, Freshness, Mutation, Priority};
 use crate::backend::github::wire::Page;
 use crate::backend::github::wire::repository::Artifact as WireArtifact;
 use crate::files;
-use crate::store::artifacts::Artifact;
+use crate::store::artifacts::{ARCHIVE, Artifact};
 use crate::store::folder::RunFolder;
 use crate::store::spec::RunSpec;
 use crate::store::{StoreError, digest};
@@ -22,9 +22,7 @@ const MAX_PAGES: usize = 10;
 /// Maximum size of an artifact that is downloaded, in bytes.
 const MAX_ARTIFACT: u64 = 1 << 30;
 
-/// Media type of archives. A listed artifact has it until it is downloaded, because the server does not report whether
-/// an artifact is an archive or a single file.
-const ARCHIVE: &str = "application/zip";
+/// Media type of an artifact that is not an archive.
 const SINGLE_FILE: &str = "application/octet-stream";
 
 /// First bytes of every zip archive.
@@ -51,6 +49,7 @@ impl Poller {
                     id: found.id?,
                     name: found.name?,
                     size: found.size_in_bytes.unwrap_or_default(),
+                    // Until it is downloaded, because the server does not report whether it is a single file.
                     media_type: ARCHIVE.to_owned(),
                     digest: found.digest,
                     created: found.created_at.map(|time| time.0).unwrap_or_default(),
