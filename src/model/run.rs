@@ -312,6 +312,12 @@ impl Run {
         }
     }
 
+    /// Whether a step of the run is held.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.jobs.values().any(|job| job.held().next().is_some())
+    }
+
     /// Returns the number of the attempt with the working tree that it uses, if the tree is known: `attempt 2 with
     /// main@b835125+3`. `None` for the first attempt.
     #[must_use]

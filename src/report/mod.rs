@@ -282,7 +282,7 @@ impl<'p> Printing<'p> {
 
     /// Whether a step of the attempt that is printed is held.
     pub fn is_held(&self) -> bool {
-        self.current().is_some_and(|run| run.jobs.values().any(|job| job.held().next().is_some()))
+        self.current().is_some_and(Run::is_held)
     }
 
     /// Returns the run; `None` until the attempt that is printed has begun.

@@ -154,8 +154,7 @@ pub fn add(run: &RunFolder, upload: &ArtifactUpload<'_>) -> Result<UploadedArtif
 fn open_attempt(run: &RunFolder) -> Result<Option<(u32, Option<File>)>, StoreError> {
     let ended = lock::take(&run.lock())?;
     let state = history::read(run)?;
-    let is_held = state.jobs.values().any(|job| job.held().next().is_some());
-    Ok((ended.is_some() || is_held).then_some((state.attempt, ended)))
+    Ok((ended.is_some() || state.is_held()).then_some((state.attempt, ended)))
 }
 
 /// Returns the ids of the artifacts that an upload replaces, and the id of the next artifact.

@@ -22,9 +22,8 @@ const MIN_SHARED: usize = 4;
 /// The state folder cannot be read.
 pub fn held(runs: &RunsDir, repository: Option<&RepositoryId>) -> Result<Vec<Run>, StoreError> {
     let is_here = |run: &Run| repository.is_none_or(|repository| repository.has(&run.info));
-    let is_held = |run: &Run| run.jobs.values().any(|job| job.held().next().is_some());
     let found = unfinished(runs)?.into_iter().rev().filter_map(|id| read(&runs.folder(id)).ok());
-    Ok(found.filter(|run| is_here(run) && is_held(run)).collect())
+    Ok(found.filter(|run| is_here(run) && run.is_held()).collect())
 }
 
 impl RunsDir {
