@@ -173,7 +173,7 @@ impl Pager<'_> {
         let (mut page, mut learned) = (Page::default(), Learned::default());
         let needles = self.filter.needles();
         // A new attempt may be of another branch than the line of its run.
-        let active = if self.filter.branch.is_some() { marked(self.runs) } else { HashSet::new() };
+        let active = if self.filter.branch.is_some() { marked(self.runs).unwrap_or_default() } else { HashSet::new() };
         let oldest = self.filter.since.map(id_time);
         index.visit(self.before.map(RunId::as_str), |id, cached| {
             if oldest.as_ref().is_some_and(|oldest| id.as_str() < oldest.as_str()) {
@@ -273,13 +273,7 @@ fn note(runs: &RunsDir, lines: &[Line]) -> Result<(), StoreError> {
 pub fn unfinished(runs: &RunsDir) -> Result<Vec<RunId>, StoreError> {
     // An incomplete index is rebuilt, which marks unfinished runs.
     drop(Index::open(runs)?);
-    let entries = match fs::read_dir(runs.active()) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(StoreError::io("read the folder", runs.active())(error)),
-    };
-    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    let mut ids: Vec<_> = names.filter(|name| is_run_id(name)).map(RunId::new).collect();
+    let mut ids: Vec<_> = marked(runs)?.into_iter().filter(|name| is_run_id(name)).map(RunId::new).collect();
     // A mark is created after the folder of its run, so a mark without a folder is stale.
     ids.retain(|id| {
         let exists = runs.folder(id.clone()).path().exists();
@@ -293,9 +287,13 @@ pub fn unfinished(runs: &RunsDir) -> Result<Vec<RunId>, StoreError> {
 }
 
 /// Returns the names of the marks of runs that are marked as not ended.
-fn marked(runs: &RunsDir) -> HashSet<String> {
-    let entries = fs::read_dir(runs.active()).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+fn marked(runs: &RunsDir) -> Result<HashSet<String>, StoreError> {
+    let entries = match fs::read_dir(runs.active()) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HashSet::new()),
+        Err(error) => return Err(StoreError::io("read the folder", runs.active())(error)),
+    };
+    Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect())
 }
 
 /// Marks a run as not ended, before the first record of an attempt. The caller holds the run's lock.
