@@ -139,13 +139,6 @@ fn unpacked(body: &[u8]) -> Result<Vec<u8>, ServiceError> {
 mod tests {
     use super::*;
     use crate::engine::testing;
-    use crate::repo::git::git;
-
-    /// Calls git in a folder, and returns what it prints.
-    fn call(folder: &Path, args: &[&str]) -> String {
-        let who = ["-c", "user.name=Ada", "-c", "user.email=a@b"];
-        git(folder, who.iter().chain(args)).expect("git works").trim().to_owned()
-    }
 
     #[test]
     fn only_the_repository_of_the_run_is_fetched_from_this_machine() {
@@ -159,7 +152,7 @@ mod tests {
             let settings: Vec<_> = settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
             let leads_to = |address: &str| {
                 let options = settings.iter().flat_map(|setting| ["-c", setting.as_str()]);
-                call(folder.path(), &options.chain(["ls-remote", "--get-url", address]).collect::<Vec<_>>())
+                testing::git(folder.path(), &options.chain(["ls-remote", "--get-url", address]).collect::<Vec<_>>())
             };
             assert_eq!(leads_to("https://github.com/o/app"), here);
             assert_eq!(leads_to("https://github.com/o/app/"), format!("{here}/"));

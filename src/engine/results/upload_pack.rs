@@ -195,7 +195,7 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::*;
-    use crate::repo::git::git;
+    use crate::engine::testing;
 
     fn permit() -> OwnedSemaphorePermit {
         Arc::new(Semaphore::new(1)).try_acquire_owned().expect("free")
@@ -211,10 +211,7 @@ mod tests {
     #[tokio::test]
     async fn only_refs_that_github_has_too_are_listed() {
         let root = tempfile::tempdir().expect("a folder");
-        let call = |args: &[&str]| {
-            let who = ["-c", "user.name=Ada", "-c", "user.email=a@b"];
-            git(root.path(), who.iter().chain(args)).expect("git works");
-        };
+        let call = |args: &[&str]| drop(testing::git(root.path(), args));
         call(&["init", "-q", "-b", "main"]);
         std::fs::write(root.path().join("f"), "1").expect("written");
         call(&["add", "."]);

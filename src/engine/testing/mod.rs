@@ -201,6 +201,13 @@ impl ConcurrencyGate for PanickingGate {
     }
 }
 
+/// Runs git in a folder as the author Ada. Returns its output without blanks around it.
+#[track_caller]
+pub(crate) fn git(folder: &Path, args: &[&str]) -> String {
+    let who = ["-c", "user.name=Ada", "-c", "user.email=a@b"];
+    crate::repo::git::git(folder, who.iter().chain(args)).expect("git works").trim().to_owned()
+}
+
 /// Returns the facts of a test run: repository `o/r`, event `push`.
 pub(crate) fn facts() -> RunFacts {
     RunFacts {

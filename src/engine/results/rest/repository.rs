@@ -215,6 +215,7 @@ fn file(folder: &Path, commit: &str, path: &str) -> Result<Value, ServiceError> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::testing;
 
     #[test]
     fn the_content_of_a_file_is_whole_whatever_its_bytes() {
@@ -222,8 +223,7 @@ mod tests {
         let bytes: Vec<u8> = (0..=255).cycle().take(10_000).collect();
         std::fs::write(root.path().join("image.png"), &bytes).expect("written");
         for args in [&["init", "-q"][..], &["add", "."], &["commit", "-qm", "x"]] {
-            let who = ["-c", "user.name=Ada", "-c", "user.email=a@b"];
-            git(root.path(), who.iter().chain(args)).expect("git works");
+            testing::git(root.path(), args);
         }
         let sha = object(root.path(), "HEAD").expect("a commit");
         let found = file(root.path(), &sha, "image.png").expect("there");
@@ -237,10 +237,7 @@ mod tests {
     #[test]
     fn only_branches_tags_and_full_ids_name_a_commit() {
         let root = tempfile::tempdir().expect("a folder");
-        let run = |args: &[&str]| {
-            let who = ["-c", "user.name=Ada", "-c", "user.email=a@b"];
-            git(root.path(), who.iter().chain(args)).expect("git works").trim().to_owned()
-        };
+        let run = |args: &[&str]| testing::git(root.path(), args);
         run(&["init", "-q", "-b", "main"]);
         std::fs::write(root.path().join("f"), "1").expect("written");
         run(&["add", "."]);
