@@ -8,7 +8,7 @@ use std::process::Command;
 use portable_pty::CommandBuilder;
 use serde_json::Value;
 
-use crate::project::{Project, Said, until};
+use crate::project::{Project, Said, until, write_program};
 use crate::survival::{kill, worker_of};
 
 const SETTINGS: &str = r#"
@@ -70,10 +70,7 @@ impl Shop {
         let project = Project::new("on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: echo hi}]}}\n");
         project.write(".cuelight.toml", SETTINGS);
         for (name, text) in [("start", START), ("stop", STOP)] {
-            project.write(name, text);
-            let path = project.root().join(name);
-            let done = Command::new("chmod").arg("+x").arg(path).status().expect("chmod starts");
-            assert!(done.success());
+            write_program(&project.root().join(name), text);
         }
         for tag in ["v1", "v2", "v3"] {
             project.commit();

@@ -26,7 +26,8 @@ fn hold(project: &Project, more: &[&str]) -> Command {
 }
 
 /// Waits until a step of the run is held.
-fn wait_held(project: &Project) {
+#[track_caller]
+pub(crate) fn wait_held(project: &Project) {
     until("the step is held", || (project.call(&["held", "list"]).code() == 0).then_some(()));
 }
 

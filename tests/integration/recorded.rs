@@ -1,13 +1,12 @@
 //! Deployments by this machine that the fake server records, too.
 
 use std::fs;
-use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::deployments::Shop;
 use crate::fake_github::{Fake, Way};
-use crate::project::{Said, until};
+use crate::project::{Said, git, until};
 use crate::survival::{kill, worker_of};
 
 const SETTINGS: &str = r#"
@@ -52,8 +51,7 @@ impl Recorded {
 
     /// Gives the server the commit of a tag.
     fn push(&self, tag: &str) {
-        let sha = Command::new("git").current_dir(self.shop.project.root()).args(["rev-parse", tag]).output();
-        let sha = String::from_utf8(sha.expect("git starts").stdout).expect("text");
+        let sha = git(&self.shop.project.root(), &["rev-parse", tag]);
         self.fake.control("/_fake/do", json!({"do": "push", "sha": sha.trim()}));
     }
 
@@ -204,14 +202,18 @@ fn what_cannot_be_recorded_is_said_before_the_deployment() {
 fn a_deployment_whose_worker_is_killed_is_recorded_once() {
     let Some(recorded) = Recorded::new() else { return };
     let path = |name: &str| recorded.shop.path(name);
-    fs::write(path("door"), "").expect("written");
-    let deploy = ["deploy", "production", "v1", "--yes=production", "--detach"];
-    let run = recorded.call(&deploy).out().trim().to_owned();
-    until("the server has the deployment", || {
-        (recorded.newest("production")["recorded"]["state"] == "in_progress").then_some(())
-    });
-    until("the first step runs", || path("waiting").exists().then_some(()));
-    kill(worker_of(&run));
+    let killed = |tag: &str| {
+        fs::write(path("door"), "").expect("written");
+        let deploy = ["deploy", "production", tag, "--yes=production", "--detach"];
+        let run = recorded.call(&deploy).out().trim().to_owned();
+        until("the server has the deployment", || {
+            (recorded.newest("production")["recorded"]["state"] == "in_progress").then_some(())
+        });
+        until("the first step runs", || path("waiting").exists().then_some(()));
+        kill(worker_of(&run));
+        run
+    };
+    let run = killed("v1");
     recorded.call(&["deploys"]).expect(0, &["interrupted", "at step 1/"]);
     fs::remove_file(path("door")).expect("removed");
     recorded.call(&["resume", &run, "--yes=production"]).expect(0, &[]);
@@ -221,15 +223,8 @@ fn a_deployment_whose_worker_is_killed_is_recorded_once() {
 
     // A worker that is killed while its deployment is only in the request: the next deployment reports its end.
     recorded.push("v2");
-    fs::write(path("door"), "").expect("written");
     fs::remove_file(path("waiting")).expect("removed");
-    let deploy = ["deploy", "production", "v2", "--yes=production", "--detach"];
-    let run = recorded.call(&deploy).out().trim().to_owned();
-    until("the server has the deployment", || {
-        (recorded.newest("production")["recorded"]["state"] == "in_progress").then_some(())
-    });
-    until("the first step runs", || path("waiting").exists().then_some(()));
-    kill(worker_of(&run));
+    killed("v2");
     fs::remove_file(path("door")).expect("removed");
     recorded.call(&["deploy", "production", "v3", "--yes=production"]).expect(0, &["is live"]);
     recorded.ended("production");

@@ -4,15 +4,9 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::project::{Project, until};
+use crate::held::wait_held;
+use crate::project::until;
 use crate::results::{libraries, project};
-
-/// Adds a file to the repository's folder.
-fn file(project: &Project, name: &str, text: &str) {
-    let path = project.root().join(name);
-    fs::create_dir_all(path.parent().expect("a folder")).expect("made");
-    fs::write(path, text).expect("written");
-}
 
 #[test]
 fn an_artifact_that_a_person_adds_is_downloaded_by_a_later_attempt() {
@@ -26,7 +20,7 @@ fn an_artifact_that_a_person_adds_is_downloaded_by_a_later_attempt() {
 ";
     let project = project(npm, "push", jobs);
     for (name, text) in [("out/report.txt", "passed"), ("out/deep/data.txt", "data"), ("out/.hidden", "x")] {
-        file(&project, name, text);
+        project.write(name, text);
     }
     project.run(&[]).expect(0, &[]);
     let upload = |args: &[&str]| project.call(&[&["artifacts", "upload", "latest"], args].concat());
@@ -55,18 +49,13 @@ fn an_artifact_is_added_while_a_step_is_held_and_a_later_step_downloads_it() {
       - {if: always(), TRY by-hand artifact}}
 ";
     let project = project(npm, "push", jobs);
-    file(&project, "out/report.txt", "passed");
-    file(&project, "out/deep/data.txt", "data");
+    project.write("out/report.txt", "passed");
+    project.write("out/deep/data.txt", "data");
     let run = project.run(&["--on-failure", "hold", "--detach"]).out().trim().to_owned();
-    let held = || project.call(&["show", &run]).text().contains("held").then_some(());
-    until("the step is held", held);
+    wait_held(&project);
     project.call(&["artifacts", "upload", &run, "dist", "out"]).expect(0, &["dist"]);
     project.call(&["held", "continue", &run]).expect(0, &[]);
-    let ended = || {
-        let shown: Value = serde_json::from_str(&project.call(&["show", &run, "--json"]).out()).expect("JSON");
-        (shown["finished"] != Value::Null).then_some(())
-    };
-    until("the run ends", ended);
+    until("the run ends", || (project.show()["finished"] != Value::Null).then_some(()));
     project.call(&["logs", &run]).expect(0, &["ok own artifact", "ok by-hand artifact"]);
     let listed = project.call(&["artifacts", &run, "--json"]).out();
     let ids: Vec<u64> =
@@ -86,7 +75,7 @@ fn a_cache_that_a_person_adds_is_restored_by_steps_with_the_same_paths() {
 ";
     let project = project(npm, "push", jobs);
     for (name, text) in [("deps/a.txt", "a"), ("deps/deep/b.txt", "b"), ("lock", "1")] {
-        file(&project, name, text);
+        project.write(name, text);
     }
     let upload = |args: &[&str]| project.call(&[&["cache", "upload"], args].concat());
     upload(&["deps-1", "none"]).expect(2, &["none of the paths exists"]);

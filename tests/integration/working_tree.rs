@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use crate::project::{Project, Said, until};
+use crate::held::wait_held;
+use crate::project::{Project, Said, git};
 
 /// A job that fails unless `value` is good, and one that does not depend on it.
 const JOBS: &str = "  a:
@@ -25,7 +26,7 @@ fn project(jobs: &str) -> Project {
 }
 
 fn head(project: &Project) -> String {
-    crate::project::git(&project.root(), &["rev-parse", "HEAD"]).trim()[..7].to_owned()
+    git(&project.root(), &["rev-parse", "HEAD"]).trim()[..7].to_owned()
 }
 
 /// Asserts the mark of the run: on all pages that show it.
@@ -105,7 +106,7 @@ fn a_job_that_continues_from_a_step_is_marked_by_the_files_that_it_keeps() {
 fn a_sync_into_a_held_job_marks_the_run() {
     let project = project(JOBS);
     project.run(&["--on-failure", "hold", "--detach"]).expect(0, &[]);
-    until("the step is held", || (project.call(&["held", "list"]).code() == 0).then_some(()));
+    wait_held(&project);
     let head = head(&project);
     is_marked(&project, &format!("main@{head}"));
     project.call(&["held", "sync"]).expect(0, &["has all your changes"]);
@@ -134,7 +135,7 @@ fn with_undone_sync(jobs: &str) -> Project {
     project.write(".cuelight.toml", SETTINGS);
     project.commit();
     project.run(&["--on-failure", "hold", "--detach"]).expect(0, &[]);
-    until("the step is held", || (project.call(&["held", "list"]).code() == 0).then_some(()));
+    wait_held(&project);
     project.write("value", "good");
     project.call(&["held", "sync"]).expect(0, &["changed  value"]);
     project.write("value", "bad");
