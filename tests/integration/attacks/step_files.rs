@@ -182,8 +182,10 @@ fn the_time_limit_of_a_job_ends_its_hashing() {
 #[test]
 fn interrupts_leave_a_run_whose_worker_does_not_answer() {
     let project = Project::of_jobs("\n  a: {runs-on: ubuntu-latest, steps: [{run: 'echo on; sleep 1000'}]}");
-    let mut printer =
-        project.command(&["run", "--trust"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
+    let notices = project.home().join("notices");
+    let mut command = project.command(&["run", "--trust"]);
+    command.stdout(Stdio::null()).stderr(fs::File::create(&notices).expect("made"));
+    let mut printer = command.spawn().expect("starts");
     let runs = project.state().join("runs");
     let folder = until("the run has started", || fs::read_dir(&runs).ok()?.flatten().next().map(|entry| entry.path()));
     let sleeps = || (project.call(&["logs"]).out().contains("on")).then_some(());
@@ -196,7 +198,9 @@ fn interrupts_leave_a_run_whose_worker_does_not_answer() {
     signal("-STOP", worker as u32);
     signal("-INT", printer.id());
     // Signals of the same kind are merged while they are pending.
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    until("the first interrupt has arrived", || {
+        fs::read_to_string(&notices).expect("text").contains("Ctrl-C again ends it at once").then_some(())
+    });
     signal("-INT", printer.id());
     let ended = until("the printer leaves", || printer.try_wait().expect("a child"));
     signal("-CONT", worker as u32);
