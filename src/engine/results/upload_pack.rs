@@ -44,20 +44,20 @@ pub(super) const MAX_FETCHES: usize = 4;
 const PORTION: usize = 64 * 1024;
 
 /// Maximum number of bytes of git's error output that are kept, from its end.
-const MAX_SAID: usize = 4 * 1024;
+const MAX_ERRORS: usize = 4 * 1024;
 
 /// Time limit of the list of refs, until the client has all of it.
 const LIST_LIMIT: Duration = Duration::from_mins(1);
 
 /// Time that the error output of git may take to end after git itself.
-const SAID_LIMIT: Duration = Duration::from_secs(1);
+const ERRORS_LIMIT: Duration = Duration::from_secs(1);
 
 /// The program at work for a client. When this is dropped, it ends with everything that it has started.
 pub(super) struct UploadPack {
     git: Child,
     stdout: ChildStdout,
     /// Reads the error output.
-    said: JoinHandle<String>,
+    errors: JoinHandle<String>,
     /// When the client must have all of the output; `None` without a limit.
     deadline: Option<Instant>,
     /// Counts this fetch among those in progress.
@@ -105,8 +105,8 @@ impl UploadPack {
             tokio::spawn(async move { stdin.write_all(&input).await });
         }
         let stdout = git.stdout.take().expect("a pipe");
-        let said = tokio::spawn(end_of(git.stderr.take().expect("a pipe")));
-        Ok(Self { git, stdout, said, deadline, _permit: permit })
+        let errors = tokio::spawn(end_of(git.stderr.take().expect("a pipe")));
+        Ok(Self { git, stdout, errors, deadline, _permit: permit })
     }
 
     /// Returns the answer with `before` and the output, while git writes it.
@@ -152,9 +152,9 @@ impl UploadPack {
         if status.success() {
             return Ok(None);
         }
-        let said = timeout(SAID_LIMIT, &mut self.said).await;
-        let said = said.ok().and_then(Result::ok).filter(|said| !said.is_empty());
-        Err(ServiceError::Git(said.unwrap_or_else(|| status.to_string())))
+        let errors = timeout(ERRORS_LIMIT, &mut self.errors).await;
+        let errors = errors.ok().and_then(Result::ok).filter(|errors| !errors.is_empty());
+        Err(ServiceError::Git(errors.unwrap_or_else(|| status.to_string())))
     }
 }
 
@@ -177,12 +177,12 @@ fn upload_pack(repository: &Path, protocol: &str) -> std::process::Command {
     git
 }
 
-/// Reads an error output, and returns its last [`MAX_SAID`] bytes as text.
+/// Reads an error output, and returns its last [`MAX_ERRORS`] bytes as text.
 async fn end_of(mut stderr: ChildStderr) -> String {
-    let (mut kept, mut portion) = (Vec::new(), vec![0; MAX_SAID]);
+    let (mut kept, mut portion) = (Vec::new(), vec![0; MAX_ERRORS]);
     while let Ok(count @ 1..) = stderr.read(&mut portion).await {
         kept.extend_from_slice(&portion[..count]);
-        kept.drain(..kept.len().saturating_sub(MAX_SAID));
+        kept.drain(..kept.len().saturating_sub(MAX_ERRORS));
     }
     String::from_utf8_lossy(&kept).trim().to_owned()
 }
@@ -237,11 +237,11 @@ mod tests {
         let permit = Arc::clone(&fetches).try_acquire_owned().expect("free");
         // The inner process would say so if it went on.
         let mut git = script("(sleep 20; echo alive >&2) & echo started; wait", permit);
-        let said = std::mem::replace(&mut git.said, tokio::spawn(async { String::new() }));
+        let errors = std::mem::replace(&mut git.errors, tokio::spawn(async { String::new() }));
         let answer = git.answer(Bytes::new(), "text/plain").await.expect("started");
         assert_eq!(fetches.available_permits(), 0, "the fetch is in progress");
         drop(answer);
-        assert_eq!(said.await.expect("no panic"), "");
+        assert_eq!(errors.await.expect("no panic"), "");
         assert_eq!(fetches.available_permits(), 1);
     }
 
@@ -250,15 +250,15 @@ mod tests {
         let root = tempfile::tempdir().expect("a folder");
         let git = UploadPack::list(root.path(), "version=2", permit()).expect("started");
         let refused = git.answer(Bytes::from_static(b"before"), "text/plain").await;
-        let Err(ServiceError::Git(said)) = refused else { panic!("answered") };
-        assert!(said.contains("not appear to be a git repository"), "{said}");
+        let Err(ServiceError::Git(errors)) = refused else { panic!("answered") };
+        assert!(errors.contains("not appear to be a git repository"), "{errors}");
         let long = script("yes word | head -c 100000 >&2; echo last >&2; exit 3", permit());
-        let Err(ServiceError::Git(said)) = long.answer(Bytes::new(), "text/plain").await else { panic!("answered") };
-        assert!(said.ends_with("last") && said.len() <= MAX_SAID, "{}", said.len());
-        let Err(ServiceError::Git(said)) = script("exit 3", permit()).answer(Bytes::new(), "text/plain").await else {
+        let Err(ServiceError::Git(errors)) = long.answer(Bytes::new(), "text/plain").await else { panic!("answered") };
+        assert!(errors.ends_with("last") && errors.len() <= MAX_ERRORS, "{}", errors.len());
+        let Err(ServiceError::Git(errors)) = script("exit 3", permit()).answer(Bytes::new(), "text/plain").await else {
             panic!("answered")
         };
-        assert_eq!(said, "exit status: 3");
+        assert_eq!(errors, "exit status: 3");
     }
 
     #[tokio::test]

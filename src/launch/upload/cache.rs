@@ -24,7 +24,7 @@ use super::Staging;
 const VERSION: usize = 32;
 
 /// Maximum number of bytes of the errors of `tar` that are read: the first line is shown.
-const MAX_SAID: u64 = 4096;
+const MAX_ERRORS: u64 = 4096;
 
 /// Text at the end of what clients digest.
 const SALT: &str = "1.0";
@@ -252,7 +252,7 @@ fn pack(
     let mut tar = Command::new("tar");
     tar.args(["--posix", "-cf", "-", "-P", "-C"]).arg(root).arg("--files-from").arg(&list);
     tar.args(compression.arguments()).stdin(Stdio::null()).stdout(Stdio::piped());
-    // A pipe of its own could fill while the archive is read.
+    // A second pipe could fill while the archive is read.
     tar.stderr(files::create_own(&errors).map_err(StoreError::io("write", &errors))?);
     let mut to = files::create_own(&data).map_err(StoreError::io("write", &data))?;
     let mut tar = tar.spawn().map_err(CacheUploadError::Tar)?;
@@ -269,11 +269,11 @@ fn pack(
     if status.success() {
         return Ok(size);
     }
-    let mut said = Vec::new();
+    let mut printed = Vec::new();
     // Without its errors, the status is shown.
-    let _ = files::open_own(&errors).and_then(|file| file.take(MAX_SAID).read_to_end(&mut said));
-    let said = String::from_utf8_lossy(&said).trim().lines().next().unwrap_or_default().to_owned();
-    Err(CacheUploadError::Failed(if said.is_empty() { status.to_string() } else { said }))
+    let _ = files::open_own(&errors).and_then(|file| file.take(MAX_ERRORS).read_to_end(&mut printed));
+    let printed = String::from_utf8_lossy(&printed).trim().lines().next().unwrap_or_default().to_owned();
+    Err(CacheUploadError::Failed(if printed.is_empty() { status.to_string() } else { printed }))
 }
 
 /// Copies the output of a program up to the first byte beyond `limit`, and closes it. Returns the number of bytes.
