@@ -12,7 +12,7 @@ use tokio::task::JoinError;
 pub(crate) struct Panic(String);
 
 impl Panic {
-    /// Returns the panic that ended a task. For a task that was aborted instead, the message says that it was
+    /// Returns the panic that ended a task. For a task that was aborted instead, the message is that it was
     /// cancelled.
     pub(crate) fn of(error: JoinError) -> Self {
         error.try_into_panic().map_or_else(|error| Self(error.to_string()), |panic| Self::message(&*panic))

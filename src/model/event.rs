@@ -134,7 +134,7 @@ pub enum Event<O = LineRange> {
         job: JobId,
         /// The slots with replicas.
         slots: Vec<SlotTraffic>,
-        /// What the controller of the target says, as [`Observed::note`](crate::model::deployment::Observed::note).
+        /// Message of the controller of the target, as [`Observed::note`](crate::model::deployment::Observed::note).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         note: Option<String>,
     },

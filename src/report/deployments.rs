@@ -41,8 +41,8 @@ impl Preview<'_> {
         style.spelled(text!("{}, {}", style.bold(title), strategy))
     }
 
-    /// Returns the release that is live: as the ledger says or, for a service that was started otherwise, as its target
-    /// reports.
+    /// Returns the release that is live: that of the ledger or, for a service that was started otherwise, that of its
+    /// target.
     fn live_in<'r>(&'r self, plan: &'r DeploymentPlan) -> Option<&'r Release> {
         self.live.or(plan.plans().find_map(|plan| plan.old.as_ref()).map(|old| &old.release))
     }

@@ -106,7 +106,7 @@ impl Printer for Linear {
                 self.say(run, None, &text!("started{}, run {}", attempt, run.info.id), out)
             }
             Event::RunWaiting { gate, .. } => self.say(run, None, &text!("waiting, {}", gate.reason()), out),
-            // The end of a job says which jobs can start.
+            // The end of a job is printed with the jobs that can start.
             Event::JobWaiting { gate: Gate::Needs, .. } => Ok(()),
             Event::JobWaiting { job, gate } => self.say(run, Some(job), &text!("waiting, {}", gate.reason()), out),
             Event::JobStarted { job, .. } => self.say(run, Some(job), &text!("started"), out),

@@ -9,7 +9,7 @@ use ratatui::style::{Modifier, Style};
 use super::text;
 use super::theme::{Hue, Theme};
 
-/// Maximum number of rows. What follows is left out, which the last row says.
+/// Maximum number of rows. The rest is left out, and the last row states that.
 const MAX_ROWS: usize = 20_000;
 
 /// Number of columns between the columns of a table.

@@ -210,7 +210,7 @@ impl Columns {
                 *width = (*width + left).min(natural);
             }
         }
-        // A row that needs attention says why, rather than its id and the word for its state.
+        // A row that needs attention shows the reason, rather than its id and the word for its state.
         let urgent = rows.iter().filter(|row| row.is_urgent).map(|row| text::width(&row.note)).max();
         let urgent = urgent.unwrap_or_default().min(room * 2 / 3);
         for column in [Column::Id, Column::Status] {

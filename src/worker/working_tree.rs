@@ -87,7 +87,7 @@ pub(super) fn record_changes(folder: &RunFolder, spec: &WorkflowSpec, outlet: &R
 }
 
 /// Records that the user's changes were brought into the workspace of a job of the attempt in progress. If git cannot
-/// list them, the record says so, and the attempt still counts as one with changed files.
+/// list them, that is recorded, and the attempt still counts as one with changed files.
 ///
 /// # Errors
 /// Git cannot read the repository, or does not have the commit of the attempt.

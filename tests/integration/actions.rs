@@ -340,11 +340,11 @@ fn the_real_checkout_fetches_the_repository_from_this_machine() {
         )
     };
     let shallow = "test \"$(git rev-list --count HEAD)\" = 1";
-    // The list of so many branches is sent compressed.
+    // The list of 60 branches is sent compressed.
     let deep =
         "test \"$(git branch -r | wc -l)\" -ge 60 && test \"$(git rev-list --count HEAD)\" = 3 && git show first";
     let image = "container: ci-base:local";
-    // The repository is private as long as nothing says otherwise.
+    // The repository counts as private unless its visibility is known.
     let denied = "  denied:
     runs-on: ubuntu-latest
     container: ci-base:local
@@ -369,7 +369,7 @@ fn the_real_checkout_fetches_the_repository_from_this_machine() {
     }
     project.git(&["tag", "first", "HEAD~1"]);
     for number in 0..60 {
-        // Each branch has a commit of its own, so that the client asks for each.
+        // Each branch has a different commit, so that the client asks for each.
         let commit = git(&project.root(), &["commit-tree", "-m", &number.to_string(), "HEAD^{tree}"]);
         project.git(&["branch", &format!("branch-{number}"), commit.trim()]);
     }

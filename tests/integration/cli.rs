@@ -290,7 +290,7 @@ fn all_runs_are_told_in_sentences_until_an_interrupt() {
     until("the runs are listed", || told("no runs of local/repository; changes follow"));
     project.run(&[]).expect(0, &[]);
     until("the end is told", || told("CI on main: success in "));
-    // The newest run is followed again when another one appears, and is not told again.
+    // The newest run is followed again when another one appears, and is not printed again.
     project.run(&[]).expect(0, &[]);
     until("the second run is told", || {
         let text = fs::read_to_string(&output).expect("readable");
@@ -306,7 +306,7 @@ fn all_runs_are_told_in_sentences_until_an_interrupt() {
         assert_eq!(child.wait().expect("it ends").code(), Some(130));
     };
     interrupt(&mut child);
-    // In another repository, the runs of this one are told only on request.
+    // In another repository, the runs of this one are printed only on request.
     let other = Project::of_jobs("  build: {runs-on: ubuntu-latest, steps: [{run: 'true'}]}\n");
     for (args, begin) in [(&["--linear"][..], "no runs of local/repository"), (&["--linear", "--all"], "runs of all")] {
         let file = fs::File::create(&output).expect("a file");

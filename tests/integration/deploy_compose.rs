@@ -153,7 +153,7 @@ fn a_service_that_was_started_by_hand_is_adopted_and_its_image_returns_if_the_re
     failed.expect(1, &["exit code 3", "its last line: no database", "v1", "serves again"]);
     assert_eq!((shop.running(), shop.containers("shop", "{{.ID}}").len()), (vec!["v1".to_owned()], 1));
     assert_eq!(shop.containers("db", "{{.ID}}"), database, "other services are left alone");
-    // The labels tell what runs, even without the state folder.
+    // The labels show what runs, even without the state folder.
     fs::remove_dir_all(shop.project.state()).expect("removed");
     shop.call(&["trust"]).expect(0, &[]);
     shop.call(&["deploy", "live", "hand", "--plan"]).expect(0, &["Stop green", "Start 1 replica of hand in blue"]);
@@ -171,7 +171,7 @@ fn replicas_without_a_published_port_are_replaced_one_after_the_other() {
     assert_eq!((shop.running(), shop.containers("shop", "{{.ID}}").len()), (vec!["v2".to_owned(); 2], 2));
     shop.call(&["rollback", "live", "--yes=live"]).expect(0, &["v1", "is live"]);
     assert_eq!(shop.running(), ["v1", "v1"]);
-    // After a crash in the middle, the containers tell what is to be undone.
+    // After a crash in the middle, the containers show what is to be undone.
     let run = shop.call(&["deploy", "live", "late", "--detach"]).out().trim().to_owned();
     until("the new release runs", || shop.running().contains(&"late".to_owned()).then_some(()));
     kill_workers_of(&run);

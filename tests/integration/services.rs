@@ -59,7 +59,7 @@ fn the_log_of_a_service_can_be_read_while_it_runs_and_afterwards() {
     let mut follower = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
     let mut lines = BufReader::new(follower.stdout.take().expect("a pipe")).lines();
     assert!(lines.any(|line| line.is_ok_and(|line| line.contains(starts))), "the log is followed");
-    // Following ends when nobody reads any more.
+    // Following ends once its output is closed.
     let mut command = project.command(&["logs", "--service", "busy"]);
     let mut unread = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program starts");
     let first = BufReader::new(unread.stdout.take().expect("a pipe")).lines().next();

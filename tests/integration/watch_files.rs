@@ -93,7 +93,7 @@ fn a_change_of_files_runs_what_a_push_of_it_would_run() {
     project.write("README", "x");
     let shown = watch.until(WAITING);
     assert!(shown.contains("README changed: none of 2 workflows runs"), "{shown}");
-    // An error in a workflow is told, and files are watched on.
+    // An error in a workflow is printed, and files are still watched.
     project.write(".github/workflows/other.yml", "jobs: [");
     let shown = watch.until(WAITING);
     assert!(shown.contains("other.yml, line "), "{shown}");

@@ -1,4 +1,4 @@
-//! Every attempt of a run uses the user's files as they are then, and says so.
+//! Every attempt of a run uses the user's files as they are then, and records them.
 
 use std::fs;
 

@@ -263,7 +263,7 @@ fn targets_are_asked_while_the_pane_is_on_the_screen() {
     assert_eq!(asks(&mut driver), 0);
     driver.send(Msg::Tick(Timestamp(NOW + 310_000)));
     assert_eq!(asks(&mut driver), 1);
-    // The list of releases tells which of them still run, so the targets are asked when it opens.
+    // The list of releases shows which of them still run, so the targets are asked when it opens.
     let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
     let mut without_reports = lanes();
     for lane in &mut without_reports {

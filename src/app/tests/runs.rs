@@ -130,7 +130,7 @@ fn what_happened_in_a_run_before_the_user_came_to_it_is_not_told() {
     passed.press("3").send(Msg::Tick(Timestamp(START + 312_000))).feed(Feed::Opened(header(run())));
     passed.feed(Feed::Records { run: run(), records: vec![again] });
     assert!(passed.shows("CI started, attempt 2"), "it happens while the user looks: {}", passed.screen());
-    // The end of a run that the user started is told, however late its records are read.
+    // The end of a run that the user started is reported, however late its records are read.
     let mut started = showing();
     started.feed(Feed::Started(run())).feed(Feed::Opened(header(run())));
     started.feed(Feed::Records { run: run(), records: records() });

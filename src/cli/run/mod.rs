@@ -284,7 +284,8 @@ fn on_event(
     triggers::running(repository, access, event, payload)
 }
 
-/// Returns the failure of an event that runs no workflow. Without `--event`, it says how to run one nevertheless.
+/// Returns the failure of an event that runs no workflow. Without `--event`, its message names the way to run one
+/// nevertheless.
 fn skipped(error: TriggerError, request: &LaunchRequest) -> Failure {
     let first = match &error {
         TriggerError::AllSkipped { skipped, .. } if request.event.is_none() => skipped.first(),

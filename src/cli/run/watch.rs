@@ -71,7 +71,8 @@ pub(super) fn run(runs: &RunsDir, args: &Args, mut request: LaunchRequest) -> Ou
     block_on(async { watching.serve(&mut watch).await })?
 }
 
-/// Returns the workflows that the event of a request runs. If it runs none, says so: the next change may run something.
+/// Returns the workflows that the event of a request runs. If it runs none, prints that: the next change may run
+/// something.
 fn paths_on_event(runs: &RunsDir, request: &LaunchRequest, repository: &Repository) -> Result<Vec<PathBuf>, Failure> {
     match super::on_event(runs, request, repository, &request.payload.read()?) {
         Ok(decisions) => Ok(paths(decisions)),
@@ -149,7 +150,7 @@ impl Watching<'_> {
         }
     }
 
-    /// Plans a run on a thread of its own, because the trust question waits for an answer, and an action may be fetched.
+    /// Plans a run on a separate thread, because the trust question waits for an answer, and an action may be fetched.
     /// If the returned future is dropped, the thread ends with the program.
     async fn plan(&self, workflow: &Path) -> Result<Planned, Failure> {
         let workflow = Some(workflow.to_string_lossy().into_owned());

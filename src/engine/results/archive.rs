@@ -78,7 +78,7 @@ fn limited(bytes: u64) -> io::Result<u32> {
 /// gzip. Returns the size of the archive in bytes.
 ///
 /// # Errors
-/// A file cannot be read, changes meanwhile, is no gzip file, or the archive cannot be written or is too large.
+/// A file cannot be read, changes meanwhile, is not a gzip file, or the archive cannot be written or is too large.
 pub fn write<'f>(files: impl IntoIterator<Item = (&'f str, &'f Path, bool)>, to: &File) -> io::Result<u64> {
     let mut to = BufWriter::new(to);
     let (mut entries, mut offset) = (Vec::new(), 0);
@@ -173,7 +173,7 @@ fn common(entry: &Entry) -> Vec<u8> {
 /// Lists the files of an archive, each with the position of its entry in the archive, in bytes.
 ///
 /// # Errors
-/// The file cannot be read, is no archive, is damaged, or has a part that is not supported.
+/// The file cannot be read, is not an archive, is damaged, or has a part that is not supported.
 pub(super) fn entries(archive: &File) -> io::Result<Vec<(u64, Entry)>> {
     let length = archive.metadata()?.len();
     let start = length.saturating_sub(END + MAX_COMMENT);

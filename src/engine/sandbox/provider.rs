@@ -60,7 +60,7 @@ pub trait Provider: Send + Sync {
     /// the provider needs no engine.
     ///
     /// # Errors
-    /// The provider cannot be used; the message says how to fix it.
+    /// The provider cannot be used; the message contains the way to fix it.
     fn check(&self) -> BoxFuture<'_, Result<Option<String>, ProviderError>>;
 
     /// Returns the base of a job that is placed at `NAME` or `NAME:IMAGE`, or `None` if the provider does not support

@@ -82,7 +82,7 @@ pub struct TrafficSample {
     pub at: Timestamp,
     /// The slots with replicas.
     pub slots: Vec<SlotTraffic>,
-    /// What the controller of the target said; `None` if it said nothing.
+    /// Message of the controller of the target; `None` if it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }

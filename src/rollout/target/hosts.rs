@@ -230,7 +230,7 @@ impl Targets {
             if let Err(error) = one.target.lock(owner, is_patient).await {
                 self.unlock().await;
                 return Err(match (&one.name, &error) {
-                    // The first one is no earlier host: there, an earlier worker of the deployment still holds the lock.
+                    // On the first host, an earlier worker of the deployment still holds the lock.
                     (Some(host), TargetError::Docker(DockerFault::Locked(by))) if at > 0 && by.contains(owner) => {
                         TargetError::SameEngine { host: host.clone() }
                     }

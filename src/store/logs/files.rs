@@ -151,7 +151,7 @@ impl Logs for LogFiles {
     }
 }
 
-/// Returns the root of a run's repository on this machine; `None` if the run is none of a workflow here.
+/// Returns the root of a run's repository on this machine; `None` if it is not a workflow run of this machine.
 #[must_use]
 pub fn repository(run: &RunFolder) -> Option<PathBuf> {
     RunSpec::read(run).ok()?.work.workflow().map(|workflow| workflow.repository.clone())

@@ -281,7 +281,7 @@ impl LogReader {
 /// Maximum size in bytes of a log that is read.
 const MAX_BYTES: u64 = 64 * 1024 * 1024 * 1024;
 
-/// Whether both are about the same file. Some file systems report no links for a file that exists, so only this tells
+/// Whether both are about the same file. Some file systems report no links for a file that exists, so only this shows
 /// whether a log was replaced.
 fn is_same(one: &Metadata, other: &Metadata) -> bool {
     (one.dev(), one.ino()) == (other.dev(), other.ino())

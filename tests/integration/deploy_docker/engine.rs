@@ -1,4 +1,4 @@
-//! A second Docker engine: a host of its own, with its own network and address.
+//! A second Docker engine: another host, with its own network and address.
 
 use std::fs;
 use std::net::TcpListener;

@@ -223,7 +223,7 @@ fn state(lane: &Lane, now: Timestamp, lines: &mut Lines) {
         let part = on_its_way(open);
         lines.row(phase(lane), format!("on its way: {}", part.full), part.hue, Some(&open.run));
     }
-    // The sign of a line is about what the line says: a release that did not go live has its own line.
+    // The sign of a line belongs to the text of the line: a release that did not go live has its own line.
     let is_bad = environment.unknown.is_some() || lane.requests().is_some_and(|requests| requests.is_failing());
     let end = if is_bad { Conclusion::Failure } else { Conclusion::Success };
     let has_state = environment.live().is_some() || environment.unknown.is_some();

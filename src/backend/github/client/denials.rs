@@ -92,7 +92,7 @@ impl Client {
     }
 
     /// Finds out for [`Self::was_denied`] whether the token lacks the scope for changes of a repository. Does nothing
-    /// on GitHub, where no request tells that without a change. The result is valid for 10 min, in all processes of the
+    /// on GitHub, where no request shows that without a change. The result is valid for 10 min, in all processes of the
     /// user.
     ///
     /// # Errors

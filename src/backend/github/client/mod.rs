@@ -7,7 +7,7 @@
 //! - [`Client::send`]: a change: sent one at a time per host, and never twice
 //! - [`Client::download`]: a log or an artifact, to a file
 //! - [`Client::tail`]: the end of a log that grows
-//! - [`Client::probe`]: whether the token may change a repository, on servers that tell without a change
+//! - [`Client::probe`]: whether the token may change a repository, on servers that report it without a change
 //! - [`Client::link`]: whether the server responds, and if not, why and until when
 //!
 //! [`budget`] decides when resources are polled.

@@ -59,7 +59,7 @@ impl Environments {
                 None => None,
             };
             let Some(mut found) = deployment(run, job.as_ref(), common) else { continue };
-            // A run that ended without success may have waited until its end. Only its jobs tell.
+            // A run that ended without success may have waited until its end. Only its jobs show that.
             if job.is_none() && !found.state.is_open() && !found.succeeded {
                 found.began = self.jobs(run).await?.iter().any(Job::has_run);
             }

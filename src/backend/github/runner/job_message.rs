@@ -24,7 +24,7 @@ const MAX_LOGS: usize = 3;
 /// Maximum number of files that are listed in a folder of a runner.
 pub(super) const MAX_FILES: usize = 20_000;
 
-/// What a message says about its job.
+/// Properties of a job in a message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct JobMessage {
     /// Id of the timeline that the records of the job belong to.

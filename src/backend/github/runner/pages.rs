@@ -113,7 +113,7 @@ impl JobLog {
     pub fn read(&mut self) -> Result<Vec<Line>, RunnerError> {
         let mut listed = self.list()?;
         let mut lines = Vec::new();
-        // Pages of steps come first, because they tell to which step a line belongs.
+        // Pages of steps come first, because they show to which step a line belongs.
         if self.ahead_bytes < MAX_AHEAD {
             self.read_steps(&mut listed, &mut lines)?;
         }

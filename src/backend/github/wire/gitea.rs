@@ -198,7 +198,7 @@ pub const WRITE_SCOPE: &str = "write:repository";
 /// Name of the scope for reading a repository.
 pub const READ_SCOPE: &str = "read:repository";
 
-/// Whether a refusal of a read says that the token lacks [`READ_SCOPE`].
+/// Whether a read was refused because the token lacks [`READ_SCOPE`].
 #[must_use]
 pub fn lacks_read_scope(message: &str) -> bool {
     message.contains("required=[read:repository]")

@@ -45,7 +45,7 @@ pub(super) struct Steps<'j> {
     /// State that phases of actions saved for later phases (`STATE_…`), by the key of the step.
     pub(super) states: IndexMap<String, IndexMap<String, String>>,
     /// The part of `states` that `pre` phases saved. The main phase gets only this part, also when it runs again:
-    /// actions tell from their state which phase runs.
+    /// actions recognize the phase by their state.
     pre_states: IndexMap<String, IndexMap<String, String>>,
     /// Keys of the steps whose posts are registered.
     registered: HashSet<String>,

@@ -25,8 +25,8 @@ const NUMBER: &str = "com.docker.compose.container-number";
 /// Label with the name of the service.
 const SERVICE: &str = "com.docker.compose.service";
 
-/// Label that is `True` for a container of `docker compose run`, which runs one command and is no replica of its
-/// service.
+/// Label that is `True` for a container of `docker compose run`, which runs one command and is not a replica of
+/// its service.
 const ONE_OFF: &str = "com.docker.compose.oneoff";
 
 /// Exit codes of a container that was stopped: ended by SIGTERM, ended by SIGKILL, and of a program that handles
@@ -235,7 +235,7 @@ mod tests {
         containers.run(folder.path(), "healthy", &health, &["sleep", "60"]);
         containers.run(folder.path(), "failed", &[], &["false"]);
         containers.run(folder.path(), "plain", &[], &["sleep", "60"]);
-        // A command that `docker compose run` has run for a service says nothing about the service.
+        // The end of a command that `docker compose run` has run is not that of the service.
         containers.run(folder.path(), "plain", &["--label", "com.docker.compose.oneoff=True"], &["false"]);
         containers.run(folder.path(), "task", &["--label", "com.docker.compose.oneoff=True"], &["sleep", "60"]);
         containers.run(Path::new("/another/project"), "other", &[], &["sleep", "60"]);

@@ -142,7 +142,7 @@ mod tests {
             scene.beyond(Slot::Green, keep).iter().map(|replica| replica.container.number).collect()
         };
         assert_eq!((named(0), named(1), named(2)), (vec![2, 3], vec![3], vec![]));
-        // A container that somebody has started beside blue is in green; one of another environment is not ours.
+        // A container that was started by hand beside blue is in green; one of another environment is not ours.
         let other = [(ENVIRONMENT, "staging"), (SLOT, "blue"), (SHA, "abc")];
         let scene = Scene::new(vec![container(1, "Up", &ours("blue", "abc")), container(2, "Up", &other)], "live");
         assert_eq!(scene.observed().slot(Slot::Green), &state("sha256:2", 1, 1, 50));

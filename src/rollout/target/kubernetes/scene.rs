@@ -78,7 +78,7 @@ impl Scene {
             return self.sets.iter().find(|set| plain(&set.spec.template) == *template);
         };
         // The server completes the template of a ReplicaSet, but not that of a Rollout, so they are not equal. Until the
-        // controller has seen a change of the Rollout, the images tell whether the template was changed.
+        // controller has seen a change of the Rollout, the images show whether the template was changed.
         let set = self.sets.iter().find(|set| hash(set) == Some(&rollout.status.current_pod_hash))?;
         (self.is_seen() || images(&set.spec.template).eq(images(template))).then_some(set)
     }

@@ -1,9 +1,9 @@
 //! Follows the logs that runners on this machine write for jobs in progress.
 //!
 //! Lines arrive several times a second, but the state of the job only with a poll. Lines are added at once if the step
-//! that wrote them also wrote the line before. Other lines wait for the next poll, which tells which step they belong
-//! to. A server may learn of a step later than its runner, so the first lines of a step wait for a few polls until the
-//! server knows a newer step.
+//! that wrote them also wrote the line before. Other lines wait for the next poll, which shows to which step they
+//! belong. A server may learn of a step later than its runner, so the first lines of a step wait for a few polls until
+//! the server knows a newer step.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -183,7 +183,7 @@ impl Mirrored {
         }
     }
 
-    /// Stops following the log of a job. Its log stays marked as incomplete: it is begun anew if the files of its runner
+    /// Stops following the log of a job. Its log stays marked as incomplete: it begins again if the files of its runner
     /// are opened again, and downloaded as a whole after the end of the job.
     fn unfollow(&mut self, id: &JobId) {
         self.runners.0.remove(id);
