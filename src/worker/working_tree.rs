@@ -54,8 +54,7 @@ impl AttemptTree {
                 continue;
             };
             least = least.max(earlier.changed);
-            let names = if attempt == 1 && earlier.files.is_empty() { &spec.dirty } else { &earlier.files };
-            files.extend(names.iter().cloned());
+            files.extend_from_slice(files_of(attempt, earlier, &spec.dirty));
             if earlier.sha != repository.sha && !earlier.sha.is_empty() {
                 files.extend(changed_files(root, Access::Trusted, &earlier.sha)?);
             }
@@ -117,10 +116,13 @@ fn record_files(spec: &WorkflowSpec, more: &[String], outlet: &RunOutlet) {
 /// Returns the files that differ from the commit for a job of the newest attempt, so far. `dirty` are those of the
 /// request, which the first attempt uses.
 pub(super) fn uncommitted<'f>(run: &'f Run, dirty: &'f [String]) -> &'f [String] {
-    match run.trees.last_key_value() {
-        Some((attempt, tree)) if *attempt > 1 || !tree.files.is_empty() => &tree.files,
-        _ => dirty,
-    }
+    run.trees.last_key_value().map_or(dirty, |(attempt, tree)| files_of(*attempt, tree, dirty))
+}
+
+/// Returns the files that differ from the commit for a job of an attempt. The first attempt uses those of the request,
+/// `dirty`, and has recorded all files only if it uses more.
+fn files_of<'f>(attempt: u32, tree: &'f WorkingTree, dirty: &'f [String]) -> &'f [String] {
+    if attempt > 1 || !tree.files.is_empty() { &tree.files } else { dirty }
 }
 
 /// Returns the attempts whose files or results an attempt keeps. Jobs that were skipped used no files.
