@@ -59,6 +59,17 @@ pub fn cleaned(path: &Path) -> PathBuf {
     clean
 }
 
+/// Returns the result of a removal, which succeeds if there was nothing to remove.
+///
+/// # Errors
+/// The file or folder could not be removed.
+pub fn unless_missing(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
 /// For callers that report I/O errors: a refused file is reported like any other error.
 impl From<FileError> for io::Error {
     fn from(error: FileError) -> Self {

@@ -59,11 +59,7 @@ pub(super) fn appear(staged: &Path, folder: &Path) -> Result<bool, StoreError> {
 /// # Errors
 /// The folder cannot be removed.
 pub(super) fn remove(folder: &Path, description: &str) -> Result<(), StoreError> {
-    let unless_missing = |result: io::Result<()>| match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result,
-    };
-    unless_missing(fs::remove_file(folder.join(description)))
-        .and_then(|()| unless_missing(fs::remove_dir_all(folder)))
+    files::unless_missing(fs::remove_file(folder.join(description)))
+        .and_then(|()| files::unless_missing(fs::remove_dir_all(folder)))
         .map_err(StoreError::io("remove", folder))
 }

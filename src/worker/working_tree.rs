@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
-use std::io;
 
 use indexmap::IndexMap;
 
@@ -11,6 +10,7 @@ use crate::engine::Resumed;
 use crate::engine::attempt::CarriedJob;
 use crate::engine::mask::Masker;
 use crate::engine::outlet::Outlet;
+use crate::files;
 use crate::model::{Conclusion, Event, JobId, Run, RunInfo, WorkingTree};
 use crate::repo::git::{Access, GitError, Repository};
 use crate::repo::uncommitted::{Uncommitted, changed_files};
@@ -148,8 +148,7 @@ fn git_ref(spec: &WorkflowSpec, before: &RunInfo, repository: &Repository) -> St
 fn write_diff(folder: &RunFolder, attempt: u32, diff: &str, masker: &Masker) {
     let path = folder.diff(attempt);
     let written = if diff.is_empty() {
-        fs::remove_file(&path)
-            .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+        files::unless_missing(fs::remove_file(&path))
     } else {
         atomic::write_unsynced(&path, masker.mask_text(diff).as_bytes())
     };

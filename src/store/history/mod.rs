@@ -338,8 +338,7 @@ pub fn remove(folder: &RunFolder) -> Result<(), StoreError> {
     let failed = || StoreError::io("remove", folder.path());
     let runs = folder.runs();
     // These files are removed first, so that the remains of an interrupted removal do not count as a run.
-    let spec = fs::remove_file(folder.spec_path());
-    spec.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }).map_err(failed())?;
+    files::unless_missing(fs::remove_file(folder.spec_path())).map_err(failed())?;
     let _ = fs::remove_file(folder.journal());
     // Removing the files may take a while, so the index is not locked during it.
     for entry in fs::read_dir(folder.path()).map_err(failed())?.flatten() {
