@@ -169,8 +169,7 @@ fn a_deployment_to_two_hosts_that_is_killed_at_any_step_goes_on_or_back() {
         kill_workers_of(&run);
         let what = format!("step {step}, {next} over {live}");
         assert!(pair.pages().iter().all(Option::is_some), "{what}: nothing serves while it is interrupted");
-        let is_over = pair.service.position(&run).is_some_and(|position| position["has_ended"] == true);
-        if is_over {
+        if pair.service.has_ended(&run) {
             live = next;
         } else if step % 2 == 0 {
             pair.call(&["resume", &run]).expect(0, &[]);
@@ -179,7 +178,7 @@ fn a_deployment_to_two_hosts_that_is_killed_at_any_step_goes_on_or_back() {
             pair.call(&["abort", "live"]).expect(0, &["serves again"]);
             aborted += 1;
         }
-        until(&what, || (pair.service.position(&run)?["has_ended"] == true).then_some(()));
+        until(&what, || pair.service.has_ended(&run).then_some(()));
         pair.serves(live);
         assert_eq!((pair.service.running().len(), pair.on_second().len()), (2, 2), "{what}");
         if !is_reached {

@@ -119,6 +119,11 @@ impl Service {
         let text = fs::read(self.project.state().join("runs").join(run).join("deployment.json")).ok()?;
         serde_json::from_slice(&text).ok()
     }
+
+    /// Whether a deployment has ended.
+    pub(super) fn has_ended(&self, run: &str) -> bool {
+        self.position(run).is_some_and(|position| position["has_ended"] == true)
+    }
 }
 
 /// Requests the page of a router; `None` if the request fails.

@@ -36,8 +36,7 @@ fn killed_at_each_step(strategy: &str, replicas: u32) {
             let what = format!("{strategy}, step {step}, {next} over {live}, {then:?}");
             let is_recreated = strategy.contains("recreate");
             assert!(is_recreated || service.page().is_some(), "{what}: nothing serves while it is interrupted");
-            let is_over = service.position(&run).is_some_and(|position| position["has_ended"] == true);
-            if is_over {
+            if service.has_ended(&run) {
                 live = next;
             } else if then == Then::Resume {
                 service.call(&["resume", &run]).expect(0, &[]);
@@ -73,7 +72,7 @@ fn settled(service: &Service, run: &str, live: &str, replicas: u32, what: &str) 
         (pages && service.running().len() == replicas as usize).then_some(())
     };
     until(what, serves_alone);
-    until(what, || (service.position(run)?["has_ended"] == true).then_some(()));
+    until(what, || service.has_ended(run).then_some(()));
     service.call(&["abort", "live"]).expect(3, &["no deployment to live is in progress"]);
     assert_eq!(service.page().as_deref(), Some(live), "{what}");
 }
