@@ -376,16 +376,23 @@ mod tests {
         result
     }
 
-    #[test]
-    fn a_name_is_taken_until_it_is_overwritten_and_limits_hold() {
-        let home = tempfile::tempdir().expect("a folder");
-        let run = RunFolder::at(home.path().join("runs/20261124-000000-0001"));
+    /// Creates a run without a worker whose first attempt has started.
+    fn started(home: &Path, spec: WorkflowSpec) -> RunFolder {
+        let run = RunFolder::at(home.join("runs/20261124-000000-0001"));
         fs::create_dir_all(run.path()).expect("made");
-        let mut spec = WorkflowSpec { text: "on: push".to_owned(), ..WorkflowSpec::default() };
-        spec.cache.bytes = 4;
+        let spec = WorkflowSpec { text: "on: push".to_owned(), ..spec };
         RunSpec::of_workflow(RunInfo::default(), spec).write(&run).expect("written");
         let started = Event::RunStarted { attempt: 1, name: "CI".to_owned() };
         JournalWriter::open(run.journal()).and_then(|mut journal| journal.append(now(), started)).expect("written");
+        run
+    }
+
+    #[test]
+    fn a_name_is_taken_until_it_is_overwritten_and_limits_hold() {
+        let home = tempfile::tempdir().expect("a folder");
+        let mut spec = WorkflowSpec::default();
+        spec.cache.bytes = 4;
+        let run = started(home.path(), spec);
         let path = [home.path().join("data")];
         fs::write(&path[0], "data").expect("written");
         let upload = ArtifactUpload { name: "dist", paths: &path, overwrites: false, with_hidden: false };
@@ -418,12 +425,7 @@ mod tests {
     #[test]
     fn a_run_that_has_ended_is_locked_until_the_artifact_is_added() {
         let home = tempfile::tempdir().expect("a folder");
-        let run = RunFolder::at(home.path().join("runs/20261124-000000-0001"));
-        fs::create_dir_all(run.path()).expect("made");
-        let spec = WorkflowSpec { text: "on: push".to_owned(), ..WorkflowSpec::default() };
-        RunSpec::of_workflow(RunInfo::default(), spec).write(&run).expect("written");
-        let mut journal = JournalWriter::open(run.journal()).expect("made");
-        journal.append(now(), Event::RunStarted { attempt: 1, name: "CI".to_owned() }).expect("written");
+        let run = started(home.path(), WorkflowSpec::default());
         let mut ended = None;
         until(|| {
             ended = open_attempt(&run).expect("read");
