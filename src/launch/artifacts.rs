@@ -184,7 +184,7 @@ mod tests {
             job: "build".to_owned(),
             attempt: 1,
         };
-        artifacts::publish(run, &artifact, &staged).expect("published");
+        artifacts::publish_next(run, artifact, &staged).expect("published");
     }
 
     #[test]

@@ -361,7 +361,7 @@ mod tests {
                 job: "a".to_owned(),
                 attempt: 1,
             };
-            artifacts::publish(&run, &artifact, &staged()).expect("published");
+            artifacts::publish_next(&run, artifact, &staged()).expect("published");
         }
         let entry = CacheEntry { key: "k".to_owned(), size: 4, ..CacheEntry::default() };
         assert!(Cache::of(&runs, "o/r").publish(&entry, &staged()).expect("published"));

@@ -98,11 +98,11 @@ fn folder(run: &RunFolder, id: u64) -> PathBuf {
     run.artifacts().join(id.to_string())
 }
 
-/// Adds an artifact. `staged` is a folder of the run with the file `data`; it becomes the folder of the artifact.
+/// Makes `staged` the folder of an artifact.
 ///
 /// # Errors
 /// The folder cannot be written, or the run has an artifact with this id.
-pub fn publish(run: &RunFolder, artifact: &Artifact, staged: &Path) -> Result<(), StoreError> {
+fn publish(run: &RunFolder, artifact: &Artifact, staged: &Path) -> Result<(), StoreError> {
     json::write_unsynced(&staged.join("artifact.json"), artifact)?;
     let folder = folder(run, artifact.id);
     make_private(&run.artifacts()).and_then(|()| fs::rename(staged, &folder)).map_err(StoreError::io("write", folder))
@@ -120,8 +120,8 @@ fn last_removed(run: &RunFolder) -> u64 {
     text.trim().parse().unwrap_or_default()
 }
 
-/// Adds an artifact as [`publish`] does, with the id of `artifact` or, if the run has one with this id, the next free
-/// one. Returns the artifact.
+/// Adds an artifact. `staged` is a folder of the run with the file `data`; it becomes the folder of the artifact. Its id
+/// is that of `artifact` or, if the run has one with this id, the next free one. Returns the artifact.
 ///
 /// # Errors
 /// The folder cannot be written.
