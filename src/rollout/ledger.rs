@@ -145,7 +145,7 @@ impl LedgerFile {
         Ok(Ledger::with_unreadable(entries, unreadable))
     }
 
-    /// Removes the ledger, and the states of the targets of these environments. Files that do not exist are no error. The
+    /// Removes the ledger, and the states of the targets of these environments. A missing file is not an error. The
     /// lock file stays: another process may wait for it, and must not meet one that takes a new file.
     ///
     /// # Errors

@@ -36,7 +36,7 @@ pub fn joint(directions: u8, glyphs: Glyphs) -> &'static str {
     }
 }
 
-/// Returns the directions in which the lines of a character continue; `None` if it is no such character of
+/// Returns the directions in which the lines of a character continue; `None` if it is not a character of
 /// [`joint`] in Unicode, or half a line.
 #[must_use]
 pub fn directions(character: &str) -> Option<u8> {

@@ -87,7 +87,7 @@ pub(super) enum Overlay {
 pub(super) enum Hint {
     /// The first key of an action, and what it does here.
     Key(Action, &'static str),
-    /// Keys that are no action, and what they do here.
+    /// Keys without an action, and what they do here.
     Note(&'static str, &'static str),
 }
 

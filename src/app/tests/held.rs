@@ -105,7 +105,7 @@ fn a_key_sends_the_held_job_back_to_the_selected_step() {
     driver.press("cf");
     let order = HeldOrder::RetryFrom(StepNumber(1));
     assert_eq!(driver.asked(), submitted(Command::Held { job: JobId::new("test"), step: StepNumber(2), order }));
-    // The job itself, the held step and another job are no earlier steps.
+    // The job itself, the held step and another job are not earlier steps.
     for place in ["3gg", "3ggjj", "3G"] {
         let mut driver = held(80, 24);
         driver.press(place).asked();

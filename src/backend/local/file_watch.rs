@@ -37,7 +37,7 @@ impl FileWatch {
         Ok(Self(WatchMode::start(folder, workflow)?))
     }
 
-    /// Waits until files have changed and none has changed for a moment. Files that git ignores are no change.
+    /// Waits until files have changed and none has changed for a moment. Files that git ignores do not count.
     ///
     /// # Errors
     /// Git or a workflow cannot be read. The change is then part of the next one.

@@ -127,7 +127,7 @@ fn packed(name: &str, path: &Path, is_gzip: bool, offset: u32) -> io::Result<(En
 
 /// Returns the length of the header of a gzip file.
 fn gzip_header(file: &File) -> io::Result<u64> {
-    let damaged = || wrong("a file that was uploaded with gzip is no gzip file");
+    let damaged = || wrong("a file that was uploaded with gzip is not a gzip file");
     let start = read_at::<10>(file, 0).map_err(|_| damaged())?;
     let [0x1f, 0x8b, 8, flags, ..] = start else { return Err(damaged()) };
     // Clients write none of the optional fields.

@@ -451,7 +451,7 @@ mod tests {
         for c in ('\0'..=char::MAX).filter(|c| !matches!(c, '\n' | '\t' | '\r')) {
             assert_eq!(first_control(c.to_string().as_bytes()).is_some(), is_unsafe(c), "{c:?}");
         }
-        assert_eq!(first_control(b"a\xffb\xe2\x80"), None, "bytes that are no characters stay as they are");
+        assert_eq!(first_control(b"a\xffb\xe2\x80"), None, "bytes that are not characters stay as they are");
         for (line, text) in [
             ("\u{1b}[1;31mred\u{1b}[m\r\n", "red"),
             ("\u{1b}[38:5:9mred", "red"),
