@@ -144,7 +144,7 @@ impl ArtifactService {
     /// # Errors
     /// It has one.
     pub(super) fn check_free(&self, name: &str) -> Result<(), ServiceError> {
-        if self.lock().artifacts.iter().any(|one| self.is_own(one, name)) { Err(TAKEN) } else { Ok(()) }
+        if self.has(&self.lock(), name) { Err(TAKEN) } else { Ok(()) }
     }
 
     /// Publishes an archive that the server has written, in place of an earlier one of this name. `staged` is its
@@ -191,11 +191,16 @@ impl ArtifactService {
         artifact.name == name && artifact.attempt == self.attempt
     }
 
+    /// Whether the attempt has an artifact with this name.
+    fn has(&self, state: &State, name: &str) -> bool {
+        state.artifacts.iter().any(|one| self.is_own(one, name))
+    }
+
     fn create(&self, request: ArtifactRequest, context: &Context<'_>) -> Result<Value, ServiceError> {
         let name = request.name;
         check_name(&name)?;
         let mut state = self.lock();
-        if state.artifacts.iter().any(|one| self.is_own(one, &name)) {
+        if self.has(&state, &name) {
             return Err(TAKEN);
         }
         // An earlier step of the job may have been killed during an upload of this name. The new upload replaces that
@@ -225,7 +230,7 @@ impl ArtifactService {
         let at = state.reserved.iter().position(|reserved| reserved.upload == upload_id);
         let reserved = state.reserved.swap_remove(at.ok_or(ServiceError::NotFound("upload"))?);
         // A person may have added one during the upload.
-        if state.artifacts.iter().any(|one| self.is_own(one, &reserved.name)) {
+        if self.has(&state, &reserved.name) {
             context.uploads.end(&upload_id);
             return Err(TAKEN);
         }
