@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bollard::container::LogOutput;
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
+use bollard::models::ExecInspectResponse;
 use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::oneshot;
@@ -146,7 +147,7 @@ async fn copy(
             },
             _ = looks.tick(), if tell.is_some() => {
                 if let Ok(found) = engine.api.inspect_exec(id).await
-                    && found.running == Some(false)
+                    && has_ended(&found)
                 {
                     tell.take().map(|tell| tell.send(exit(found.exit_code)));
                 }
@@ -165,9 +166,28 @@ async fn copy(
     }
 }
 
+/// Whether a process has ended. Docker opens its output before it starts it, and until then reports a process that
+/// neither runs nor has an exit code.
+fn has_ended(found: &ExecInspectResponse) -> bool {
+    found.running == Some(false) && found.exit_code.is_some()
+}
+
 fn exit(code: Option<i64>) -> io::Result<Exit> {
     code.map_or_else(
         || Err(io::Error::other("the container ended during the step")),
         |code| Ok(Exit::Code(i32::try_from(code).unwrap_or(-1))),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_has_not_started_has_not_ended() {
+        let found = |running, exit_code| ExecInspectResponse { running, exit_code, ..ExecInspectResponse::default() };
+        assert!(!has_ended(&found(Some(false), None)), "its output is open, and it is about to start");
+        assert!(!has_ended(&found(Some(true), None)));
+        assert!(has_ended(&found(Some(false), Some(7))));
+    }
 }
