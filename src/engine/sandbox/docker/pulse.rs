@@ -15,13 +15,14 @@ const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// Time limit of a ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long an engine may take to restart, and the interval between two pings during this time.
-const RESTART_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an engine may take to restart, and the interval between two pings during this time. It is longer than the
+/// time limit of a ping, so that one slow answer on a busy machine does not end a job.
+const RESTART_TIMEOUT: Duration = Duration::from_secs(10);
 const RESTART_POLL: Duration = Duration::from_millis(250);
 
 impl DockerClient {
-    /// Waits until the engine has not responded for about [`RESTART_TIMEOUT`]. A closed connection is noticed at once,
-    /// an unresponsive one after at most [`PING_INTERVAL`] and [`PING_TIMEOUT`].
+    /// Waits until the engine has not responded for about [`RESTART_TIMEOUT`]. That time begins at once for a closed
+    /// connection, and after at most [`PING_INTERVAL`] for an unresponsive one.
     pub(super) async fn lost(&self) -> DockerError {
         loop {
             self.quiet().await;
