@@ -71,8 +71,10 @@ const MAX_PENDING_COMMANDS: usize = 16;
 /// step is held, writes nothing and would not notice.
 const FOLDER_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How long the worker waits for clients to read the last replies.
-const LAST_ANSWERS_TIMEOUT: Duration = Duration::from_millis(200);
+/// How long the worker waits until the last replies are written. On a busy machine that takes a moment, and a client
+/// without its reply takes an accepted command for a lost one. A follower that is stopped and reads nothing delays the
+/// end by this long.
+const LAST_ANSWERS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Carries out a run in this process: one attempt, and further ones as long as they are requested. The caller holds the
 /// run's lock. `environment` is inherited by steps on this machine. `connect` reaches the server that records
