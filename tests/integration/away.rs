@@ -13,11 +13,11 @@ use cuelight::store::{history, lock};
 use crate::fake_github::Fake;
 use crate::servers::REPOSITORY;
 
-/// Waits until a condition holds, for up to 20 s.
+/// Waits until a condition holds, for up to a minute.
 async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(20), "{what}");
+        assert!(start.elapsed() < Duration::from_mins(1), "{what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::docker::{has, nothing_left};
 use crate::project::{Project, Said, until};
-use crate::survival::{kill, pids, worker_of};
+use crate::survival::{kill, until_none, worker_of};
 
 /// Steps that end only if they run at the same time, and a server that a `cancel` ends.
 const STEPS: &str = r#"
@@ -132,7 +132,7 @@ fn a_lost_worker_leaves_no_background_process_and_its_job_resumes_before_the_bac
     let folder = project.run_folder().to_string_lossy().into_owned();
     kill(worker_of(&folder));
     until("the loss is noticed", || project.call(&["runs"]).text().contains("worker lost").then_some(()));
-    assert_eq!(pids(|command| command.contains(&folder)), Vec::<i32>::new(), "no process of it is left");
+    until_none(|command| command.contains(&folder));
     fs::write(door.path().join("open"), "").expect("written");
     command(&["resume", "--trust"]).expect(0, &["✓ client", "server: cancelled"]);
     let job = project.job("a");

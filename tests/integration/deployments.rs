@@ -1,6 +1,7 @@
 //! Deployments by this machine: a repository with two environments whose replicas are files.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
@@ -119,7 +120,12 @@ impl Shop {
     pub(crate) fn running(&self, environment: &str) -> Vec<String> {
         let files = fs::read_dir(self.live.path()).expect("a folder").flatten();
         let of = files.filter(|file| file.file_name().to_string_lossy().starts_with(&format!("{environment}-")));
-        of.map(|file| fs::read_to_string(file.path()).expect("readable").trim().to_owned()).collect()
+        // A deployment that goes on removes replicas after they are listed.
+        let release = |file: fs::DirEntry| match fs::read_to_string(file.path()) {
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            read => Some(read.expect("readable").trim().to_owned()),
+        };
+        of.filter_map(release).collect()
     }
 
     /// Starts a deployment of v2 whose first step hangs, and kills its worker.
@@ -132,9 +138,10 @@ impl Shop {
         fs::write(self.path("door"), "").expect("written");
         let yes = format!("--yes={environment}");
         let run = self.call(&["deploy", environment, "v2", &yes, "--detach"]).out().trim().to_owned();
-        until("the first step runs", || self.path("waiting").exists().then_some(()));
+        // The file is empty for a moment.
+        let number = || fs::read_to_string(self.path("waiting")).ok()?.trim().parse::<i32>().ok();
+        let group = until("the first step runs", number);
         kill(worker_of(&run));
-        let group: i32 = fs::read_to_string(self.path("waiting")).expect("a number").trim().parse().expect("a number");
         let abort = format!("cuelight abort {environment}");
         self.call(&["deploys"]).expect(0, &["interrupted", "at step 1/", "Start 1 replica of v2 in green", &abort]);
         // The command line of a process that has ended but was not awaited is empty.
@@ -359,12 +366,15 @@ fn secrets_that_commands_print_are_written_nowhere() {
     shop.call(&["env", "staging", "--check"]).expect(1, &["PIN  secret", "missing"]);
     shop.call(&["deploy", "staging", "v9"]).expect(3, &[]);
     call(&["deploy", "staging", "v1"]).expect(0, &["the token *** and pin ***"]);
+    // A deployment is no longer followed once it is live, and its message may be sent after that.
+    let sent = || fs::read_to_string(shop.path("messages")).unwrap_or_default();
+    until("the message is sent", || sent().contains(" is live").then_some(()));
     call(&["deploy", "staging", "v3"]).expect(1, &["the token *** and pin ***"]);
     call(&["lock", "staging"]).expect(0, &[]);
     let audit = shop.call(&["audit", "staging"]).out();
     assert_eq!(audit.matches(": the pin is ***").count(), 3, "two requests and a lock: {audit}");
     let written = String::from_utf8_lossy(&shop.project.everything_written()).into_owned();
-    let sent = fs::read_to_string(shop.path("messages")).expect("sent");
+    let sent = sent();
     for secret in ["hunter2", "pin-4711-9c3e"] {
         assert!(!written.contains(secret) && !sent.contains(secret), "{secret} is written: {sent}");
     }

@@ -10,7 +10,7 @@ use portable_pty::CommandBuilder;
 use serde_json::Value;
 
 /// Time limit for a condition to become true.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) struct Project {
     folder: tempfile::TempDir,

@@ -84,9 +84,17 @@ pub(crate) fn workers_of(run: &str) -> Vec<i32> {
 /// Returns the worker of a run, which has one.
 #[track_caller]
 pub(crate) fn worker_of(run: &str) -> i32 {
-    let found = workers_of(run);
-    assert_eq!(found.len(), 1, "one worker");
-    found[0]
+    // A process that the worker starts has its command line for a moment.
+    until("one worker", || match workers_of(run)[..] {
+        [worker] => Some(worker),
+        _ => None,
+    })
+}
+
+/// Waits until no process has a command line that matches: a killed process is listed until the kernel has removed it.
+#[track_caller]
+pub(crate) fn until_none(fits: impl Fn(&str) -> bool) {
+    until("no process of it is left", || pids(&fits).is_empty().then_some(()));
 }
 
 pub(crate) fn kill(pid: i32) {
@@ -141,7 +149,7 @@ fn a_run_with_a_killed_worker_is_closed_and_resumed() {
     kill(waiting.worker());
     waiting.project.call(&["runs"]).expect(0, &["failure", "worker lost"]);
     let sleeper = waiting.door.path().join("sleeper").display().to_string();
-    assert_eq!(pids(|command| command.starts_with(&sleeper)), Vec::<i32>::new(), "no process of it is left");
+    until_none(|command| command.starts_with(&sleeper));
     let run = waiting.project.show();
     assert_eq!((run["status"].clone(), run["reason"].clone()), ("failure".into(), "worker lost".into()));
     waiting.project.call(&["logs", "--job", "a"]).expect(0, &["first"]);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::bounded;
 use super::full_disk::{limited, nothing_left, on_small_disk, text};
 use crate::project::{Project, Said, copy, until};
-use crate::survival::{pids, try_kill, workers_of};
+use crate::survival::{try_kill, until_none, workers_of};
 
 /// Number of killed workers.
 const KILLS: u64 = 30;
@@ -91,7 +91,7 @@ fn a_worker_killed_at_any_moment_leaves_nothing_and_its_run_is_closed_and_carrie
         let gone = || {
             nothing_left(&project);
             let sleeper = mark.display().to_string();
-            assert_eq!(pids(|command| command.starts_with(&sleeper)), Vec::<i32>::new(), "{shown}");
+            until_none(|command| command.starts_with(&sleeper));
         };
         let status = project.show()["status"].clone();
         assert!(status == "failure" || status == "success", "{shown}: {status}");

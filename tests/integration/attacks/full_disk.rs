@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use crate::docker::skip;
 use crate::project::Project;
-use crate::survival::pids;
+use crate::survival::until_none;
 
 /// Calls the program with a limit on the size of files. Beyond the limit, writes fail as on a full disk.
 pub(super) fn limited(project: &Project, kilobytes: u32, args: &str) -> Output {
@@ -25,7 +25,7 @@ pub(super) fn text(said: &Output) -> String {
 #[track_caller]
 pub(super) fn nothing_left(project: &Project) {
     let state = project.state().to_string_lossy().into_owned();
-    assert_eq!(pids(|command| command.contains(&state)), Vec::<i32>::new());
+    until_none(|command| command.contains(&state));
     let folder = project.run_folder();
     assert!(!folder.join("ballast").exists() && !folder.join("control.sock").exists());
     assert!(!folder.join("work/a/_temp").exists());

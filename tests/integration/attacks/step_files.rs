@@ -188,8 +188,7 @@ fn interrupts_leave_a_run_whose_worker_does_not_answer() {
     let mut printer = command.spawn().expect("starts");
     let runs = project.state().join("runs");
     let folder = until("the run has started", || fs::read_dir(&runs).ok()?.flatten().next().map(|entry| entry.path()));
-    let sleeps = || (project.call(&["logs"]).out().contains("on")).then_some(());
-    until("the step runs", sleeps);
+    until("the step runs", || project.call(&["logs"]).out().contains("on\n").then_some(()));
     let worker = worker_of(&folder.to_string_lossy());
     let signal = |name: &str, pid: u32| {
         let done = std::process::Command::new("kill").args([name, &pid.to_string()]).status().expect("kill starts");

@@ -13,7 +13,6 @@ mod small;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::Value;
@@ -90,15 +89,15 @@ impl Rig {
         assert!(stopped.is_ok_and(|stopped| stopped.success()), "the server is stopped");
     }
 
-    /// Stops the server but not its runner, and starts it again after a while.
-    fn restart(&self, away: Duration) {
+    /// Stops the server but not its runner, and starts it again once `meanwhile` returns.
+    fn restart(&self, meanwhile: impl FnOnce()) {
         let data = self.data.path();
         let file = data.join("gitea.pid");
         let pid = fs::read_to_string(&file).expect("a process").trim().parse().ok().and_then(Pid::from_raw);
         let pid = pid.expect("a process");
         kill_process(pid, Signal::TERM).expect("it runs");
         until("its end", || test_kill_process(pid).is_err().then_some(()));
-        std::thread::sleep(away);
+        meanwhile();
         // Its process is not a child of this one, so that nothing is left of it after its end.
         let mut start = Command::new("sh");
         start.args(["-c", r#""$@" & echo $! > "$0""#]).arg(&file).arg(self.programs.join("bin/gitea"));
