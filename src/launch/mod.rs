@@ -236,13 +236,14 @@ pub fn plan(runs: &RunsDir, request: &LaunchRequest) -> Result<Planned, LaunchEr
 }
 
 /// Starts to read the uncommitted changes of a repository on another thread, because this takes git as long as the rest
-/// of the planning.
+/// of the planning. If git cannot list them, the run may start, because its steps may use no file, but it counts as one
+/// with changes.
 fn uncommitted(runs: &RunsDir, repository: &Repository, secrets: Vec<PathBuf>) -> JoinHandle<Uncommitted> {
     let (access, root, sha) = (trust::access(runs, repository), repository.root.clone(), repository.sha.clone());
     thread::spawn(move || {
         Uncommitted::read(&root, access, &sha, &secrets).unwrap_or_else(|error| {
             tracing::warn!(%error, "the uncommitted changes are not recorded");
-            Uncommitted::default()
+            Uncommitted::unlisted(&error)
         })
     })
 }

@@ -35,6 +35,14 @@ impl Uncommitted {
         Ok(Self { files: changed.into_iter().map(|(_, file)| file).collect(), diff })
     }
 
+    /// Returns the changes of a working tree whose files git cannot list. There is one, which says so: what nobody has
+    /// looked at must not pass for what is committed.
+    #[must_use]
+    pub fn unlisted(error: &GitError) -> Self {
+        let files = vec!["(files that git could not list)".to_owned()];
+        Self { files, diff: format!("(the changes cannot be listed: {error})\n") }
+    }
+
     /// Reads the changes since `sha` as [`read`](Self::read) does, but also if another commit is checked out now.
     ///
     /// # Errors

@@ -96,6 +96,24 @@ fn a_plan_writes_nothing_and_what_was_planned_is_what_runs() {
 }
 
 #[test]
+fn a_run_whose_changes_git_cannot_list_does_not_pass_for_its_commit() {
+    let place = Place::new(CI);
+    git(&place.root(), ["add", "--all"]).expect("git add");
+    let user = ["-c", "user.name=A", "-c", "user.email=a@b"];
+    git(&place.root(), user.into_iter().chain(["commit", "-qm", "x"])).expect("git commit");
+    let document = RunSpec::read(&place.run()).expect("readable");
+    assert_eq!((document.info.changed, document.work.workflow().map(|spec| spec.dirty.len())), (0, Some(0)));
+    fs::write(place.root().join(".git/index"), "no index").expect("written");
+    let folder = place.run();
+    let document = RunSpec::read(&folder).expect("readable");
+    let dirty = document.work.workflow().map(|spec| spec.dirty.as_slice());
+    let unlisted = "(files that git could not list)".to_owned();
+    assert_eq!((document.info.changed, dirty), (1, Some(&[unlisted][..])));
+    let diff = history::diff(&folder, 1).expect("readable").expect("the reason");
+    assert!(diff.contains("the changes cannot be listed: "), "{diff}");
+}
+
+#[test]
 fn a_preview_shows_the_jobs_of_calls_whose_legs_are_not_known() {
     let place = Place::new(
         "on: push\njobs:\n  first: {runs-on: ubuntu-latest, steps: [{run: one}]}\n  call:\n    needs: first\n    \
