@@ -108,6 +108,12 @@ fn a_job_in_a_container_has_the_tools_of_its_image_and_those_of_this_machine_tha
     container: {{image: 'ci-base:local', volumes: ['{npm}:/npm:ro']}}
     steps:
       - {{uses: actions/setup-python@v5, with: {{npm: /npm, tool: Python, python-version: 3.5}}}}
+  of-another-user:
+    runs-on: ubuntu-latest
+    container: {{image: 'ci-base:local', options: '--user 4321:4321', volumes: ['{npm}:/npm:ro']}}
+    steps:
+      - {{uses: actions/setup-python@v5, with: {{npm: /npm, tool: Python, python-version: 3.11}}}}
+      - run: python -c 'import os, sys; print(\"user\", os.getuid(), \"has python in\", sys.prefix)'
 "
         )
         .replacen(
@@ -126,6 +132,7 @@ fn a_job_in_a_container_has_the_tools_of_its_image_and_those_of_this_machine_tha
     fs::write(&own, format!("#!/bin/sh\n{test}\n")).expect("written");
     let said = project.run(&[]);
     said.expect(1, &[" of the image is in the tool cache (/usr/", "python in /__t/Python/3.11."]);
+    said.expect(1, &["user 4321 has python in /__t/Python/3.11."]);
     said.expect(1, &["Node.js 77.1.0 of this machine is in the tool cache", "node is v77.1.0 in /__t/node/77.1.0/"]);
     said.expect(1, &["Node.js 76.1.0 of this machine cannot be offered in this container: no such library"]);
     said.expect(

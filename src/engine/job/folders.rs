@@ -77,16 +77,19 @@ impl Folders {
     }
 
     /// Creates the folders, with the event payload and an empty list of artifacts. Empties folders that exist; with
-    /// `keep`, the workspace and the tool cache keep their files. The repository itself is never emptied.
+    /// `keep`, the workspace and the tool cache keep their files. The repository itself is never emptied. With
+    /// `any_user`, every user of a container may write to them, except to the repository.
     ///
     /// # Errors
     /// A folder cannot be emptied or written, or a link is in its place.
-    pub(in crate::engine) fn make(&self, run: &RunContext, keep: bool) -> io::Result<()> {
+    pub(in crate::engine) fn make(&self, run: &RunContext, keep: bool, any_user: bool) -> io::Result<()> {
         fs::create_dir_all(&run.work)?;
         // Refuses a link that an earlier attempt or a step of another job left in the place of one of the folders.
         let root = self.root.strip_prefix(&run.work).map_err(io::Error::other)?;
         let root = Folder::open(&run.work)?.make_folders(root)?;
-        self.make_all(&root, run, keep).inspect_err(|_| {
+        let made = self.make_all(&root, run, keep);
+        let made = made.and_then(|()| if any_user { self.open(&root, run.options.in_place) } else { Ok(()) });
+        made.inspect_err(|_| {
             // The job ends here, so nothing else would remove the files that were already written.
             let _ = fs::remove_dir_all(&self.temp);
             let _ = fs::remove_dir_all(self.control());
@@ -123,6 +126,21 @@ impl Folders {
         let list = self.commands().join(command_files::ARTIFACTS_LIST);
         root.write(&below(list)?, Artifacts::default().list().as_bytes())?;
         root.write(&below(self.event())?, &serde_json::to_vec(&run.facts.event)?)
+    }
+
+    /// Lets every user write to the folders, which are below `root`. GitHub's runner gives them to its own user, so
+    /// that a container with any other one can write to none of them.
+    fn open(&self, root: &Folder, in_place: bool) -> io::Result<()> {
+        let mut folders = vec![self.temp.clone(), self.tools()];
+        if !in_place {
+            folders.extend([self.parent.clone(), self.workspace.clone()]);
+        }
+        for folder in folders {
+            let below = folder.strip_prefix(&self.root).map_err(io::Error::other)?;
+            // Some file systems have no permission bits.
+            let _ = root.make_folders(below)?.set_own_mode(0o777);
+        }
+        Ok(())
     }
 
     /// Returns the path of the event payload.
@@ -212,4 +230,38 @@ pub(super) fn git_objects(run: &RunContext) -> Vec<SharedFolder> {
         return Vec::new();
     }
     folders.into_iter().map(|folder| SharedFolder::readable(&folder, &folder)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::engine::testing::sandbox::{ProcessScript, ScriptedSandbox};
+    use crate::engine::testing::{MemoryOutlet, scripted_run};
+
+    #[test]
+    fn every_user_of_a_container_may_write_where_steps_write() {
+        for (any_user, in_place) in [(true, false), (true, true), (false, false)] {
+            let home = tempfile::tempdir().expect("a folder");
+            let outlet = Arc::new(MemoryOutlet::default());
+            let sandbox = Arc::new(ScriptedSandbox::always(ProcessScript::exits(0)));
+            let mut run = scripted_run(home.path(), &outlet, &sandbox);
+            run.options.in_place = in_place;
+            fs::create_dir(&run.repository).expect("made");
+            let folders = Folders::of(&run, &JobId::new("a"));
+            folders.make(&run, false, any_user).expect("made");
+            for (path, is_open) in [
+                (folders.temp.clone(), any_user),
+                (folders.tools(), any_user),
+                (folders.workspace.clone(), any_user && !in_place),
+                (folders.parent.clone(), any_user && !in_place),
+                (folders.control(), false),
+            ] {
+                let mode = fs::metadata(&path).expect("made").permissions().mode() & 0o777;
+                assert_eq!(mode == 0o777, is_open, "{}: {mode:o}", path.display());
+            }
+        }
+    }
 }

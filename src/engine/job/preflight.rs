@@ -43,6 +43,8 @@ pub(in crate::engine) struct Ready {
     pub(in crate::engine) machine: Box<dyn Machine>,
     /// Whether the machine starts a container for the job, or services.
     pub(in crate::engine) has_containers: bool,
+    /// Whether the steps run in a container, as whichever user its image or its options name.
+    pub(super) in_container: bool,
     /// Actions that the job uses, except those in the workspace.
     pub(in crate::engine) actions: Actions,
     /// Repository of the job's workflow, if it is not the run's repository.
@@ -133,7 +135,8 @@ pub(in crate::engine) async fn ready(run: &RunContext, job: &JobSpec, body: &Ste
     } else {
         Vec::new()
     };
-    let has_containers = container.is_some() || !services.is_empty();
+    let in_container = container.is_some();
+    let has_containers = in_container || !services.is_empty();
     let machine = placement.provider.machine(MachineSpec {
         run: folder,
         job: job.id.clone(),
@@ -151,7 +154,8 @@ pub(in crate::engine) async fn ready(run: &RunContext, job: &JobSpec, body: &Ste
         outlet: std::sync::Arc::clone(&run.outlet),
     });
     let ports = Claimed::default();
-    Ok(Ready { machine, has_containers, actions: needs.actions, called: needs.called, remarks, fixed_ports, ports })
+    let Needs { actions, called, .. } = needs;
+    Ok(Ready { machine, has_containers, in_container, actions, called, remarks, fixed_ports, ports })
 }
 
 /// Why the definition of a job's container or of a service is rejected.
@@ -392,6 +396,7 @@ mod tests {
         assert_eq!(outcome.images, ["service `db`: db:1", "the job's container: own:1", "an action: tool:1"]);
         let ready = outcome.ready.unwrap_or_else(|end| panic!("{:?}", end.reason));
         assert_eq!((ready.machine.describe().as_str(), ready.has_containers), ("docker own:1", true));
+        assert!(ready.in_container);
         assert_eq!(ready.remarks[1], "docker 1 at unix:///here");
     }
 
@@ -400,6 +405,7 @@ mod tests {
         let job = "runs-on: ubuntu-latest\ncontainer: '${{ github.nothing }}'\nsteps: [{run: x}]";
         let ready = preflight(job, Script::default()).await.ready.unwrap_or_else(|end| panic!("{:?}", end.reason));
         assert_eq!((ready.machine.describe().as_str(), ready.has_containers), ("host", false));
+        assert!(!ready.in_container);
     }
 
     #[tokio::test(start_paused = true)]

@@ -166,7 +166,7 @@ impl JobTask {
         self.announce(self.outline(&ready.actions, sequence.clone()));
 
         let folders = Folders::of(&self.run, &self.job.id);
-        let made = folders.make(&self.run, self.job.resumed.is_some()).map_err(|error| {
+        let made = folders.make(&self.run, self.job.resumed.is_some(), ready.in_container).map_err(|error| {
             let hint = space_hint(&error);
             RunnerStepError::Failed(format!("cannot create the job's folder {}: {error}{hint}", folders.root.display()))
         });
