@@ -1,7 +1,8 @@
 //! The run's repository over git's HTTP protocol, from which the real `actions/checkout` fetches.
 //!
 //! The commit of a run may not have been pushed, so the action fetches from this machine. A job on this machine fetches
-//! from the folder, which containers do not see. `git upload-pack` answers them; it only reads.
+//! from the folder, which containers do not see. `git upload-pack` answers them; it only reads. They also get the
+//! objects of Git LFS that the repository has.
 
 use std::io;
 use std::path::Path;
@@ -21,6 +22,8 @@ use crate::engine::context::RunFacts;
 
 use super::answer::Answer;
 use super::error::ServiceError;
+use super::lfs;
+use super::links::Links;
 use super::router::{header, parameter, read};
 use super::service::Service;
 use super::upload_pack::UploadPack;
@@ -69,9 +72,15 @@ pub(super) fn client_settings(
     settings
 }
 
+/// Whether the client of a path shows a refusal to its user as it is. Git does, and Git LFS reads JSON.
+pub(super) fn shows_text(path: &str) -> bool {
+    path.starts_with(PATH) && !path.contains(lfs::PATH)
+}
+
 /// Answers a request of a git client. `called` is its path below [`PATH`].
 pub(super) async fn answer(
     service: &Service,
+    links: &Links<'_>,
     called: &str,
     request: Request<Incoming>,
 ) -> Result<Answer, ServiceError> {
@@ -96,6 +105,11 @@ pub(super) async fn answer(
             let body = body(request).await?;
             let git = UploadPack::reply(&service.repository, &protocol, body, permit)?;
             git.answer(Bytes::new(), "application/x-git-upload-pack-result").await
+        }
+        (&Method::POST, lfs::BATCH) => {
+            let request = timeout(REQUEST_LIMIT, read(request, MAX_REQUEST)).await;
+            let request = request.map_err(|_| ServiceError::Interrupted)??;
+            in_place(|| lfs::batch(&service.repository, links, &request))
         }
         _ => Err(bad_route()),
     }

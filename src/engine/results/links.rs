@@ -13,6 +13,13 @@ pub(super) enum Target {
     File(u64, u64),
     /// An entry of the cache, by its id.
     Cache(String),
+    /// An object of Git LFS in the user's repository, by its id.
+    Object(String),
+}
+
+/// Whether a text is the id of an object of Git LFS: a SHA-256 digest, as Git LFS writes it.
+pub(super) fn is_object_id(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 impl Target {
@@ -23,6 +30,7 @@ impl Target {
             Self::Artifact(id) => format!("/blobs/artifacts/{id}"),
             Self::File(id, at) => format!("/blobs/files/{id}-{at}"),
             Self::Cache(id) => format!("/blobs/cache/{id}"),
+            Self::Object(id) => format!("/blobs/lfs/{id}"),
         }
     }
 
@@ -37,6 +45,7 @@ impl Target {
                 Some(Self::File(id.parse().ok()?, at.parse().ok()?))
             }
             "cache" if id.bytes().all(|byte| byte.is_ascii_hexdigit()) => Some(Self::Cache(id.to_owned())),
+            "lfs" if is_object_id(id) => Some(Self::Object(id.to_owned())),
             _ => None,
         }
     }
@@ -94,12 +103,24 @@ mod tests {
 
     #[test]
     fn paths_are_read_back() {
-        for target in
-            [Target::Upload("7".to_owned()), Target::Artifact(3), Target::File(3, 0), Target::Cache("0af".to_owned())]
-        {
+        for target in [
+            Target::Upload("7".to_owned()),
+            Target::Artifact(3),
+            Target::File(3, 0),
+            Target::Cache("0af".to_owned()),
+            Target::Object("0af1".repeat(16)),
+        ] {
             assert_eq!(Target::parse(&target.path()), Some(target));
         }
-        for path in ["/blobs/cache/../x", "/blobs/artifacts/x", "/blobs/files/1", "/blobs/other/1", "/blobs", "/"] {
+        for path in [
+            "/blobs/cache/../x",
+            "/blobs/artifacts/x",
+            "/blobs/files/1",
+            "/blobs/lfs/0af1",
+            "/blobs/other/1",
+            "/blobs",
+            "/",
+        ] {
             assert_eq!(Target::parse(path), None, "{path}");
         }
     }

@@ -10,7 +10,7 @@
 //! - [`token`] and [`links`]: what a job may request
 //! - [`artifacts`], and [`containers`] for older clients; [`caches`], and [`access`] with the rules for caches
 //! - [`oidc`]: identity tokens; [`rest`]: what GitHub's API answers about the repository and the run; [`git`]: the
-//!   repository itself, with [`upload_pack`]
+//!   repository itself, with [`upload_pack`] and [`lfs`]
 //! - [`uploads`] and [`block_list`]: incoming data; [`answer`]: outgoing data; [`archive`]: ZIP archives
 
 use std::collections::HashMap;
@@ -41,6 +41,7 @@ mod caches;
 mod containers;
 mod error;
 mod git;
+mod lfs;
 mod links;
 mod numbers;
 pub(in crate::engine) mod oidc;

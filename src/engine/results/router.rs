@@ -22,7 +22,7 @@ use super::links::{Links, Target};
 use super::oidc::Issuer;
 use super::service::Service;
 use super::token::{Scope, TokenIds};
-use super::{answer, artifacts as artifact_service, block_list, caches, containers, git, oidc, rest};
+use super::{answer, artifacts as artifact_service, block_list, caches, containers, git, lfs, oidc, rest};
 
 /// Maximum size in bytes of the body of a request, unless the body is data to store.
 const MAX_REQUEST: usize = 8 * 1024 * 1024;
@@ -41,7 +41,7 @@ pub(super) async fn answer(service: Arc<Service>, address: String, request: Requ
     let mut answer = answered.unwrap_or_else(|error| {
         // Never log the full URL, which contains a signature.
         tracing::debug!(%method, path, %error, "refused");
-        if path.starts_with(git::PATH) { answer::plain_refusal(&error) } else { answer::refusal(&error) }
+        if git::shows_text(&path) { answer::plain_refusal(&error) } else { answer::refusal(&error) }
     });
     let status = answer.status().as_u16();
     tracing::debug!(%method, path, status, took = ?began.elapsed(), "request to the results service");
@@ -76,7 +76,7 @@ async fn route(service: &Service, address: &str, request: Request<Incoming>) -> 
         if !session.reads_contents && service.facts.visibility() != "public" {
             return Err(ServiceError::Denied("the job has no `permissions: contents: read`"));
         }
-        return git::answer(service, called, request).await;
+        return git::answer(service, &links, called, request).await;
     }
     if let Some(called) = path.strip_prefix(rest::PATH) {
         return rest::answer(service, &links, address, called, request).await;
@@ -231,6 +231,7 @@ fn download(service: &Service, target: &Target) -> Result<Download, ServiceError
     match target {
         Target::Upload(_) | Target::File(..) => Err(ServiceError::NotFound("artifact or cache entry")),
         Target::Cache(id) => service.caches.download(id),
+        Target::Object(id) => lfs::download(&service.repository, id),
         Target::Artifact(id) => {
             let artifact = service.artifacts.get(*id)?;
             let file = files::open_own(&artifacts::data(&service.run, *id))?;
