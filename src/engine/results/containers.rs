@@ -243,18 +243,12 @@ fn finish(service: &Service, name: &str, job: &str, base: &str) -> Result<Answer
     // Another job may be sending files of the same artifact.
     let whole = container.whole().into_iter();
     let paths: Vec<_> = whole.map(|(path, sent)| (path, upload.file(&sent.id), sent.is_gzip)).collect();
-    let staged = service.uploads.begin("", &format!("archive {name}"), service.artifacts.limit())?;
-    let publish = || {
-        let archive = service.uploads.get(&staged)?;
-        let listed = paths.iter().map(|(path, file, is_gzip)| (path.as_str(), file.as_path(), *is_gzip));
-        archive::write(listed, &archive.create()?).map_err(refused)?;
-        let (folder, size) = archive.finish(None)?;
-        let expires = container.days.map(|days| now().after(Duration::from_hours(24 * days.clamp(1, 3650))));
-        service.artifacts.replace(name, job, expires, (folder, size))
-    };
-    let published: Result<u64, ServiceError> = publish();
-    service.uploads.end(&staged);
-    let size = published?;
+    let staged = service.uploads.start(&format!("archive {name}"), service.artifacts.limit())?;
+    let listed = paths.iter().map(|(path, file, is_gzip)| (path.as_str(), file.as_path(), *is_gzip));
+    archive::write(listed, &staged.upload.create()?).map_err(refused)?;
+    let (folder, size) = staged.upload.finish(None)?;
+    let expires = container.days.map(|days| now().after(Duration::from_hours(24 * days.clamp(1, 3650))));
+    let size = service.artifacts.replace(name, job, expires, (folder, size))?;
     Ok(answer::json(StatusCode::OK, &described(&container.upload, name, size, base)))
 }
 

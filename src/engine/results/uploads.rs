@@ -9,12 +9,12 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 
 use crate::engine::blocking::in_place;
 use crate::files;
@@ -51,6 +51,31 @@ pub(super) struct Upload {
     /// Number of bytes received so far, including blocks that were sent twice.
     received: AtomicU64,
     next: AtomicU64,
+    /// Whether the disk was full, so that the upload was given up.
+    is_given_up: AtomicBool,
+}
+
+/// An upload by the server itself, or by a client without a job. It ends when this is dropped: even if the client has
+/// gone away, so that it can try again.
+pub(super) struct Started<'u> {
+    uploads: &'u Uploads,
+    id: String,
+    pub(super) upload: Arc<Upload>,
+}
+
+impl Drop for Started<'_> {
+    fn drop(&mut self) {
+        self.uploads.end(&self.id);
+    }
+}
+
+/// Path of incomplete data, which is removed when this is dropped, unless it was moved away.
+struct Part(PathBuf);
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
 }
 
 impl Uploads {
@@ -72,6 +97,8 @@ impl Uploads {
     /// `name` is already being uploaded, there are too many uploads, or the folder cannot be created.
     pub(super) fn begin(&self, job: &str, name: &str, limit: u64) -> Result<String, ServiceError> {
         let mut open = self.lock();
+        // One that was given up takes no name.
+        open.retain(|_, upload| upload.name != name || upload.proceed().is_ok());
         if open.values().any(|upload| upload.name == name) {
             return Err(ServiceError::Taken("another job is uploading it"));
         }
@@ -82,9 +109,20 @@ impl Uploads {
         let folder = self.folder.join(&id);
         make_private(&folder)?;
         let (received, next) = (AtomicU64::new(0), AtomicU64::new(1));
-        let upload = Upload { job: job.to_owned(), name: name.to_owned(), folder, limit, received, next };
+        let (job, name) = (job.to_owned(), name.to_owned());
+        let upload = Upload { job, name, folder, limit, received, next, is_given_up: AtomicBool::new(false) };
         open.insert(id.clone(), Arc::new(upload));
         Ok(id)
+    }
+
+    /// Starts an upload of at most `limit` bytes that belongs to no job.
+    ///
+    /// # Errors
+    /// The same as those of [`Self::begin`].
+    pub(super) fn start(&self, name: &str, limit: u64) -> Result<Started<'_>, ServiceError> {
+        let id = self.begin("", name, limit)?;
+        let upload = self.get(&id)?;
+        Ok(Started { uploads: self, id, upload })
     }
 
     /// Returns an upload by its id.
@@ -143,7 +181,7 @@ impl Upload {
     /// # Errors
     /// The client closes the connection before the end of the data, the data is too large, or the file system returns
     /// an error.
-    pub(super) async fn put_block(&self, id: &[u8], body: Incoming) -> Result<(), ServiceError> {
+    pub(super) async fn put_block(&self, id: &[u8], body: impl Body<Data = Bytes> + Unpin) -> Result<(), ServiceError> {
         self.receive_file(body, &self.block(id)).await
     }
 
@@ -152,18 +190,21 @@ impl Upload {
     /// # Errors
     /// A block is missing, or the file system returns an error.
     pub(super) fn commit(&self, blocks: &[Vec<u8>]) -> Result<(), ServiceError> {
-        let part = self.part();
+        self.proceed()?;
+        let part = Part(self.part());
         let joined = || {
-            let mut whole = File::create_new(&part)?;
+            let mut whole = File::create_new(&part.0)?;
             for block in blocks {
                 // Between two files, `io::copy` lets the kernel copy the data.
                 io::copy(&mut files::open_own(&self.block(block))?, &mut whole)?;
             }
-            fs::rename(&part, self.data())
+            fs::rename(&part.0, self.data())
         };
         joined().map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => ServiceError::Invalid("a block of the list was not sent".to_owned()),
-            _ => error.into(),
+            io::ErrorKind::NotFound if self.proceed().is_ok() => {
+                ServiceError::Invalid("a block of the list was not sent".to_owned())
+            }
+            _ => self.failed(error),
         })?;
         for block in blocks {
             let _ = fs::remove_file(self.block(block));
@@ -175,7 +216,7 @@ impl Upload {
     ///
     /// # Errors
     /// The same as those of [`Self::put_block`].
-    pub(super) async fn put(&self, body: Incoming) -> Result<(), ServiceError> {
+    pub(super) async fn put(&self, body: impl Body<Data = Bytes> + Unpin) -> Result<(), ServiceError> {
         self.receive_file(body, &self.data()).await
     }
 
@@ -183,12 +224,17 @@ impl Upload {
     ///
     /// # Errors
     /// The same as those of [`Self::put_block`].
-    pub(super) async fn put_range(&self, offset: u64, body: Incoming) -> Result<(), ServiceError> {
+    pub(super) async fn put_range(
+        &self,
+        offset: u64,
+        body: impl Body<Data = Bytes> + Unpin,
+    ) -> Result<(), ServiceError> {
         if offset >= self.limit {
             return Err(ServiceError::TooLarge(self.limit));
         }
-        let file = files::update_own(&self.data())?;
-        self.receive(body, &file, offset).await.map(drop)
+        self.proceed()?;
+        let file = files::update_own(&self.data()).map_err(|error| self.failed(error))?;
+        self.receive(body, &file, offset).await
     }
 
     /// Receives a part of one of several files that the upload consists of. Bytes of the file after the part stay.
@@ -201,7 +247,8 @@ impl Upload {
         offset: u64,
         body: impl Body<Data = Bytes> + Unpin,
     ) -> Result<(), ServiceError> {
-        let file = files::update_own(&self.file(name))?;
+        self.proceed()?;
+        let file = files::update_own(&self.file(name)).map_err(|error| self.failed(error))?;
         self.receive(body, &file, offset).await
     }
 
@@ -224,6 +271,7 @@ impl Upload {
     /// # Errors
     /// Nothing was received, the data cannot be read, or its size is not `size`.
     pub(super) fn finish(&self, size: Option<u64>) -> Result<(&Path, u64), ServiceError> {
+        self.proceed()?;
         let received = match fs::metadata(self.data()) {
             Ok(data) => data.len(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -239,17 +287,33 @@ impl Upload {
         }
     }
 
-    async fn receive_file(&self, body: Incoming, path: &Path) -> Result<(), ServiceError> {
-        let part = self.part();
-        let file = File::create_new(&part)?;
-        let received = self.receive(body, &file, 0).await;
-        match received.and_then(|()| Ok(fs::rename(&part, path)?)) {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                let _ = fs::remove_file(&part);
-                Err(error)
+    async fn receive_file(&self, body: impl Body<Data = Bytes> + Unpin, path: &Path) -> Result<(), ServiceError> {
+        self.proceed()?;
+        // Also removed if the client goes away, which ends this call at any point.
+        let part = Part(self.part());
+        let file = File::create_new(&part.0).map_err(|error| self.failed(error))?;
+        self.receive(body, &file, 0).await?;
+        fs::rename(&part.0, path).map_err(|error| self.failed(error))
+    }
+
+    /// Returns an error if the upload was given up, see [`Self::failed`].
+    fn proceed(&self) -> Result<(), ServiceError> {
+        if self.is_given_up.load(Ordering::Relaxed) { Err(ServiceError::DiskFull) } else { Ok(()) }
+    }
+
+    /// Returns the reason to refuse data that could not be written. If the disk is full, gives up the upload of a job: it
+    /// cannot become whole, and the run needs the space of what has arrived. Several jobs may share an upload without a
+    /// job, so that stays.
+    fn failed(&self, error: io::Error) -> ServiceError {
+        self.proceed().err().unwrap_or_else(|| {
+            let error = ServiceError::from(error);
+            if matches!(error, ServiceError::DiskFull) && !self.job.is_empty() {
+                self.is_given_up.store(true, Ordering::Relaxed);
+                // If something stays, it is removed with the upload.
+                let _ = remove(&self.folder);
             }
-        }
+            error
+        })
     }
 
     /// Writes a body into a file, a portion at a time.
@@ -276,7 +340,7 @@ impl Upload {
                 }
                 if let Err(error) = in_place(|| file.write_all_at(&portion, offset)) {
                     discard(body).await;
-                    return Err(error.into());
+                    return Err(self.failed(error));
                 }
                 offset += size;
                 portion.clear();
@@ -317,5 +381,72 @@ fn remove(folder: &Path) -> io::Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::{FutureExt, StreamExt, stream};
+    use http_body_util::{Full, StreamBody};
+    use hyper::body::Frame;
+
+    use super::*;
+
+    fn begun(home: &Path, job: &str) -> (Uploads, Arc<Upload>) {
+        let uploads = Uploads::new(&home.join("uploads"), 1).expect("empty");
+        let id = uploads.begin(job, "cache", 16 * PORTION as u64).expect("begun");
+        let upload = uploads.get(&id).expect("begun");
+        (uploads, upload)
+    }
+
+    fn names(upload: &Upload) -> Vec<String> {
+        let files = fs::read_dir(&upload.folder).expect("a folder").flatten();
+        files.map(|file| file.file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    #[tokio::test]
+    async fn nothing_stays_of_data_that_does_not_become_whole() {
+        let home = tempfile::tempdir().expect("a folder");
+        let (_uploads, upload) = begun(home.path(), "a");
+        let first = Ok::<_, Infallible>(Frame::data(Bytes::from(vec![0; PORTION])));
+        let body = StreamBody::new(stream::iter([first]).chain(stream::pending()));
+        assert!(upload.put_block(b"1", body).now_or_never().is_none(), "more is to come, and its client goes away");
+        assert_eq!(names(&upload), Vec::<String>::new());
+        upload.put_block(b"1", Full::new(Bytes::from("whole"))).await.expect("received");
+        assert_eq!(names(&upload), ["block-31"]);
+        let missing = upload.commit(&[b"1".to_vec(), b"2".to_vec()]);
+        assert!(matches!(missing, Err(ServiceError::Invalid(_))));
+        assert_eq!(names(&upload), ["block-31"]);
+        upload.commit(&[b"1".to_vec()]).expect("whole");
+        assert_eq!(names(&upload), ["data"]);
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_meets_a_full_disk_gives_its_space_back() {
+        for (job, is_kept) in [("a", false), ("", true)] {
+            let home = tempfile::tempdir().expect("a folder");
+            let (uploads, upload) = begun(home.path(), job);
+            upload.put_block(b"1", Full::new(Bytes::from("1"))).await.expect("received");
+            let full = upload.failed(io::ErrorKind::StorageFull.into());
+            assert!(matches!(full, ServiceError::DiskFull), "{full}");
+            assert_eq!(upload.folder.exists(), is_kept, "{job}");
+            let next = upload.put_block(b"2", Full::new(Bytes::from("2"))).await;
+            assert_eq!(matches!(next, Err(ServiceError::DiskFull)), !is_kept, "{job}");
+            let joined = upload.commit(&[b"1".to_vec()]);
+            assert_eq!(matches!(joined, Err(ServiceError::DiskFull)), !is_kept, "{job}");
+            assert_eq!(uploads.begin(job, "cache", 1).is_ok(), !is_kept, "{job}: the name is free again");
+        }
+    }
+
+    #[test]
+    fn an_upload_without_a_job_ends_with_its_request() {
+        let home = tempfile::tempdir().expect("a folder");
+        let uploads = Uploads::new(&home.path().join("uploads"), 1).expect("empty");
+        let started = uploads.start("release 1 app.zip", 10).expect("free");
+        assert!(matches!(uploads.start("release 1 app.zip", 10), Err(ServiceError::Taken(_))));
+        drop(started);
+        uploads.start("release 1 app.zip", 10).expect("its client may try again");
     }
 }

@@ -301,20 +301,13 @@ pub(super) async fn answer(
 
 /// Receives a file and adds it to a release. Returns the description of the file.
 async fn upload(context: &Context<'_>, id: u64, name: &str, request: Request<Incoming>) -> Result<Value, ServiceError> {
-    let uploads = &context.service.uploads;
     // Checked before the data is received, and again by `add`, because another upload may end first.
     context.service.releases.state().with_room(id, name)?;
     // The upload has no job, because all jobs of the run share the token of this request.
-    let started = uploads.begin("", &format!("release {id} {name}"), MAX_ASSET)?;
-    let received = async {
-        let upload = uploads.get(&started)?;
-        upload.put(request.into_body()).await?;
-        let (folder, size) = upload.finish(None)?;
-        in_place(|| context.service.releases.add(id, name, size, &folder.join("data")))
-    };
-    let received = received.await;
-    uploads.end(&started);
-    received
+    let started = context.service.uploads.start(&format!("release {id} {name}"), MAX_ASSET)?;
+    started.upload.put(request.into_body()).await?;
+    let (folder, size) = started.upload.finish(None)?;
+    in_place(|| context.service.releases.add(id, name, size, &folder.join("data")))
 }
 
 fn asset_of(all: &[Value], id: u64) -> Result<(u64, Value), ServiceError> {
