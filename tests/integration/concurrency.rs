@@ -216,7 +216,7 @@ fn jobs_of_a_group_take_turns_within_and_across_runs() {
 #[test]
 fn legs_of_one_group_displace_each_other_and_a_nested_group_does_not_deadlock() {
     let project = Project::new(
-        "on: push\nconcurrency: whole\njobs:\n  a:\n    concurrency: x\n    strategy: {matrix: {n: [1, 2, 3]}}\n    runs-on: ubuntu-latest\n    steps: [{run: sleep 0.5}]\n  b: {concurrency: WHOLE, runs-on: ubuntu-latest, steps: [{run: echo never}]}\n  c: {needs: a, concurrency: \"${{ vars.nothing }}\", runs-on: ubuntu-latest, steps: [{run: echo}]}\n",
+        "on: push\nconcurrency: whole\njobs:\n  a:\n    concurrency: x\n    strategy: {matrix: {n: [1, 2, 3]}}\n    runs-on: ubuntu-latest\n    steps: [{run: sleep 2}]\n  b: {concurrency: WHOLE, runs-on: ubuntu-latest, steps: [{run: echo never}]}\n  c: {needs: a, concurrency: \"${{ vars.nothing }}\", runs-on: ubuntu-latest, steps: [{run: echo}]}\n",
     );
     project.run(&[]);
     let status = |job: &str| project.job(job)["status"].clone();
@@ -235,7 +235,7 @@ fn a_called_workflow_queues_for_its_own_group() {
     );
     project.write(
         ".github/workflows/called.yml",
-        "on: {workflow_call: {inputs: {g: {type: string}}}}\nconcurrency: {group: 'called-${{ inputs.g }}', queue: max}\njobs:\n  inner: {runs-on: ubuntu-latest, steps: [{run: 'test ! -e $HOME/.never; sleep 0.2; date +%s%N'}]}\n",
+        "on: {workflow_call: {inputs: {g: {type: string}}}}\nconcurrency: {group: 'called-${{ inputs.g }}', queue: max}\njobs:\n  inner: {runs-on: ubuntu-latest, steps: [{run: 'test ! -e $HOME/.never; sleep 1; date +%s%N'}]}\n",
     );
     project.run(&["ci"]).expect(0, &["pending: another run holds the group called-x: "]);
 }

@@ -383,7 +383,10 @@ fn a_debugger_that_refuses_closes_or_floods_is_an_error() {
         assert!(is_said && !said.error.contains("ghp_full"), "{manner:?}: {}", said.error);
         assert_eq!(said.out, if manner == Manner::Closes { "half\n" } else { "" }, "{manner:?}");
     }
-    let gone = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    // The port of a client: no server can take it, and it refuses connections.
+    let server = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let client = TcpStream::connect(server.local_addr().expect("bound")).expect("connected");
+    let gone = client.local_addr().expect("connected");
     watching.fake.set_debugger(Some(&format!("ws://{gone}/")));
     let said = shell(&watching, &[&run], "true\n");
     assert_eq!(said.code, Some(5), "{}", said.error);

@@ -1,11 +1,10 @@
 //! Deployments of a service of a Compose file.
 
 use std::fs;
-use std::net::TcpListener;
 use std::process::Command;
 
 use crate::docker::{docker, has, skip_even_in_ci};
-use crate::project::{Project, Said, until};
+use crate::project::{Project, Said, port_to_publish, until};
 use crate::survival::{kill_workers_of, try_kill, workers_of};
 
 /// Releases, each an image. The health check of `sick` fails, the one of `late` never has a result, and `ends` ends.
@@ -39,7 +38,7 @@ impl Shop {
             return None;
         }
         let project = Project::new("on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: echo hi}]}}\n");
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+        let port = port_to_publish();
         let shop = Self { project, name: format!("cuelight-compose-{port}") };
         let folder = shop.project.home().join("image");
         fs::create_dir_all(&folder).expect("made");

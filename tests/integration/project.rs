@@ -1,9 +1,11 @@
 //! A temporary repository and state folder for each test, and functions that run the program on them.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use portable_pty::CommandBuilder;
@@ -206,6 +208,23 @@ pub(crate) fn copy(from: &Path, to: &Path) {
             copy(&entry.path(), &target);
         } else {
             fs::copy(entry.path(), target).expect("copied");
+        }
+    }
+}
+
+/// Returns a port that is free on this machine, for a container to publish, and for names that no other test has. It is
+/// below the ports that the system chooses for clients and servers, so that nothing takes it before the container does.
+/// No test of this process gets one of the three ports after it.
+pub(crate) fn port_to_publish() -> u16 {
+    const FIRST: u32 = 20_000;
+    const COUNT: u32 = 12_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        // Another process of tests begins elsewhere.
+        let next = std::process::id().wrapping_mul(4).wrapping_add(NEXT.fetch_add(4, Ordering::Relaxed));
+        let port = u16::try_from(FIRST + next % COUNT).expect("a port");
+        if TcpListener::bind(("0.0.0.0", port)).is_ok() {
+            return port;
         }
     }
 }

@@ -179,13 +179,13 @@ fn a_shared_port_waits_on_the_machine_but_not_in_docker() {
   a:
     runs-on: ubuntu-latest
     strategy: {{matrix: {{n: [1, 2]}}}}
-    services: {{redis: {{image: 'redis:7-alpine', ports: ['47213:6379']}}}}
+    services: {{redis: {{image: 'redis:7-alpine', ports: ['17213:6379']}}}}
     steps:
-      - {{shell: 'python3 {{0}}', run: '{PING}', env: {{AT: localhost, PORT: 47213}}}}
+      - {{shell: 'python3 {{0}}', run: '{PING}', env: {{AT: localhost, PORT: 17213}}}}
       - run: sleep 1"
     ));
     let on_host = project.run(&["--max-parallel", "2"]);
-    on_host.expect(0, &["waits for port 47213 of this machine, which a ("]);
+    on_host.expect(0, &["waits for port 17213 of this machine, which a ("]);
     let in_docker = project.run(&["--max-parallel", "2", "--sandbox", "docker:ci-base:local"]);
     in_docker.expect(0, &["PONG"]);
     assert!(!in_docker.out().contains("waits for port"), "{}", in_docker.out());

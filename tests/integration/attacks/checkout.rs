@@ -32,7 +32,7 @@ fn filters(mark: &Path) -> Vec<i32> {
 
 #[test]
 fn a_checkout_that_waits_ends_by_its_time_limit() {
-    let (project, mark) = filtered(", timeout-minutes: 0.02");
+    let (project, mark) = filtered(", timeout-minutes: 0.1");
     bounded(&project, &["run", "--trust"]).expect(1, &["timed out before the files were checked out"]);
     assert!(mark.exists());
     until("the filter has ended", || filters(&mark).is_empty().then_some(()));

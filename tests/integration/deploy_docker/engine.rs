@@ -1,12 +1,12 @@
 //! A second Docker engine: another host, with its own network and address.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::docker::skip_even_in_ci;
+use crate::project::port_to_publish;
 
 /// An engine that is stopped, with all that it runs, at the end of the test.
 pub(super) struct Engine {
@@ -34,8 +34,8 @@ impl Engine {
             skip_even_in_ci(&format!("a second engine needs {missing}"));
             return None;
         }
-        // A free port makes names and addresses that no other test has.
-        let number = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+        // A port makes names and addresses that no other test has.
+        let number = port_to_publish();
         let [high, low] = number.to_be_bytes();
         let net = |last: u8| format!("10.231.{high}.{}", (low & !3) + last);
         let namespace = format!("cuelight-{number}");

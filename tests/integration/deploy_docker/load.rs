@@ -118,7 +118,7 @@ fn every_strategy_and_a_rollback_lose_no_request() {
         std::thread::scope(|scope| {
             scope.spawn(|| service.call(&["rollback", "live", "--yes=live"]).expect(0, &["is live"]).code());
             while service.page().as_deref() != Some(former) {
-                assert!(began.elapsed() < Duration::from_secs(20), "the rollback does not end");
+                assert!(began.elapsed() < Duration::from_mins(1), "the rollback does not end");
             }
             *took.lock().expect("no panic") = Some(began.elapsed());
             for _ in 0..20 {

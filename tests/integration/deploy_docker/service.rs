@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::docker::{docker, has};
-use crate::project::{Project, Said};
+use crate::project::{Project, Said, port_to_publish};
 use crate::survival::{try_kill, workers_of};
 
 /// Releases, each with its fault.
@@ -42,7 +42,7 @@ impl Service {
             return None;
         }
         let project = Project::new("on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: echo hi}]}}\n");
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+        let port = port_to_publish();
         let service = Self { project, name: format!("cuelight-test-{port}"), port };
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration/deploy_docker/server.py");
         let folder = service.project.home().join("image");
