@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -202,6 +203,15 @@ fn a_command_asks_for_a_run_once_and_names_a_log_that_is_gone() {
     watching.check_stats();
 }
 
+/// Returns a socket that keeps an address from everything else on this machine, and refuses connections until it listens.
+fn refusing(address: SocketAddr) -> rustix::io::Result<OwnedFd> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
+    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    bind(&socket, &address)?;
+    Ok(socket)
+}
+
 #[test]
 fn a_server_that_gives_no_answer_leaves_what_was_known() {
     let Some(watching) = Watching::new("ci-failing") else { return };
@@ -210,8 +220,9 @@ fn a_server_that_gives_no_answer_leaves_what_was_known() {
     let (id, number) = (id(&run).to_owned(), run["remote"]["id"].as_u64().expect("a number"));
     assert_eq!(watching.cuelight(&["logs", &id, "--job", "lint"]).code, Some(0));
     let Watching { fake, project } = watching;
-    let address = fake.counted().to_owned();
+    let address = fake.counted().parse().expect("an address");
     drop(fake);
+    let closed = until("the server is gone", || refusing(address).ok());
     let name = format!("{REPOSITORY}/{number}");
     let known = |args: &[&str], part: &str, note: (&str, &str)| {
         let said = Said::from(project.command(args).env("GH_TOKEN", "ghp_full").output().expect("starts"));
@@ -243,7 +254,7 @@ fn a_server_that_gives_no_answer_leaves_what_was_known() {
         assert_eq!(said.code, Some(5), "{args:?}: {}", said.error);
     }
     // A server that takes connections alone gives no reason.
-    let _silent = TcpListener::bind(address).expect("the port of the server is free again");
+    rustix::net::listen(&closed, 8).expect("it takes connections");
     let silence = ("note: cannot reach github.com: no answer for 5 s", state.as_str());
     known(&["show", &id], "Test           failure", silence);
 }
