@@ -3,7 +3,7 @@
 //! Uploads are stored in the folder `uploads/` of the run, on the same file system as artifacts and caches, so that a
 //! finished upload becomes one of them by a rename. The next worker removes files that a killed worker left there.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::fs::File;
 use std::io;
@@ -53,6 +53,8 @@ pub(super) struct Upload {
     next: AtomicU64,
     /// Whether the disk was full, so that the upload was given up.
     is_given_up: AtomicBool,
+    /// Offsets of the ranges of which only a part has arrived, or nothing yet.
+    unfinished: Mutex<BTreeSet<u64>>,
 }
 
 /// An upload by the server itself, or by a client without a job. It ends when this is dropped: even if the client has
@@ -110,7 +112,8 @@ impl Uploads {
         make_private(&folder)?;
         let (received, next) = (AtomicU64::new(0), AtomicU64::new(1));
         let (job, name) = (job.to_owned(), name.to_owned());
-        let upload = Upload { job, name, folder, limit, received, next, is_given_up: AtomicBool::new(false) };
+        let (is_given_up, unfinished) = (AtomicBool::new(false), Mutex::default());
+        let upload = Upload { job, name, folder, limit, received, next, is_given_up, unfinished };
         open.insert(id.clone(), Arc::new(upload));
         Ok(id)
     }
@@ -234,7 +237,11 @@ impl Upload {
         }
         self.proceed()?;
         let file = files::update_own(&self.data()).map_err(|error| self.failed(error))?;
-        self.receive(body, &file, offset).await
+        // It stays noted if the client goes away, which ends this call at any point.
+        self.unfinished().insert(offset);
+        self.receive(body, &file, offset).await?;
+        self.unfinished().remove(&offset);
+        Ok(())
     }
 
     /// Receives a part of one of several files that the upload consists of. Bytes of the file after the part stay.
@@ -269,9 +276,14 @@ impl Upload {
     /// the size of the file in bytes.
     ///
     /// # Errors
-    /// Nothing was received, the data cannot be read, or its size is not `size`.
+    /// Nothing was received, a range has not arrived completely, the data cannot be read, or its size is not `size`.
     pub(super) fn finish(&self, size: Option<u64>) -> Result<(&Path, u64), ServiceError> {
         self.proceed()?;
+        let unfinished = self.unfinished().first().copied();
+        if let Some(offset) = unfinished {
+            // The size alone does not show a hole before a later range.
+            return Err(ServiceError::Invalid(format!("the range at byte {offset} was not received to its end")));
+        }
         let received = match fs::metadata(self.data()) {
             Ok(data) => data.len(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -351,6 +363,10 @@ impl Upload {
         }
     }
 
+    fn unfinished(&self) -> std::sync::MutexGuard<'_, BTreeSet<u64>> {
+        self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn data(&self) -> PathBuf {
         self.folder.join("data")
     }
@@ -421,6 +437,21 @@ mod tests {
         assert_eq!(names(&upload), ["block-31"]);
         upload.commit(&[b"1".to_vec()]).expect("whole");
         assert_eq!(names(&upload), ["data"]);
+    }
+
+    #[tokio::test]
+    async fn data_with_a_hole_is_not_whole_although_it_has_its_size() {
+        let home = tempfile::tempdir().expect("a folder");
+        let (_uploads, upload) = begun(home.path(), "a");
+        let first = Ok::<_, Infallible>(Frame::data(Bytes::from("fir")));
+        let body = StreamBody::new(stream::iter([first]).chain(stream::pending()));
+        assert!(upload.put_range(0, body).now_or_never().is_none(), "its client goes away");
+        upload.put_range(6, Full::new(Bytes::from("second"))).await.expect("received");
+        let refused = upload.finish(Some(12)).expect_err("a hole").to_string();
+        assert_eq!(refused, "the range at byte 0 was not received to its end");
+        upload.put_range(0, Full::new(Bytes::from("first "))).await.expect("received");
+        let (folder, size) = upload.finish(Some(12)).expect("whole");
+        assert_eq!((fs::read_to_string(folder.join("data")).expect("text").as_str(), size), ("first second", 12));
     }
 
     #[tokio::test]
