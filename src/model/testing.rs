@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 
-use super::environment::{DeploymentState, EnvironmentDeployment, Release};
+use super::environment::{DeploymentState, EnvironmentDeployment, Origin, Release};
 use super::{
     Annotation, Command, Conclusion, EndReason, Event, Explanation, Gate, JobId, JobOutline, Level, LineRange, Outcome,
     PendingReview, Phase, Record, Reply, ReviewRefusal, RunId, RunInfo, Service, ServiceState, StepKind, StepNumber,
@@ -340,6 +340,8 @@ pub fn deployment_of(tag: &str, state: DeploymentState, created: Timestamp) -> E
         created,
         ended: None,
         description: String::new(),
+        origin: Origin::default(),
+        outcome: None,
         run: Some(created.0),
         local: None,
         job: None,

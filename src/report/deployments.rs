@@ -134,7 +134,7 @@ pub fn document(record: &DeploymentRecord, is_live: bool, position: Option<&str>
         "run": record.run, "environment": record.environment, "release": record.release, "from": record.from,
         "cause": record.cause, "creator": record.creator.name(), "created": record.created, "ended": record.ended,
         "state": record.state(is_live).word(), "outcome": record.outcome, "live": is_live, "reason": record.reason,
-        "approved_by": record.approved.as_ref().map(crate::model::deployment::Actor::name),
+        "end_reason": record.end_reason, "approved_by": record.approved.as_ref().map(crate::model::deployment::Actor::name),
         "overridden": record.overridden, "position": position, "recorded": record.recorded,
         "not_recorded": record.not_recorded,
     })
@@ -157,7 +157,7 @@ pub fn table(rows: &[Row<'_>], style: Style, now: Timestamp) -> TerminalText {
     let environments = widest(&|row| width(&row.record.environment));
     let releases = widest(&|row| width(&row.record.release.title()));
     let people = widest(&|row| width(&row.record.creator.user));
-    let states = widest(&|row| width(word(row)));
+    let states = widest(&|row| width(&row.record.state_words(row.is_live)));
     let mut table = TerminalText::default();
     for row in rows {
         let record = row.record;
@@ -168,31 +168,19 @@ pub fn table(rows: &[Row<'_>], style: Style, now: Timestamp) -> TerminalText {
             glyph,
             record.environment,
             record.release.title(),
-            word(row),
+            record.state_words(row.is_live),
             age,
             record.creator.user,
             style.paint(Hue::Dim, record.run.to_string())
         );
         table.push_line(&line.trim_end());
-        let reason = match &row.position {
-            Some(position) if record.outcome.is_none() => position.clone(),
-            _ => record.reason.clone(),
-        };
-        if !reason.is_empty() {
-            table.push_line(&style.paint(Hue::Dim, text!("    {}", reason)));
+        let end = Some(record.end_reason.clone()).filter(|reason| !reason.is_empty());
+        let position = row.position.clone().filter(|_| record.outcome.is_none());
+        for line in [record.origin().text(), position.or(end)].into_iter().flatten() {
+            table.push_line(&style.paint(Hue::Dim, text!("    {}", line)));
         }
     }
     table
-}
-
-/// Returns the state of a deployment as a word.
-fn word(row: &Row<'_>) -> &'static str {
-    match row.record.outcome {
-        None if row.record.began => "in progress",
-        None => "waiting",
-        Some(_) if row.is_live => "live",
-        Some(outcome) => outcome.word(),
-    }
 }
 
 /// Returns the secrets and variables that an environment needs, one per line, each with whether it is set.

@@ -101,7 +101,7 @@ impl Page {
 
     /// Returns a line about a deployment that is not live: its state, and the command that approves or shows it.
     fn pending(&self, environment: &Environment, deployment: &EnvironmentDeployment) -> TerminalText {
-        let state = deployment.state.words();
+        let state = deployment.state_words();
         let when = self.when(deployment.at());
         let release = deployment.release.title();
         let has_reviewers = environment.protection.as_ref().is_some_and(|rules| !rules.reviewers.is_empty());
@@ -128,7 +128,10 @@ impl Page {
                 let drift = environment.drift.as_ref().map(|drift| format!(", {}", drift.text())).unwrap_or_default();
                 let when = self.when(live.at());
                 let title = self.style.bold(live.release.title());
-                all.push_line(&text!("live: {}, {} by {}{}", title, when, live.creator, drift));
+                all.push_line(&text!("live: {}, {} {}{}", title, when, live.by(), drift));
+                if !live.origin.reason.is_empty() {
+                    all.push_line(&text!("      {}", live.origin.reason));
+                }
                 if let Some(url) = &live.url {
                     all.push_line(&text!("      {}", url));
                 }
@@ -157,6 +160,10 @@ impl Page {
         all.push_line(&text!("\ndeployments, newest first:"));
         for one in &environment.deployments {
             all.push_line(&self.deployment(environment, one, releases));
+            let end = Some(&one.description).filter(|end| one.local.is_some() && !end.is_empty()).cloned();
+            for line in [one.origin.text(), end].into_iter().flatten() {
+                all.push_line(&text!("    {}", line));
+            }
             let run = one.local.as_ref();
             let commits = details.zip(run).and_then(|(details, run)| details.commits_of(run, &one.release.sha));
             if let Some(commits) = commits {
@@ -191,8 +198,7 @@ impl Page {
     }
 
     fn deployment(&self, environment: &Environment, one: &EnvironmentDeployment, releases: usize) -> TerminalText {
-        let is_live = environment.live() == Some(one);
-        let state = if is_live { "live".to_owned() } else { one.state.words() };
+        let state = one.state_words();
         let (release, age) = (one.release.title(), ago(self.now.since(one.at())));
         let took = one.took().map(duration).unwrap_or_default();
         let run = one.address(&self.repository).unwrap_or_default();
@@ -209,8 +215,7 @@ pub fn rolled_back(environment: &Environment, is_live: bool) -> TerminalText {
     match (environment.live(), environment.current()) {
         (Some(live), _) if is_live => text!("{}: {} is live", name, live.release.title()),
         (_, Some(current)) => {
-            let state = if environment.live() == Some(current) { "live".to_owned() } else { current.state.words() };
-            text!("{}: not rolled back: {} is {}", name, current.release.title(), state)
+            text!("{}: not rolled back: {} ({})", name, current.release.title(), current.state_words())
         }
         (_, None) => text!("{}: not rolled back: no deployment is live", name),
     }

@@ -201,10 +201,19 @@ fn a_release_goes_through_its_environments_and_back() {
     shop.call(&["rollback"]).expect(2, &["<ENV>", "The environments of this repository: staging, live, production"]);
     let asked = shop.call(&["rollback", "production"]);
     asked.expect(2, &["Undone: 1 commit", "Send 100 % of the traffic to", "confirm it with --yes=production"]);
-    shop.call(&["rollback", "production", "--yes=production"]).expect(0, &["production: v1 "]);
+    let reason = "--reason=errors at checkout";
+    shop.call(&["rollback", "production", "--yes=production", reason]).expect(0, &["production: v1 "]);
     assert_eq!(shop.running("production"), ["v1"]);
     let live = shop.json(&["env", "production", "--json"]);
     assert_eq!((&live["live"]["tag"], &live["source"]), (&"v1".into(), &"local".into()));
+    assert_eq!((&live["live"]["rollback"], &live["live"]["reason"]), (&true.into(), &"errors at checkout".into()));
+    // The reason is not lost once the rollback has succeeded.
+    let page = shop.call(&["env", "production"]);
+    page.expect(0, &["rollback by ada", "rollback: errors at checkout", "was live"]);
+    shop.call(&["deploys", "production"]).expect(0, &["rollback: errors at checkout", "was live"]);
+    let listed = shop.json(&["deploys", "production", "--json"]);
+    let reasons = (&listed["cause"], &listed["reason"], &listed["end_reason"]);
+    assert_eq!(reasons, (&"rollback".into(), &"errors at checkout".into(), &"".into()));
     shop.call(&["env"]).expect(0, &["staging", "v2", "production", "v1", "only tag:v*"]);
     shop.call(&["deploys", "staging"]).expect(0, &["rolled back", "live"]);
     let audit = shop.call(&["audit", "--csv"]).out();
@@ -248,6 +257,7 @@ fn a_locked_environment_is_deployed_to_only_by_an_override() {
     shop.call(&["deploy", "staging", "v1", "--override"]).expect(2, &["--reason"]);
     shop.call(&["deploy", "staging", "v1", "--override", "--reason", "hotfix"]).expect(0, &["is live"]);
     shop.call(&["audit"]).expect(0, &["overrode the rules: hotfix", "locked: migration"]);
+    shop.call(&["deploys"]).expect(0, &["rules overridden: hotfix"]);
     shop.call(&["unlock", "staging"]).expect(0, &["staging is unlocked"]);
     shop.call(&["unlock", "staging"]).expect(4, &["staging is not locked"]);
     shop.call(&["deploy", "stagin", "v1"]).expect(3, &["no environment `stagin`", "did you mean `staging`?"]);
@@ -470,7 +480,8 @@ fn a_job_that_deploys_waits_for_its_reviewer_and_is_a_deployment() {
     });
     approve("olu").expect(0, &["approved staging"]);
     assert_eq!(ended(&shop, &run), "success");
-    shop.call(&["deploys", "staging"]).expect(0, &["live", &run]);
+    shop.call(&["deploys", "staging"]).expect(0, &["live", &run, "approved by olu"]);
+    shop.call(&["env", "staging"]).expect(0, &["by ada, approved by olu"]);
     let audit = shop.call(&["audit", "staging"]).out();
     let place = |what: &str| audit.find(what).unwrap_or_else(|| panic!("{what}: {audit}"));
     assert!(place("requested") < place("approved: ship it: ***") && place("approved") < place("began"), "{audit}");

@@ -57,7 +57,7 @@ fn what_is_live_is_what_was_observed_to_succeed() {
         "by ines, 8 commits behind main\n",
         "rule: only main, v* may deploy\n",
         "rule: review by one of maria, olu, but not by the user who started the run\n",
-        "v1.4.2 d92af2e  failure ",
+        "v1.4.2 d92af2e  failed ",
         "v1.4.1 9093b37  live ",
     ] {
         assert!(shown.out.contains(part), "{part}: {}", shown.out);

@@ -6,7 +6,7 @@ use crate::app::msg::Effect;
 use crate::app::panes::file_name;
 use crate::model::capabilities::{Operation, RunState};
 use crate::model::deployment::deployed_to;
-use crate::model::environment::{DeploymentState, EnvironmentDeployment};
+use crate::model::environment::EnvironmentDeployment;
 use crate::model::feed::{Request, StartableWorkflow};
 use crate::model::rights::{Debugger, MAX_RERUNS};
 use crate::model::rollback::RollbackRequest;
@@ -143,10 +143,7 @@ impl App {
         let request = RollbackRequest { environment: environment.name.clone(), ..RollbackRequest::default() };
         let good = environment.rollback(&request).ok().map(|(_, to)| to);
         let row = |deployment: &EnvironmentDeployment| {
-            let state = match deployment.state {
-                DeploymentState::Success => "live".to_owned(),
-                _ => deployment.state.words(),
-            };
+            let state = deployment.state_words();
             let is_target = deployment.succeeded && current != Some(deployment.release.sha.as_str());
             let remark = if !is_target {
                 ""

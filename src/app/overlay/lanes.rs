@@ -93,7 +93,7 @@ impl App {
         let widest = all.iter().map(|one| text::width(&one.release.title())).max().unwrap_or_default();
         let row = |one: &EnvironmentDeployment| {
             let (title, ago) = (one.release.title(), text::past(self.state.now.since(one.at())));
-            let label = format!("{title:<widest$}  {:<11}  {ago:>8}, {}", one.state_words(), one.by());
+            let label = format!("{title:<widest$}  {:<11}  {ago:>8}, {}", one.state_words(), one.by_and_why());
             Some((label, Pick::Run(one.local.clone()?)))
         };
         let title = format!("Deployments to {}: enter shows the run", lane.name());

@@ -202,7 +202,7 @@ impl App {
             length if length < BRIEF => "briefly".to_owned(),
             length => text::ago(length),
         };
-        format!("live {length}, until {}, {}", text::past(self.state.now.since(until)), one.by())
+        format!("live {length}, until {}, {}", text::past(self.state.now.since(until)), one.by_and_why())
     }
 }
 

@@ -291,7 +291,7 @@ pub(super) fn keeping() -> Lane {
     };
     let mut lane = lane("production", &[("v1.4.1", 0), ("v1.4.0", 50)]);
     lane.environment.deployments[0].local = Some(run());
-    lane.environment.deployments[0].description = "errors at checkout".to_owned();
+    lane.environment.deployments[0].origin.reason = "errors at checkout".to_owned();
     Lane { open: Some(open), ..lane }
 }
 

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{EnvironmentState, RecordedDeployment, RecordedState};
-use crate::model::environment::Release;
+use crate::model::environment::{Outcome, Release};
 use crate::model::{JobId, RunId, Timestamp};
 
 /// A person who acted on an environment, as identified by the operating system and git. The identity is not verified.
@@ -80,42 +80,6 @@ pub enum Cause {
     Rollback,
     /// A job of a workflow deploys.
     Job,
-}
-
-/// How a deployment ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// The release is live.
-    Succeeded,
-    /// The former release is live again.
-    RolledBack,
-    /// The deployment failed, and the state of the environment is not known to be good.
-    Failed,
-    /// The deployment ended before it changed anything.
-    Cancelled,
-    /// The worker of the deployment died.
-    Interrupted,
-}
-
-impl Outcome {
-    /// Whether the environment is as it was before the deployment.
-    #[must_use]
-    pub fn is_undone(self) -> bool {
-        matches!(self, Self::RolledBack | Self::Cancelled)
-    }
-
-    /// Returns the outcome as a word.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Succeeded => "succeeded",
-            Self::RolledBack => "rolled back",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-            Self::Interrupted => "interrupted",
-        }
-    }
 }
 
 /// The image of a release.

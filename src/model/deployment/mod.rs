@@ -16,7 +16,7 @@ mod traffic;
 
 pub use diagnosis::{Diagnosis, FailureCause, diagnose};
 pub use hosts::{DeploymentPlan, HostStep, host_address, host_names};
-pub use ledger::{Action, Actor, Cause, Entry, Ledger, Lock, Outcome, ReleaseImage, UnreadableLine};
+pub use ledger::{Action, Actor, Cause, Entry, Ledger, Lock, ReleaseImage, UnreadableLine};
 pub use length::written;
 pub use notification::{Notify, NotifyChannel, NotifyEvent, Webhook, notified};
 pub use plan::{Observed, Pause, Plan, PlanStep, Slot, SlotState, Versioned};
@@ -31,6 +31,8 @@ pub use target::{
     TargetSettings, Workload, image_of,
 };
 pub use traffic::{Counters, SlotTraffic, TrafficSample};
+
+pub use super::environment::Outcome;
 
 /// Name of the event of runs that are deployments.
 pub const DEPLOYMENT_EVENT: &str = "deployment";

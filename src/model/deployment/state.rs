@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use super::{Action, Actor, Cause, Entry, Lock, Outcome, RecordedDeployment, ReleaseImage, UnreadableLine};
-use crate::model::environment::{DeploymentSource, DeploymentState, Environment, EnvironmentDeployment, Release};
+use crate::model::environment::{
+    DeploymentSource, DeploymentState, Environment, EnvironmentDeployment, Origin, Release,
+};
 use crate::model::{JobId, RunId, Timestamp};
 
 /// A deployment, according to its entries.
@@ -48,8 +50,10 @@ pub struct DeploymentRecord {
     pub outcome: Option<Outcome>,
     /// Time at which the deployment ended; `None` if it has not.
     pub ended: Option<Timestamp>,
-    /// Why the deployment was made or, after its end, why it ended. May be empty.
+    /// Reason that the person gave for the deployment; may be empty.
     pub reason: String,
+    /// Why the deployment ended, or why its release was stopped since; empty before, and for a plain success.
+    pub end_reason: String,
 }
 
 /// Live release of an environment.
@@ -126,6 +130,7 @@ impl Fold {
                 outcome: None,
                 ended: None,
                 reason: entry.reason.clone(),
+                end_reason: String::new(),
             });
             return;
         }
@@ -171,6 +176,7 @@ impl Fold {
                 }
                 (record.began, record.paused) = (true, false);
                 (record.outcome, record.ended) = (None, None);
+                record.end_reason.clear();
                 self.last_begun = Some(index);
                 state.serving = self.before.entry(index).or_insert_with(|| state.serving.clone()).clone();
             }
@@ -189,14 +195,14 @@ impl Fold {
             Action::Paused => record.paused = true,
             Action::Promoted { .. } => record.paused = false,
             Action::Stopped => {
-                record.reason.clone_from(&entry.reason);
+                record.end_reason.clone_from(&entry.reason);
                 if state.serving == Serving::Deployment(index) {
                     state.serving = Serving::Nothing;
                 }
             }
             Action::Ended { outcome } => {
                 (record.outcome, record.ended) = (Some(*outcome), Some(entry.at));
-                record.reason.clone_from(&entry.reason);
+                record.end_reason.clone_from(&entry.reason);
                 self.ended(index, *outcome);
             }
             _ => {}
@@ -377,6 +383,23 @@ impl DeploymentRecord {
         }
     }
 
+    /// Returns the state in words: see [`DeploymentState::words`].
+    #[must_use]
+    pub fn state_words(&self, is_live: bool) -> String {
+        self.state(is_live).words(self.outcome == Some(Outcome::Succeeded), self.outcome)
+    }
+
+    /// Returns how the deployment came about.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        Origin {
+            is_rollback: self.cause == Cause::Rollback,
+            approved_by: self.approved.as_ref().map(|by| by.user.clone()),
+            overridden: self.overridden,
+            reason: self.reason.clone(),
+        }
+    }
+
     fn shown(&self, is_live: bool) -> EnvironmentDeployment {
         EnvironmentDeployment {
             state: self.state(is_live),
@@ -386,7 +409,9 @@ impl DeploymentRecord {
             creator: self.creator.user.clone(),
             created: self.created,
             ended: self.ended,
-            description: self.reason.clone(),
+            description: self.end_reason.clone(),
+            origin: self.origin(),
+            outcome: self.outcome,
             run: None,
             local: Some(self.run.clone()),
             job: None,
@@ -630,6 +655,26 @@ mod tests {
         let state = state(&[deployed("v1", Outcome::Interrupted), vec![entry(9, "v1", Action::Began)]]);
         let record = state.deployment(&RunId::new("v1")).expect("known");
         assert_eq!((record.outcome, record.state(false)), (None, DeploymentState::InProgress));
+    }
+
+    #[test]
+    fn the_reason_and_the_approver_of_a_deployment_outlive_its_end() {
+        let because = |reason: &str, entry: Entry| Entry { reason: reason.to_owned(), ..entry };
+        let cause = Cause::Rollback;
+        let requested = Action::Requested { release: release("v1"), from: None, cause };
+        let entries = vec![
+            because("errors at checkout", entry(1, "v1", requested)),
+            entry(1, "v1", Action::Overrode),
+            entry(1, "v1", Action::Approved),
+            entry(2, "v1", Action::Began),
+            ended("v1", Outcome::Succeeded),
+        ];
+        let state = state(&[entries, vec![because("aborted", ended("v1", Outcome::RolledBack))]]);
+        let record = state.deployment(&RunId::new("v1")).expect("known");
+        assert_eq!((record.reason.as_str(), record.end_reason.as_str()), ("errors at checkout", "aborted"));
+        let shown = state.shown(Timestamp(99)).deployments.remove(0);
+        let by = "rollback by ada, approved by ada, rules overridden: errors at checkout; aborted";
+        assert_eq!((shown.by_and_why().as_str(), shown.state_words().as_str()), (by, "rolled back"));
     }
 
     #[test]

@@ -231,7 +231,7 @@ fn state(lane: &Lane, now: Timestamp, lines: &mut Lines) {
     match (environment.live(), &environment.unknown) {
         (Some(live), _) => {
             let when = text::past(now.since(live.at()));
-            let title = format!("live: {}, {when}, {}", live.release.title(), live.by());
+            let title = format!("live: {}, {when}, {}", live.release.title(), live.by_and_why());
             lines.row(own, title, Hue::Plain, live.local.as_ref());
         }
         (None, Some(unknown)) => lines.row(own, unknown.clone(), Hue::Bad, None),
@@ -299,7 +299,7 @@ fn deployments(lane: &Lane, known: Option<&LaneDetails>, now: Timestamp, lines: 
     for one in all {
         let (title, state, when) = (one.release.title(), one.state_words(), text::past(now.since(one.at())));
         let took = one.took().map(|took| format!(" after {}", text::duration(took))).unwrap_or_default();
-        let row = format!("{title:<widest$}  {state}{took}, {when}, {}", one.by());
+        let row = format!("{title:<widest$}  {state}{took}, {when}, {}", one.by_and_why());
         lines.row(Some(one.state.phase(lane.name())), row, Hue::Plain, one.local.as_ref());
         let run = one.local.as_ref();
         let commits = known.zip(run).and_then(|(known, run)| known.commits_of(run, &one.release.sha));

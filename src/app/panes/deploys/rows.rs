@@ -18,7 +18,7 @@ pub(super) fn server(row: &ServerEnvironment, tab: u16, selected: bool, cx: &Cx,
     let newest = row.pending().or(row.deployments.first());
     let phase = newest.map_or(Phase::Done(Conclusion::Neutral), |newest| newest.state.phase(&row.name));
     // The pending deployment comes first, because the user may act on it.
-    let pending = row.pending().map(|newest| format!("{} {}", newest.release.name(), newest.state.words()));
+    let pending = row.pending().map(|newest| format!("{} {}", newest.release.name(), newest.state_words()));
     let live = row.live().map(|live| format!("live {}", live.release.title()));
     let nothing = || if row.unknown.is_some() { "not shown" } else { "nothing live" }.to_owned();
     let drift = row.drift.as_ref().map(Drift::short);

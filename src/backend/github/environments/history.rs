@@ -8,7 +8,7 @@ use crate::backend::github::wire;
 use crate::backend::github::wire::deployments::DeploymentStatus;
 use crate::backend::github::wire::words;
 use crate::model::Timestamp;
-use crate::model::environment::{DeploymentState, EnvironmentDeployment, Release};
+use crate::model::environment::{DeploymentState, EnvironmentDeployment, Origin, Release};
 
 use super::{Common, EnvironmentError, Environments};
 
@@ -91,6 +91,8 @@ fn deployment(
         created: time(listed.created_at),
         ended: end.and_then(|status| status.created_at).map(|time| time.0),
         description: newest.and_then(|status| status.description.clone()).unwrap_or_default().0,
+        origin: Origin::default(),
+        outcome: None,
         run: page.and_then(|page| number_after(page, "/actions/runs/")),
         local: None,
         job: page.and_then(|page| number_after(page, "/job/")),

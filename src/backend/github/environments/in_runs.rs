@@ -8,7 +8,9 @@ use crate::backend::github::wire::words::{Ending, Status};
 use crate::backend::github::workflows::file_name;
 use crate::config::EnvironmentConfig;
 use crate::model::Timestamp;
-use crate::model::environment::{DeploymentSource, DeploymentState, Environment, EnvironmentDeployment, Release};
+use crate::model::environment::{
+    DeploymentSource, DeploymentState, Environment, EnvironmentDeployment, Origin, Release,
+};
 use crate::workflow::parse_partial;
 use crate::workflow::pattern::deciding_pattern;
 use crate::workflow::source::Source;
@@ -162,6 +164,8 @@ fn deployment(run: &Run, job: Option<&Job>, common: &Common) -> Option<Environme
         created: started.map_or(Timestamp(0), |time| time.0),
         ended: ended.filter(|_| !state.is_open()).map(|time| time.0),
         description: String::new(),
+        origin: Origin::default(),
+        outcome: None,
         run: run.id,
         local: None,
         job: job.and_then(|job| job.id),

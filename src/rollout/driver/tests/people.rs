@@ -134,7 +134,7 @@ async fn a_deployment_in_the_queue_gives_its_place_to_a_newer_one_and_says_so() 
     let end = going.end.await.expect("no panic");
     let reason = "a newer deployment, run-2, took its place in the queue";
     assert_eq!(end, DeploymentEnd { conclusion: Conclusion::Cancelled, reason: Some(reason.to_owned()) });
-    assert_eq!(rig.record(&going.folder).reason, reason);
+    assert_eq!(rig.record(&going.folder).end_reason, reason);
     drop(held);
     rig.deployed("v1").await;
     let going = rig.deploy("v2");

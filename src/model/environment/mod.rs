@@ -1,13 +1,15 @@
 //! Environments of a repository, on a server or of this machine: their rules, what is live in them, and the deployments
 //! to them.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::is_production;
 use super::short_sha;
-use super::{Conclusion, Gate, Phase, RunId, Timestamp, is_production};
+
+mod deployed;
+
+pub use deployed::{DeploymentState, EnvironmentDeployment, Origin, Outcome};
 
 /// An environment of a repository, on a server or of this machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -102,61 +104,6 @@ pub fn title_of(release: Option<&Release>) -> String {
     release.map_or_else(|| "nothing".to_owned(), Release::title)
 }
 
-/// One attempt to deploy a release to an environment.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct EnvironmentDeployment {
-    /// The release that is deployed.
-    #[serde(flatten)]
-    pub release: Release,
-    /// Last observed state.
-    #[serde(serialize_with = "word")]
-    pub state: DeploymentState,
-    /// Whether the deployment was ever observed as successful.
-    pub succeeded: bool,
-    /// Whether the deployment began. It may then have changed the environment.
-    pub began: bool,
-    /// Name of the user who deployed; may be empty.
-    pub creator: String,
-    /// Time at which the deployment was created.
-    pub created: Timestamp,
-    /// Time at which the deployment succeeded or failed; `None` before its end.
-    pub ended: Option<Timestamp>,
-    /// Description of the last state; may be empty.
-    pub description: String,
-    /// Id of the run on the server; `None` if it is not known, or if this machine deployed.
-    pub run: Option<u64>,
-    /// Run of this machine that carried the deployment out; `None` for a deployment by a server.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub local: Option<RunId>,
-    /// Id of the job on the server; `None` if it is not known.
-    pub job: Option<u64>,
-    /// Address of the deployed application; `None` if the deployment names none.
-    pub url: Option<String>,
-}
-
-/// State of a deployment.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum DeploymentState {
-    /// The deployment has not begun.
-    Pending,
-    /// The deployment waits for the rules of the environment.
-    Waiting,
-    /// The deployment waits for a runner or, once it was approved, for its turn.
-    Queued,
-    /// The deployment is in progress.
-    InProgress,
-    /// The deployment succeeded, and no other one took its place.
-    Success,
-    /// The deployment failed.
-    Failure,
-    /// The deployment could not be carried out.
-    Error,
-    /// Another deployment took its place, or the deployment was removed.
-    Inactive,
-    /// A state that this version does not know, in the server's word.
-    Other(String),
-}
-
 /// Difference between the live release and a branch.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Drift {
@@ -166,54 +113,6 @@ pub struct Drift {
     pub behind: u64,
     /// Number of commits that are live and not on the branch.
     pub ahead: u64,
-}
-
-fn word<S: serde::Serializer>(state: &DeploymentState, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(state.word())
-}
-
-impl DeploymentState {
-    /// Returns the word of the state with blanks, for people: `in progress`.
-    #[must_use]
-    pub fn words(&self) -> String {
-        self.word().replace('_', " ")
-    }
-
-    /// Returns the word of the state, as servers write it.
-    #[must_use]
-    pub fn word(&self) -> &str {
-        match self {
-            Self::Pending => "pending",
-            Self::Waiting => "waiting",
-            Self::Queued => "queued",
-            Self::InProgress => "in_progress",
-            Self::Success => "success",
-            Self::Failure => "failure",
-            Self::Error => "error",
-            Self::Inactive => "inactive",
-            Self::Other(word) => word,
-        }
-    }
-
-    /// Returns the phase that looks like this state on the screen.
-    #[must_use]
-    pub fn phase(&self, environment: &str) -> Phase {
-        match self {
-            Self::Pending | Self::Waiting => Phase::Waiting(Gate::Protection(environment.to_owned())),
-            Self::Queued => Phase::Queued,
-            Self::InProgress => Phase::Running,
-            Self::Success => Phase::Done(Conclusion::Success),
-            Self::Failure | Self::Error => Phase::Done(Conclusion::Failure),
-            Self::Inactive => Phase::Done(Conclusion::Skipped),
-            Self::Other(_) => Phase::Done(Conclusion::Neutral),
-        }
-    }
-
-    /// Whether the deployment has not ended.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        matches!(self, Self::Pending | Self::Waiting | Self::Queued | Self::InProgress)
-    }
 }
 
 impl Release {
@@ -258,45 +157,6 @@ impl Release {
     pub fn is(&self, written: &str) -> bool {
         let is_commit = written.len() >= 4 && self.sha.starts_with(&written.to_ascii_lowercase());
         is_commit || self.tag.as_deref() == Some(written)
-    }
-}
-
-impl EnvironmentDeployment {
-    /// Returns the time of the end, or of the creation while the deployment is in progress.
-    #[must_use]
-    pub fn at(&self) -> Timestamp {
-        self.ended.unwrap_or(self.created)
-    }
-
-    /// Returns the run that carries the deployment out, as commands name it. `repository` is the repository of the
-    /// environment. `None` if no run is known.
-    #[must_use]
-    pub fn address(&self, repository: &str) -> Option<String> {
-        let on_server = || self.run.map(|run| format!("{repository}/{run}"));
-        self.local.as_ref().map(ToString::to_string).or_else(on_server)
-    }
-
-    /// Returns the state in words: `live`, `was live`, `in progress`.
-    #[must_use]
-    pub fn state_words(&self) -> String {
-        match self.state {
-            DeploymentState::Success => "live".to_owned(),
-            DeploymentState::Inactive if self.succeeded => "was live".to_owned(),
-            _ => self.state.words(),
-        }
-    }
-
-    /// Returns who deployed and, if it is known, why: `by ana: fixes the cart`.
-    #[must_use]
-    pub fn by(&self) -> String {
-        let why = if self.description.is_empty() { String::new() } else { format!(": {}", self.description) };
-        format!("by {}{why}", self.creator)
-    }
-
-    /// Returns how long the deployment took from its creation to its end; `None` before the end.
-    #[must_use]
-    pub fn took(&self) -> Option<Duration> {
-        Some(self.ended?.since(self.created))
     }
 }
 
@@ -460,6 +320,7 @@ impl Environment {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Timestamp;
     use crate::model::testing::deployment_of;
 
     #[test]
