@@ -116,9 +116,10 @@ impl AppState {
     }
 
     /// Returns how long a run is expected to take, if earlier runs allow an estimate. `None` for a deployment that only
-    /// keeps the former release running, whose end is fixed.
+    /// keeps the former release running, whose end is fixed, and for one that waits for a person.
     pub(super) fn expected(&self, run: &RunId) -> Option<&Expected> {
-        self.expected.get(run).filter(|_| self.kept_by(run).is_none())
+        let waits = || self.open_of(run).is_some_and(|(lane, _)| lane.waits_for_person());
+        self.expected.get(run).filter(|_| self.kept_by(run).is_none() && !waits())
     }
 
     /// Returns a followed run; `None` if the run is not followed.

@@ -24,12 +24,12 @@ impl Expected {
         self.jobs.get(&job.name).copied().filter(|whole| *whole > now.since(started))
     }
 
-    /// Returns the expected remaining time of a run in progress. `None` without an estimate, or once the run has taken
-    /// longer.
+    /// Returns the expected remaining time of a run in progress. `None` without an estimate, once the run has taken
+    /// longer, and while one of its jobs waits for a person.
     #[must_use]
     pub fn rest_of(&self, run: &Run, now: Timestamp) -> Option<Duration> {
-        let started =
-            run.started.filter(|_| run.phase.is_active() && !run.jobs.values().any(|job| job.progress().is_held()))?;
+        let is_held = || run.jobs.values().any(|job| job.progress().is_held());
+        let started = run.started.filter(|_| run.phase.is_active() && run.reviews.is_empty() && !is_held())?;
         self.run?.checked_sub(now.since(started)).filter(|rest| !rest.is_zero())
     }
 }

@@ -207,19 +207,23 @@ pub fn closed(facts: &GateFacts<'_>) -> Vec<Closed> {
         all.push(Closed { kind: GateKind::Freeze, sentence, until: None });
     }
     if !settings.reviewers.is_empty() && record.is_none_or(|record| record.approved.is_none()) {
-        let run = record.map(|record| format!(" --run {}", record.run)).unwrap_or_default();
         let own = if settings.prevent_self_review { ", but not by the person who deploys" } else { "" };
-        let sentence = format!(
-            "waits for an approval by one of {}{own}: `cuelight approve {name}{run}`",
-            settings.reviewers.join(", ")
-        );
+        let by = format!("an approval by one of {}{own}", settings.reviewers.join(", "));
+        // Before the request, there is nothing to approve.
+        let sentence = match record {
+            Some(record) => format!("waits for {by}: `cuelight approve {name} --run {}`", record.run),
+            None => format!("needs {by}"),
+        };
         all.push(Closed { kind: GateKind::Approval, sentence, until: None });
     }
     if !settings.wait.is_zero() {
         let waited = record.map_or(Duration::ZERO, |record| now.since(record.created));
         if waited < settings.wait {
             let left = Duration::from_secs(settings.wait.saturating_sub(waited).as_secs_f64().ceil() as u64);
-            let sentence = format!("waits {} of {}", written(left), written(settings.wait));
+            let sentence = match record {
+                Some(_) => format!("waits {} of {}", written(left), written(settings.wait)),
+                None => format!("waits {} before it begins", written(settings.wait)),
+            };
             let until = record.map(|record| record.created.after(settings.wait));
             all.push(Closed { kind: GateKind::Wait, sentence, until });
         }
@@ -383,6 +387,12 @@ mod tests {
                 (GateKind::Wait, "waits 7m of 10m"),
             ]
         );
+        // Before a deployment is requested, nothing waits, and nothing can be approved.
+        let state = Ledger::new(Vec::new()).of("production");
+        let facts =
+            GateFacts { settings: &settings, state: &state, record: None, now: Timestamp(1000), minute_of_week: 60 };
+        let before: Vec<_> = closed(&facts).into_iter().map(|closed| closed.sentence).collect();
+        assert_eq!(before, ["needs an approval by one of olu", "waits 10m before it begins"]);
         entries.push(entry(1600, "production", Action::Unlocked));
         entries.push(entry(1700, "production", Action::Approved));
         let left = kinds(&entries, 181_000, 60);

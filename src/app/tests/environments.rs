@@ -62,7 +62,7 @@ fn the_environments_of_the_selected_runs_server_are_asked_for_and_shown() {
             driver.press("z");
             let screen = driver.screen();
             assert!(glyphs == Glyphs::Unicode || screen.is_ascii(), "{screen}");
-            for part in ["production", "v1.4.2 failure", "live v1.4.1", "8 behind", "nothing live", "aura/platform"] {
+            for part in ["production", "v1.4.2 failed", "live v1.4.1", "8 behind", "nothing live", "aura/platform"] {
                 assert!(screen.contains(part), "{part}: {screen}");
             }
         }

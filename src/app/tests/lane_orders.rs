@@ -163,7 +163,7 @@ fn a_deployment_is_requested_with_the_release_of_the_environment_before_and_show
         to: Some(release("v1.4.3")),
         way: DeploymentWay::Deploy((1..=12).map(|number| format!("Step number {number}")).collect()),
         changes: Changes::default(),
-        notes: vec!["waits for an approval by one of ada".to_owned()],
+        notes: vec!["needs an approval by one of ada".to_owned()],
     };
     driver.feed(Feed::DeploymentPlanned { question: 3, preview: Box::new(preview) });
     insta::assert_snapshot!("deploy-80x24", driver.screen());

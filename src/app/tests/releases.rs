@@ -57,7 +57,7 @@ fn details() -> LaneDetails {
         source: "staging".to_owned(),
         is_live: false,
         changes: changes(12),
-        closed: vec!["waits for an approval by one of ada: `cuelight approve production`".to_owned()],
+        closed: vec!["needs an approval by one of ada".to_owned()],
     };
     let needed = |name: &str, is_secret, is_set| Needed { name: name.to_owned(), is_secret, is_set };
     let earlier = |tag: &str, subject: &str, undone| EarlierRelease {
@@ -311,7 +311,7 @@ fn a_long_plan_scrolls_on_a_small_screen() {
         to: Some(release("v1.4.3")),
         way: DeploymentWay::Deploy((1..=12).map(|number| format!("Step number {number}")).collect()),
         changes: changes(20),
-        notes: vec!["waits for an approval by one of ada".to_owned()],
+        notes: vec!["needs an approval by one of ada".to_owned()],
     };
     for (width, height) in [(60, 16), (40, 10)] {
         let mut driver = showing(width, height, Glyphs::Unicode, lanes());
@@ -319,7 +319,7 @@ fn a_long_plan_scrolls_on_a_small_screen() {
         insta::assert_snapshot!(format!("plan-{width}x{height}"), driver.screen());
         assert!(driver.shows("name") && driver.shows("reason") && driver.shows("Esc: cancel"), "{}", driver.screen());
         driver.press(&"<pagedown>".repeat(20));
-        assert!(driver.shows("note: waits for an approval"), "{}", driver.screen());
+        assert!(driver.shows("note: needs an approval"), "{}", driver.screen());
         // The keys still edit the fields.
         driver.press("production<enter>");
         assert_eq!(asked(&mut driver), [LaneRequest::Start { question: 3, reason: String::new() }]);

@@ -9,7 +9,7 @@ use crate::model::deployment::{Observed, Versioned};
 use crate::model::environment::{DeploymentState, Release};
 use crate::model::lane::LaneRequest;
 use crate::model::testing::deployment_of;
-use crate::model::{DeploymentOrder, RunInfo, StepKind, StepNumber, StepOutline};
+use crate::model::{DeploymentOrder, Expected, RunInfo, StepKind, StepNumber, StepOutline};
 
 fn release(tag: &str) -> Release {
     deployment_of(tag, DeploymentState::Success, Timestamp(0)).release
@@ -94,6 +94,20 @@ fn deploying(width: u16, height: u16, theme: Theme, plan: &Plan, done: u32) -> D
     driver.app = driver.app.clone().showing(run());
     driver.send(Msg::Tick(Timestamp(START + 62_000)));
     driver
+}
+
+#[test]
+fn no_end_is_estimated_while_a_deployment_waits_for_its_promotion() {
+    let mut staging = lane("staging", &[("v1.4.1", 26)]);
+    staging.open = Some(on_its_way("v1.4.2"));
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    let expected = Expected { run: Some(Duration::from_hours(1)), ..Expected::default() };
+    driver.feed(Feed::Lanes(vec![staging.clone()])).feed(Feed::Expected { run: run(), expected });
+    assert!(driver.shows(" left"), "{}", driver.screen());
+    let step = staging.open.as_mut().and_then(|open| open.step.as_mut()).expect("a step");
+    step.waits_for_person = true;
+    driver.feed(Feed::Lanes(vec![staging]));
+    assert!(!driver.shows(" left"), "{}", driver.screen());
 }
 
 #[test]

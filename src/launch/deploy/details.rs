@@ -535,7 +535,7 @@ healthy = "true"
         let next = shop.deployments().details("production").expect("read").next.expect("a commit");
         assert_eq!((next.release.tag.as_deref(), next.source.as_str()), (Some("v2"), "staging"));
         assert_eq!((next.changes.count, next.is_live), (Some(1), false));
-        assert!(next.closed.len() == 1 && next.closed[0].starts_with("waits for an approval"), "{:?}", next.closed);
+        assert!(next.closed.len() == 1 && next.closed[0] == "needs an approval by one of ada", "{:?}", next.closed);
         let staging = shop.deployments().details("staging").expect("read");
         let next = staging.next.expect("a commit");
         assert_eq!((next.source.as_str(), next.changes.count), ("main", Some(1)));
