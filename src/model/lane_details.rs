@@ -50,6 +50,10 @@ pub struct Deployable {
     pub result: Option<CommitResult>,
     /// Its position relative to the live release of the environment.
     pub distance: Distance,
+    /// The environments that must come first in which its commit has succeeded.
+    pub passed: Vec<String>,
+    /// Why rules of the environment refuse it, as sentences without their full stops; empty if none does.
+    pub refused: Vec<String>,
 }
 
 /// Result of the workflows that ran on a commit: the newest success if all of them succeeded, or the newest failure.
@@ -237,6 +241,8 @@ mod tests {
             is_checked_out: false,
             result: None,
             distance: Distance::New(3),
+            passed: Vec::new(),
+            refused: Vec::new(),
         };
         let older = Deployable { release: deployed("v1").release, distance: Distance::Live, ..newer.clone() };
         let distances = |live: &str| [&newer, &older].map(|one| details.distance(&lane(live), one));

@@ -102,25 +102,19 @@ impl Closed {
 /// or because it has not succeeded in an environment that comes first.
 #[must_use]
 pub fn policy(settings: &EnvironmentSettings, ledger: &Ledger, release: &NamedRelease) -> Vec<Closed> {
-    let name = &settings.name;
     let closed = |kind, sentence| Closed { kind, sentence, until: None };
     let mut all = Vec::from_iter(uncommitted(settings, &release.release, &release.uncommitted));
-    if !settings.on.is_empty() && !settings.on.iter().any(|rule| allows(rule, release)) {
-        let rules: Vec<_> = settings.on.iter().map(RefRule::written).collect();
+    if let Some(only) = refused_by_name(settings, &release.tags, &release.branches) {
         let what = match (release.tags.as_slice(), release.branches.as_slice()) {
             ([], []) => "it has no tag and is on no branch".to_owned(),
             ([], branches) => format!("it has no tag and is on {}", branches.join(", ")),
             (tags, _) => format!("its tags are {}", tags.join(", ")),
         };
-        let sentence = format!(
-            "only {} may be deployed to {name}, and {} is not: {what}",
-            rules.join(" or "),
-            release.release.title()
-        );
+        let sentence = format!("{only}, and {} is not: {what}", release.release.title());
         all.push(closed(GateKind::Policy, sentence));
     }
     for before in &settings.after {
-        if !has_succeeded(ledger, before, &release.release) {
+        if !has_succeeded(&ledger.of(before), &release.release) {
             let sha = release.release.short();
             let sentence = format!(
                 "{} has not succeeded in {before}: deploy it there first with `cuelight deploy {before} {sha}`",
@@ -167,21 +161,32 @@ fn named(files: &[String]) -> Option<String> {
     }
 }
 
-fn allows(rule: &RefRule, release: &NamedRelease) -> bool {
+/// Returns what may be deployed to an environment, such as `only tag:v* may be deployed to production`, if a release
+/// with these tags at its commit and these branches that contain it may not.
+#[must_use]
+pub fn refused_by_name(settings: &EnvironmentSettings, tags: &[String], branches: &[String]) -> Option<String> {
+    if settings.on.is_empty() || settings.on.iter().any(|rule| allows(rule, tags, branches)) {
+        return None;
+    }
+    let rules: Vec<_> = settings.on.iter().map(RefRule::written).collect();
+    Some(format!("only {} may be deployed to {}", rules.join(" or "), settings.name))
+}
+
+fn allows(rule: &RefRule, tags: &[String], branches: &[String]) -> bool {
     let fits = |pattern: &str, names: &[String]| {
         FilterPattern::parse(pattern).is_ok_and(|pattern| names.iter().any(|name| pattern.matches(name)))
     };
     match rule {
         RefRule::PullRequest => true,
-        RefRule::Push(pattern) => fits(pattern, &release.branches),
-        RefRule::Tag(pattern) => fits(pattern, &release.tags),
+        RefRule::Push(pattern) => fits(pattern, branches),
+        RefRule::Tag(pattern) => fits(pattern, tags),
     }
 }
 
 /// Whether a commit has been deployed to an environment successfully and without uncommitted changes.
-fn has_succeeded(ledger: &Ledger, environment: &str, release: &Release) -> bool {
+#[must_use]
+pub fn has_succeeded(state: &EnvironmentState, release: &Release) -> bool {
     let of_commit = |record: &DeploymentRecord| record.release.sha == release.sha;
-    let state = ledger.of(environment);
     let is_clean = |record: &DeploymentRecord| !record.has_changes;
     state
         .deployments()

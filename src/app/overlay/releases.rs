@@ -126,16 +126,28 @@ impl App {
         let live_in: Vec<&str> = self.state.lanes.iter().filter(is_live).map(Lane::name).collect();
         let here = live_in.contains(&lane.name()).then(|| "live here".to_owned());
         let elsewhere: Vec<&str> = live_in.into_iter().filter(|name| *name != lane.name()).collect();
-        let elsewhere = (!elsewhere.is_empty()).then(|| format!("live in {}", elsewhere.join(", ")));
         let replaced = lane.has_replaced(&one.release).then(|| "was live here".to_owned());
+        let refused = (!one.refused.is_empty()).then(|| "refused".to_owned());
+        let passed: Vec<&str> =
+            one.passed.iter().map(String::as_str).filter(|name| !elsewhere.contains(name)).collect();
+        let passed = (!passed.is_empty()).then(|| format!("passed {}", passed.join(", ")));
+        let elsewhere = (!elsewhere.is_empty()).then(|| format!("live in {}", elsewhere.join(", ")));
         let result = one.result.as_ref().map(|result| self.result_text(result));
         let head = one.is_checked_out.then(|| "checked out".to_owned());
-        let marks: Vec<String> = here.into_iter().chain(elsewhere).chain(replaced).chain(result).chain(head).collect();
-        let marks: Vec<String> = marks.into_iter().chain(one.branches.iter().take(MAX_BRANCHES).cloned()).collect();
+        let branches = match &one.branches[..one.branches.len().min(MAX_BRANCHES)] {
+            [] => None,
+            [one] => Some(format!("branch {one}")),
+            several => Some(format!("branches {}", several.join(", "))),
+        };
+        let marks = refused.into_iter().chain(here).chain(elsewhere).chain(passed).chain(replaced);
+        let marks: Vec<String> = marks.chain(result).chain(head).chain(branches).collect();
         let about =
             if marks.is_empty() { one.subject.clone() } else { format!("({}) {}", marks.join(", "), one.subject) };
         let age = text::ago(self.state.now.since(one.committed));
-        let note = distance_text(lane, one, details.distance(lane, one));
+        let note = match one.refused.as_slice() {
+            [] => distance_text(lane, one, details.distance(lane, one)),
+            refused => format!("refused: {}", refused.join("; ")),
+        };
         PickRow::new(one.release.title(), about, plan(lane, &one.release)).with_key(age).with_note(note)
     }
 

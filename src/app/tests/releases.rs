@@ -23,6 +23,8 @@ fn deployable(tag: &str, subject: &str, hours: u64, distance: Distance) -> Deplo
         is_checked_out: false,
         result: None,
         distance,
+        passed: Vec::new(),
+        refused: Vec::new(),
     }
 }
 
@@ -135,6 +137,23 @@ fn what_is_live_in_the_environment_before_is_offered_first() {
     assert_eq!(asked(&mut driver), [plan("v1.4.2")]);
     driver.press("dv1.2.0<enter>");
     assert_eq!(asked(&mut driver), [plan("v1.2.0")]);
+}
+
+#[test]
+fn a_release_says_which_environments_it_has_passed_and_which_rule_refuses_it() {
+    let mut details = details();
+    details.releases[0].branches = vec!["broken".to_owned()];
+    details.releases[0].refused = vec!["it has not succeeded in staging".to_owned()];
+    details.releases[1].passed = vec!["staging".to_owned()];
+    let mut driver = showing(120, 40, Glyphs::Unicode, lanes());
+    driver.press("Gd").feed(Feed::LaneDetails(Box::new(details)));
+    for part in [
+        "(refused, live in development, checked out, branch broken)",
+        "(passed staging, ci.yml failed here",
+        "refused: it has not succeeded in staging",
+    ] {
+        assert!(driver.shows(part), "{part}: {}", driver.screen());
+    }
 }
 
 #[test]

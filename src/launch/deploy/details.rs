@@ -16,7 +16,7 @@ use crate::model::lane_details::{
 use crate::model::rollback::Changes;
 use crate::model::{Conclusion, Summary, Timestamp};
 use crate::repo::git::{GitError, git};
-use crate::rollout::release;
+use crate::rollout::{gates, release};
 use crate::store::StoreError;
 use crate::store::clock::now;
 use crate::store::history::{self, Filter};
@@ -55,7 +55,7 @@ impl Deployments {
         let live = state.live().map(|live| &live.release);
         Ok(LaneDetails {
             environment: name.to_owned(),
-            releases: self.releases(&states, live)?,
+            releases: self.releases(settings, &states, live)?,
             next: self.next(settings, &states)?,
             needed: self.needed(name)?,
             history: self.history(state, &subjects),
@@ -68,6 +68,7 @@ impl Deployments {
     /// Returns the releases to choose from, newest first.
     fn releases(
         &self,
+        settings: &EnvironmentSettings,
         states: &IndexMap<String, EnvironmentState>,
         live: Option<&Release>,
     ) -> Result<Vec<Deployable>, DeployError> {
@@ -86,6 +87,9 @@ impl Deployments {
         }
         let new = live.and_then(|live| self.since(live));
         let mut results = self.results(&commits.iter().map(|commit| commit.sha.as_str()).collect())?;
+        let is_allowed = self.allowed_by_branch(settings, &commits)?;
+        let before: Vec<(&String, &EnvironmentState)> =
+            settings.after.iter().filter_map(|name| states.get_key_value(name)).collect();
         let of_commits = commits.into_iter().map(|commit| {
             let distance = match &new {
                 _ if live.is_some_and(|live| live.sha == commit.sha) => Distance::Live,
@@ -93,19 +97,27 @@ impl Deployments {
                 Some(_) if of_checkout.contains(&commit.sha) => Distance::Older,
                 _ => Distance::Unknown,
             };
+            let by_name = gates::refused_by_name(settings, &commit.tags, &[]);
+            let by_name = by_name.filter(|_| !is_allowed.contains(&commit.sha));
+            let release = Release {
+                // The same tag that is chosen when the commit is named.
+                reference: commit.tags.last().unwrap_or(&commit.sha).clone(),
+                tag: commit.tags.into_iter().next_back(),
+                sha: commit.sha,
+            };
+            let (passed, missing): (Vec<_>, Vec<_>) =
+                before.iter().partition(|(_, state)| gates::has_succeeded(state, &release));
+            let missing = missing.into_iter().map(|(name, _)| format!("it has not succeeded in {name}"));
             Deployable {
-                is_checked_out: commit.sha == self.repository.sha,
-                result: results.remove(&commit.sha),
+                is_checked_out: release.sha == self.repository.sha,
+                result: results.remove(&release.sha),
                 distance,
                 subject: commit.subject,
                 committed: commit.committed,
                 branches: commit.branches,
-                release: Release {
-                    // The same tag that is chosen when the commit is named.
-                    reference: commit.tags.last().unwrap_or(&commit.sha).clone(),
-                    tag: commit.tags.into_iter().next_back(),
-                    sha: commit.sha,
-                },
+                passed: passed.into_iter().map(|(name, _)| (*name).clone()).collect(),
+                refused: by_name.into_iter().chain(missing).collect(),
+                release,
             }
         });
         let mut releases: Vec<Deployable> = of_commits.collect();
@@ -162,6 +174,36 @@ impl Deployments {
         });
         let parents: HashMap<String, Vec<String>> = with_parents.collect();
         (parents.len() <= MAX_NEW).then_some(parents)
+    }
+
+    /// Returns which of these commits are on a branch that may be deployed to an environment.
+    fn allowed_by_branch(
+        &self,
+        settings: &EnvironmentSettings,
+        commits: &[Commit],
+    ) -> Result<HashSet<String>, GitError> {
+        let all = || commits.iter().map(|commit| commit.sha.clone()).collect();
+        let is_allowed = |branches: &[String]| gates::refused_by_name(settings, &[], branches).is_none();
+        if is_allowed(&[]) || commits.is_empty() {
+            return Ok(all());
+        }
+        let refs = git(&self.repository.root, ["for-each-ref", "--format=%(refname)", "refs/heads", "refs/remotes"])?;
+        let allowed = refs.lines().filter(|full| {
+            let mut branches = Vec::new();
+            release::add_branch(&mut branches, full);
+            is_allowed(&branches)
+        });
+        let mut args: Vec<&str> = vec!["rev-list", "--end-of-options"];
+        args.extend(commits.iter().map(|commit| commit.sha.as_str()));
+        let others: Vec<String> = allowed.map(|full| format!("^{full}")).collect();
+        if others.is_empty() {
+            return Ok(HashSet::new());
+        }
+        args.extend(others.iter().map(String::as_str));
+        let outside = git(&self.repository.root, args)?;
+        let outside: HashSet<&str> = outside.lines().collect();
+        let on_allowed = commits.iter().map(|commit| &commit.sha).filter(|sha| !outside.contains(sha.as_str()));
+        Ok(on_allowed.cloned().collect())
     }
 
     /// Returns the results of the newest runs of these commits.
@@ -342,6 +384,8 @@ fn of_image(release: Release, deployed: Timestamp, live: Option<&Release>) -> De
         is_checked_out: false,
         result: None,
         distance: if is_live { Distance::Live } else { Distance::Unknown },
+        passed: Vec::new(),
+        refused: vec!["only its image is known, and not its commit".to_owned()],
     }
 }
 
@@ -473,6 +517,34 @@ healthy = "true"
         assert_eq!(details.live, Some(details.releases[2].release.sha.clone()));
         let staging = shop.deployments().details("staging").expect("read");
         assert_eq!(staging.releases[2].distance, Distance::Older);
+    }
+
+    #[test]
+    fn a_listed_release_says_what_it_has_passed_and_why_it_is_refused() {
+        let shop = Shop::new();
+        shop.deployed("staging", &[("v2", Cause::Manual)]);
+        let marks = |environment: &str| {
+            let details = shop.deployments().details(environment).expect("read");
+            let mark = |one: &Deployable| (one.passed.join(" "), one.refused.join("; "));
+            details.releases.iter().map(mark).collect::<Vec<_>>()
+        };
+        let row = |passed: &str, refused: &str| (passed.to_owned(), refused.to_owned());
+        assert_eq!(
+            marks("production"),
+            [
+                row("", "only tag:v* may be deployed to production; it has not succeeded in staging"),
+                row("staging", ""),
+                row("", "it has not succeeded in staging"),
+            ]
+        );
+        assert_eq!(marks("staging"), [row("", ""), row("", ""), row("", "")]);
+        // A branch counts for all commits that it contains, and not only for the one at its end.
+        let rule = SETTINGS.replace("[environments.staging]\n", "[environments.staging]\non = \"push:release\"\n");
+        std::fs::write(shop.folder.path().join(".cuelight.toml"), rule).expect("written");
+        let only = row("", "only push:release may be deployed to staging");
+        assert_eq!(marks("staging"), [only.clone(), only.clone(), only.clone()]);
+        call(shop.folder.path(), &["branch", "release", "v2"]);
+        assert_eq!(marks("staging"), [only, row("", ""), row("", "")]);
     }
 
     #[test]
