@@ -99,7 +99,7 @@ impl App {
             Action::Abort => self.overlay = self.lane().and_then(OrderBox::abort).map(Overlay::Order),
             Action::ReviewDeployment => self.overlay = self.lane_review(),
             Action::Lock | Action::Unlock => {
-                self.overlay = self.lane().map(|lane| Overlay::Order(OrderBox::lock(lane)));
+                self.overlay = self.lane().map(|lane| Overlay::Order(OrderBox::lock(lane, self.state.now)));
             }
             Action::RollBack => match self.rollback_request().filter(|_| self.lane().is_none()) {
                 Some(request) => return vec![Effect::Request(request)],

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::model::DeploymentOrder;
-use crate::model::deployment::{DeploymentRecord, EnvironmentState, Outcome as DeploymentOutcome};
+use crate::model::deployment::{DeploymentRecord, EnvironmentState, Outcome as DeploymentOutcome, written};
 use crate::report::deployments::{self as report, Row};
 use crate::report::style;
 use crate::report::style::Style;
@@ -77,8 +77,8 @@ pub(super) struct LockArgs {
     /// Reason, for people who want to deploy
     #[arg(long, value_name = "TEXT")]
     reason: String,
-    /// How long, such as `90m` or `2h` [default: until it is unlocked]
-    #[arg(long, value_name = "TIME", value_parser = super::watch::length)]
+    /// How long the lock lasts, such as `90m` or `2h`; it then ends by itself [default: until it is unlocked]
+    #[arg(long, value_name = "LENGTH", value_parser = super::watch::length)]
     until: Option<Duration>,
 }
 
@@ -184,18 +184,23 @@ pub(super) fn abort(args: &AbortArgs) -> Outcome {
 pub(super) fn lock(args: &LockArgs) -> Outcome {
     let until = args.until.map(|length| now().after(length));
     local()?.lock(&args.of.environment, &args.reason, until)?;
-    locked(&args.of, true)
+    let name = &args.of.environment;
+    let end = match args.until.zip(until) {
+        Some((length, until)) => {
+            format!("for {}, until {}: then deployments may begin", written(length), until.clock())
+        }
+        None => format!("until `cuelight unlock {name}`"),
+    };
+    let document = json!({"environment": name, "locked": true, "until": until});
+    style::answer(args.of.json, &document, &text!("{} is locked {}", name, end))?;
+    Ok(Exit::Success)
 }
 
 pub(super) fn unlock(args: &UnlockArgs) -> Outcome {
-    local()?.unlock(&args.of.environment, &args.reason)?;
-    locked(&args.of, false)
-}
-
-fn locked(args: &PauseArgs, locked: bool) -> Outcome {
-    let document = json!({"environment": args.environment, "locked": locked});
-    let state = if locked { "locked" } else { "unlocked" };
-    style::answer(args.json, &document, &text!("{} is {}", args.environment, state))?;
+    let name = &args.of.environment;
+    local()?.unlock(name, &args.reason)?;
+    let document = json!({"environment": name, "locked": false});
+    style::answer(args.of.json, &document, &text!("{} is unlocked", name))?;
     Ok(Exit::Success)
 }
 

@@ -43,9 +43,15 @@ pub(super) struct Args {
     json: bool,
 }
 
+/// Error for a text that is not a length of time.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("not a length of time, such as `90s`, `30m`, `2h` or `1h30m`")]
+pub(super) struct NotALength;
+
 /// Parses a duration, such as `90s` or `1h`, that is not negative.
-pub(super) fn length(text: &str) -> Result<Duration, jiff::Error> {
-    Duration::try_from(text.parse::<jiff::SignedDuration>()?)
+pub(super) fn length(text: &str) -> Result<Duration, NotALength> {
+    let length = text.parse::<jiff::SignedDuration>().map_err(|_| NotALength)?;
+    Duration::try_from(length).map_err(|_| NotALength)
 }
 
 pub(super) fn run(args: &Args) -> Outcome {

@@ -204,7 +204,7 @@ pub fn closed(facts: &GateFacts<'_>) -> Vec<Closed> {
     }
     let mut all = Vec::new();
     if let Some(lock) = state.lock(now) {
-        let sentence = format!("{name} is {}; `cuelight unlock {name}` opens it", lock.text());
+        let sentence = format!("{name} is {}; `cuelight unlock {name}` opens it", lock.text(now));
         all.push(Closed { kind: GateKind::Lock, sentence, until: lock.until });
     }
     if let Some(window) = settings.freeze.iter().find(|window| window.contains(minute_of_week)) {

@@ -269,6 +269,21 @@ fn a_locked_environment_is_deployed_to_only_by_an_override() {
 }
 
 #[test]
+fn a_lock_with_an_end_says_when_it_ends_and_ends_by_itself() {
+    let shop = Shop::new();
+    let lock = |until: &str| shop.call(&["lock", "staging", "--reason", "migration", "--until", until]);
+    lock("18 o'clock").expect(2, &["not a length of time, such as `90s`, `30m`, `2h` or `1h30m`"]);
+    lock("2h").expect(0, &["staging is locked for 2h, until ", " UTC: then deployments may begin"]);
+    for args in [&["env"][..], &["env", "staging"]] {
+        shop.call(args).expect(0, &["locked by ada@", " UTC (1h59m left): migration"]);
+    }
+    shop.call(&["unlock", "staging"]).expect(0, &["staging is unlocked"]);
+    lock("1ms").expect(0, &["staging is locked for 1ms"]);
+    shop.call(&["deploy", "staging", "v1"]).expect(0, &["is live"]);
+    shop.call(&["lock", "staging", "--reason", "migration"]).expect(0, &["is locked until `cuelight unlock staging`"]);
+}
+
+#[test]
 fn a_deployment_whose_worker_is_killed_is_resumed() {
     let shop = Shop::new();
     let run = shop.interrupted();

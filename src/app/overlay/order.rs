@@ -13,7 +13,7 @@ use crate::app::text_input::TextInput;
 use crate::model::environment::title_of;
 use crate::model::feed::Request;
 use crate::model::lane::{DeploymentPreview, DeploymentWay, Lane, LaneRequest};
-use crate::model::{Command, DeploymentOrder, RunId, Summary, is_production};
+use crate::model::{Command, DeploymentOrder, RunId, Summary, Timestamp, is_production};
 use crate::ui::frame::Scroll;
 use crate::ui::text;
 use crate::ui::theme::Hue;
@@ -144,7 +144,7 @@ impl OrderBox {
     }
 
     /// Returns the form for the reason to lock an environment or, if it is locked, to unlock it.
-    pub(in crate::app) fn lock(lane: &Lane) -> Self {
+    pub(in crate::app) fn lock(lane: &Lane, now: Timestamp) -> Self {
         let name = lane.name();
         match &lane.lock {
             None => {
@@ -160,7 +160,7 @@ impl OrderBox {
                 )
             }
             Some(lock) => {
-                let lines = vec![(lock.text(), Hue::Plain), (String::new(), Hue::Plain)];
+                let lines = vec![(lock.text(now), Hue::Plain), (String::new(), Hue::Plain)];
                 Self::new(
                     format!("Unlock {name}"),
                     lines,

@@ -232,6 +232,18 @@ fn a_target_that_does_not_answer_keeps_its_last_report_with_its_age() {
 }
 
 #[test]
+fn a_lock_is_in_the_row_of_an_environment_to_which_a_deployment_is_on_its_way() {
+    let mut production = lanes().remove(2);
+    production.lock.as_mut().expect("a lock").until = Some(Timestamp(NOW + HOUR + 90_000));
+    for (open, width) in [(None, 60), (None, 80), (Some(on_its_way("v1.4.2")), 80)] {
+        let driver = showing(width, 24, Glyphs::Unicode, vec![Lane { open, ..production.clone() }]);
+        assert!(driver.shows("locked"), "{}", driver.screen());
+    }
+    let mut driver = showing(120, 24, Glyphs::Unicode, vec![Lane { reported: None, ..production }]);
+    assert!(driver.press("z").shows("locked by ines, 1h1m left: database migration"), "{}", driver.screen());
+}
+
+#[test]
 fn what_the_controller_of_a_target_says_is_shown_while_nothing_is_on_its_way() {
     let mut lane = lane("live", &[("v1", 1)]);
     let mut report = reported(5, 5, 0);

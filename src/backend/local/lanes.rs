@@ -15,6 +15,7 @@ use crate::launch::deploy::{DeployError, Deployments, LaneMemory, TargetReport};
 use crate::model::RunId;
 use crate::model::feed::Feed;
 use crate::model::lane::Lane;
+use crate::store::clock::now;
 use crate::store::folder::RunsDir;
 
 use super::fs_watch::FolderWatch;
@@ -134,6 +135,8 @@ async fn serve(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>, mut ask
         }
         let goes_on = !open_runs(&shown).is_empty();
         let every = if is_on_its_way(&shown) { LOOK_EVERY } else { KEPT_EVERY };
+        // A lock that ends by itself adds no entry to the ledger.
+        let unlocks = shown.iter().filter_map(|lane| lane.lock.as_ref()?.until).min();
         tokio::select! {
             request = asked.recv() => match request {
                 // The settings or the checkout may have changed.
@@ -157,6 +160,7 @@ async fn serve(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>, mut ask
                 (counts_again, looks) = (None, looks || memory.counts_requests());
             }
             () = sleep(every), if goes_on => {}
+            () = sleep(unlocks.map_or(every, |until| until.since(now()))), if unlocks.is_some() => {}
         }
     }
 }

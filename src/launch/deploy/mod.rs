@@ -203,7 +203,7 @@ impl Deployments {
         let entry = self.entry(name, Action::Locked { until }, reason, at);
         self.append_unless(&entry, |ledger| {
             let state = ledger.of(name);
-            state.lock(at).map(|lock| DeployError::Locked(format!("{name} is already {}", lock.text())))
+            state.lock(at).map(|lock| DeployError::Locked(format!("{name} is already {}", lock.text(at))))
         })
     }
 

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{EnvironmentState, RecordedDeployment, RecordedState};
+use super::{EnvironmentState, RecordedDeployment, RecordedState, written};
 use crate::model::environment::{Outcome, Release};
 use crate::model::{JobId, RunId, Timestamp};
 
@@ -220,10 +221,20 @@ pub struct Lock {
 }
 
 impl Lock {
+    /// Returns how long the lock lasts, in words: `1h30m left`. `None` if it lasts until a person unlocks the
+    /// environment.
+    #[must_use]
+    pub fn left(&self, now: Timestamp) -> Option<String> {
+        let left = self.until?.since(now).as_secs();
+        let whole = if left < 60 { left } else { left / 60 * 60 };
+        Some(format!("{} left", written(Duration::from_secs(whole))))
+    }
+
     /// Returns the lock in words: `locked by ada@web since 2026-11-24 02:15 UTC: database migration`.
     #[must_use]
-    pub fn text(&self) -> String {
-        let until = self.until.map(|until| format!(" until {}", until.clock())).unwrap_or_default();
+    pub fn text(&self, now: Timestamp) -> String {
+        let end = self.until.zip(self.left(now));
+        let until = end.map(|(until, left)| format!(" until {} ({left})", until.clock())).unwrap_or_default();
         let reason = if self.reason.is_empty() { String::new() } else { format!(": {}", self.reason) };
         format!("locked by {} since {}{until}{reason}", self.by.name(), self.since.clock())
     }
@@ -299,6 +310,19 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_says_when_it_ends_and_how_long_that_is() {
+        let by = Actor { user: "ada".to_owned(), host: "web".to_owned(), email: String::new() };
+        let reason = "migration".to_owned();
+        let lock = |until| Lock { by: by.clone(), since: Timestamp(0), until, reason: reason.clone() };
+        let text = |until| lock(until).text(Timestamp(60_000));
+        let since = "locked by ada@web since 1970-01-01 00:00 UTC";
+        assert_eq!(text(None), format!("{since}: migration"));
+        let until = Some(Timestamp(5_479_000));
+        assert_eq!(text(until), format!("{since} until 1970-01-01 01:31 UTC (1h30m left): migration"));
+        assert_eq!(lock(Some(Timestamp(90_000))).left(Timestamp(60_000)).as_deref(), Some("30s left"));
+    }
 
     #[test]
     fn entries_are_read_as_they_were_written() {

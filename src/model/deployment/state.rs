@@ -362,7 +362,7 @@ impl EnvironmentState {
             source: DeploymentSource::Local,
             unknown: self.unknown().map(str::to_owned),
             deployments: deployments.collect(),
-            locked: self.lock(now).map(Lock::text),
+            locked: self.lock(now).map(|lock| lock.text(now)),
             ..Environment::named(&self.name)
         }
     }

@@ -104,14 +104,20 @@ fn parts(lane: &Lane, now: Timestamp) -> Vec<Part> {
         }),
     );
     if let Some(open) = lane.on_its_way() {
-        parts.push(on_its_way(open));
+        let mut part = on_its_way(open);
+        if let Some(step) = open.step.as_ref().filter(|_| lane.lock.is_some() && open.is_running) {
+            // The name of a step must not push the lock out of a narrow row.
+            part.short = format!("{} {}/{}", open.release.name(), step.number, step.total);
+        }
+        parts.push(part);
     } else if let Some(failed) = failed(lane) {
         let how = if failed.began { "failed" } else { "did not go live" };
         parts.push(Part::new(format!("{} {how}", failed.release.name()), Hue::Bad));
     }
     if let Some(lock) = &lane.lock {
         let why = if lock.reason.is_empty() { String::new() } else { format!(": {}", lock.reason) };
-        let full = format!("locked by {}{why}", lock.by.user);
+        let left = lock.left(now).map(|left| format!(", {left}")).unwrap_or_default();
+        let full = format!("locked by {}{left}{why}", lock.by.user);
         parts.push(Part { full, short: "locked".to_owned(), hue: Hue::Review });
     }
     if let Some(window) = &lane.frozen {

@@ -187,11 +187,13 @@ impl Pane for Deploys {
                 lane.environment.live().map(EnvironmentDeployment::at),
                 lane.reported.as_ref().filter(|_| lane.on_its_way().is_none()).map(|reported| reported.at),
                 lane.stops,
+                lane.lock.as_ref().and_then(|lock| lock.until),
             ],
             Row::OnServer(environment) => {
-                [environment.live().or(environment.deployments.first()).map(EnvironmentDeployment::at), None, None]
+                let shown = environment.live().or(environment.deployments.first());
+                [shown.map(EnvironmentDeployment::at), None, None, None]
             }
-            Row::InRuns(found) => [found.latest.1.at, None, None],
+            Row::InRuns(found) => [found.latest.1.at, None, None, None],
         });
         times.flatten().collect()
     }

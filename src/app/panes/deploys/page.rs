@@ -129,7 +129,8 @@ impl Page {
 /// Returns the times whose ages the page shows.
 pub(super) fn times(lane: &Lane) -> Vec<Timestamp> {
     let deployments = lane.environment.deployments.iter().map(EnvironmentDeployment::at);
-    deployments.chain(lane.reported.as_ref().map(|reported| reported.at)).chain(lane.stops).collect()
+    let ends = lane.stops.into_iter().chain(lane.lock.as_ref().and_then(|lock| lock.until));
+    deployments.chain(lane.reported.as_ref().map(|reported| reported.at)).chain(ends).collect()
 }
 
 /// A line of the page.
@@ -262,7 +263,7 @@ fn state(lane: &Lane, now: Timestamp, lines: &mut Lines) {
         lines.add(drift.text(), Hue::Plain);
     }
     if let Some(lock) = &lane.lock {
-        lines.add(lock.text(), Hue::Review);
+        lines.add(lock.text(now), Hue::Review);
     }
     if let Some(window) = &lane.frozen {
         lines.add(format!("frozen {window}, local time"), Hue::Review);
