@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::capabilities::{Operation, Unavailable};
-use super::deployment::{Cause, Counters, Lock, Observed, Slot};
+use super::deployment::{Cause, Counters, Lock, Observed, Slot, SlotState};
 use super::environment::{DeploymentState, Environment, Release};
 use super::rollback::{Changes, RollbackRequest};
-use super::{RunId, Timestamp};
+use super::{RunId, Timestamp, short_sha};
 
 /// An environment of this machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -172,6 +172,38 @@ impl Lane {
     #[must_use]
     pub fn on_its_way(&self) -> Option<&LaneDeployment> {
         self.open.as_ref().filter(|open| !open.has_succeeded)
+    }
+
+    /// Describes the health of the slots with traffic: `2/2 healthy` or, while two releases share the traffic, that of
+    /// each: `v1.4.2 2/2, v1.4.1 3/3 healthy`. `None` if no replicas are known in slots with traffic.
+    #[must_use]
+    pub fn health_text(&self) -> Option<String> {
+        let reported = self.reported.as_ref()?;
+        let (healthy, all) = reported.health()?;
+        let slots = Slot::ALL.map(|slot| (slot, reported.observed.slot(slot)));
+        let mut serving: Vec<_> =
+            slots.into_iter().filter(|(_, state)| state.weight > 0 && state.replicas > 0).collect();
+        let live = self.environment.live().map(|live| &live.release.sha);
+        // The new release comes first.
+        serving.sort_by_key(|(_, state)| state.release.as_ref() == live);
+        let [(one, first), (other, second)] = serving.as_slice() else {
+            return Some(format!("{healthy}/{all} healthy"));
+        };
+        let count = |slot: Slot, state: &SlotState| {
+            let name = state.release.as_deref().map(|sha| self.name_of(sha));
+            let name = name.filter(|_| first.release != second.release).unwrap_or_else(|| slot.to_string());
+            format!("{name} {}/{}", state.healthy.min(state.replicas), state.replicas)
+        };
+        Some(format!("{}, {} healthy", count(*one, first), count(*other, second)))
+    }
+
+    /// Returns the name of the release of a commit: its tag, if a deployment to the environment has it, or the short
+    /// commit.
+    fn name_of(&self, sha: &str) -> String {
+        let open = self.open.iter().flat_map(|open| std::iter::once(&open.release).chain(&open.from));
+        let mut known = open.chain(self.environment.deployments.iter().map(|one| &one.release));
+        let found = known.find(|release| release.sha == sha).map(|release| release.name().to_owned());
+        found.unwrap_or_else(|| short_sha(sha).to_owned())
     }
 
     /// Whether the deployment on its way waits until a person promotes it.
@@ -355,8 +387,43 @@ pub enum DeploymentWay {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::deployment::SlotState;
     use crate::model::testing::deployment_of;
+
+    #[test]
+    fn the_replicas_of_two_releases_are_not_counted_together() {
+        let deployed = |tag, state| deployment_of(tag, state, Timestamp(0));
+        let live = deployed("v1", DeploymentState::Success);
+        let next = deployed("v2", DeploymentState::InProgress).release;
+        let state = |sha: &str, healthy, replicas| SlotState {
+            release: Some(sha.to_owned()),
+            replicas,
+            healthy,
+            open: replicas,
+            weight: 50,
+        };
+        let text = |blue: SlotState, green: SlotState| {
+            let mut observed = Observed::default();
+            *observed.slot_mut(Slot::Blue) = blue;
+            *observed.slot_mut(Slot::Green) = green;
+            let in_progress = deployed("v2", DeploymentState::InProgress);
+            let lane = Lane {
+                environment: Environment { deployments: vec![in_progress, live.clone()], ..Environment::named("a") },
+                offered: Release::default(),
+                lock: None,
+                frozen: None,
+                stops: None,
+                open: None,
+                reported: Some(Reported { observed, at: Timestamp(0), requests: None }),
+                is_silent: false,
+            };
+            lane.health_text()
+        };
+        let both = text(state(&live.release.sha, 3, 3), state(&next.sha, 1, 2));
+        assert_eq!(both.as_deref(), Some("v2 1/2, v1 3/3 healthy"));
+        let again = text(state(&live.release.sha, 3, 3), state(&live.release.sha, 1, 2));
+        assert_eq!(again.as_deref(), Some("blue 3/3, green 1/2 healthy"));
+        assert_eq!(text(state(&live.release.sha, 3, 3), SlotState::default()).as_deref(), Some("3/3 healthy"));
+    }
 
     #[test]
     fn a_release_is_kept_while_its_slot_has_its_replicas() {

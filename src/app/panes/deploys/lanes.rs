@@ -153,7 +153,7 @@ pub(super) fn health(lane: &Lane, now: Timestamp) -> Option<Part> {
     let age = now.since(reported.at);
     let least = if lane.is_silent { RECENT } else { FRESH };
     let age = if age < least { String::new() } else { format!(" {} ago", text::ago(age)) };
-    let health = format!("{healthy}/{all} healthy{age}");
+    let health = format!("{}{age}", lane.health_text().unwrap_or_default());
     Some(if lane.is_silent {
         let short = format!("{NO_ANSWER}, {healthy}/{all}{age}");
         Part { full: format!("{health}, {NO_ANSWER} since"), short, hue: Hue::Bad }
