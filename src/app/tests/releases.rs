@@ -315,6 +315,28 @@ fn the_details_of_a_page_are_requested_again_when_a_deployment_has_changed_them(
 }
 
 #[test]
+fn the_selected_line_of_a_page_stays_selected_when_lines_are_added_above_it() {
+    for (width, height) in [(80, 24), (60, 16)] {
+        let (production, details) = production();
+        let mut driver = showing(width, height, Glyphs::Unicode, vec![production.clone()]);
+        driver.press("<enter>").feed(Feed::LaneDetails(Box::new(details)));
+        let is_at = |driver: &Driver| driver.shows("▌– v1.3.9");
+        while !is_at(&driver) {
+            let before = driver.screen();
+            driver.press("j");
+            assert_ne!(driver.screen(), before, "the line is not there");
+        }
+        let open = Some(on_its_way("v1.4.2"));
+        driver.feed(Feed::Lanes(vec![Lane { open, lock: None, ..production.clone() }]));
+        assert!(is_at(&driver), "{}", driver.screen());
+        driver.feed(Feed::Lanes(vec![production]));
+        assert!(is_at(&driver), "{}", driver.screen());
+        driver.press("k");
+        assert!(!is_at(&driver), "{}", driver.screen());
+    }
+}
+
+#[test]
 fn the_page_shows_a_deployment_on_its_way_first() {
     let staging = Lane { open: Some(on_its_way("v1.4.2")), ..lane("staging", &[("v1.4.1", 26)]) };
     let mut driver = showing(80, 24, Glyphs::Unicode, vec![staging]);

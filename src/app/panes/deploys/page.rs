@@ -44,6 +44,9 @@ pub(super) struct Page {
     environment: String,
     /// Index of the selected line.
     at: usize,
+    /// What the selected line is about, so that it stays selected when lines are added above it; `None` after the user
+    /// has moved.
+    marked: Option<Mark>,
     /// First line on the screen.
     offset: usize,
     /// What the details were last requested for, and when; `None` before the first request.
@@ -76,7 +79,7 @@ impl Version {
 
 impl Page {
     pub(super) fn new(environment: &str) -> Self {
-        Self { environment: environment.to_owned(), at: 0, offset: 0, asked: None }
+        Self { environment: environment.to_owned(), at: 0, marked: None, offset: 0, asked: None }
     }
 
     pub(super) fn environment(&self) -> &str {
@@ -86,9 +89,16 @@ impl Page {
     /// Keeps the selected line on the screen. Returns the request for the details, if they are missing or may have
     /// changed.
     pub(super) fn sync(&mut self, lane: &Lane, cx: &Cx) -> Option<Effect> {
-        let len = lines(lane, cx).len();
-        self.at = self.at.min(len.saturating_sub(1));
-        self.offset = cx.scrolled(self.offset, self.at, len);
+        let lines = lines(lane, cx);
+        if let Some(at) = self.marked.as_ref().and_then(|mark| mark.find(&lines)) {
+            if self.offset > 0 {
+                self.offset = (self.offset + at).saturating_sub(self.at);
+            }
+            self.at = at;
+        }
+        self.at = self.at.min(lines.len().saturating_sub(1));
+        self.offset = cx.scrolled(self.offset, self.at, lines.len());
+        self.marked = Mark::of(&lines, self.at);
         let (version, now) = (Version::of(lane), cx.state.now);
         let is_current = self.asked.as_ref().is_some_and(|(asked, at)| *asked == version && now.since(*at) < MAX_AGE);
         if is_current {
@@ -100,12 +110,14 @@ impl Page {
 
     pub(super) fn act(&mut self, action: Action, lane: &Lane, cx: &Cx) {
         let len = lines(lane, cx).len();
-        self.at = motion(action, self.at, len, cx.rows()).unwrap_or(self.at);
+        if let Some(to) = motion(action, self.at, len, cx.rows()) {
+            (self.at, self.marked) = (to, None);
+        }
     }
 
     /// Selects the line in this row of the screen.
     pub(super) fn click(&mut self, row: usize) {
-        self.at = self.offset + row;
+        (self.at, self.marked) = (self.offset + row, None);
     }
 
     /// Returns the run of the deployment that the selected line is about; `None` for any other line.
@@ -133,8 +145,36 @@ pub(super) fn times(lane: &Lane) -> Vec<Timestamp> {
     deployments.chain(lane.reported.as_ref().map(|reported| reported.at)).chain(ends).collect()
 }
 
+/// What a line is about: the section and the deployment that it belongs to, its number among their lines, and its text.
+#[derive(Clone, Debug)]
+struct Mark {
+    section: usize,
+    run: Option<RunId>,
+    number: usize,
+    text: String,
+}
+
+impl Mark {
+    fn of(lines: &[Line], at: usize) -> Option<Self> {
+        let line = lines.get(at)?;
+        let number = lines[..at].iter().filter(|one| one.section == line.section && one.run == line.run).count();
+        Some(Self { section: line.section, run: line.run.clone(), number, text: line.text.clone() })
+    }
+
+    /// Returns the index of the line that is about the same: that with the same text or, as ages change, with the same
+    /// number. `None` if the section has no line about the deployment.
+    fn find(&self, lines: &[Line]) -> Option<usize> {
+        let is_same = |line: &Line| line.section == self.section && line.run == self.run;
+        let same: Vec<usize> = (0..lines.len()).filter(|at| is_same(&lines[*at])).collect();
+        let with_text = same.iter().find(|at| lines[**at].text == self.text);
+        with_text.or_else(|| same.get(self.number)).or(same.last()).copied()
+    }
+}
+
 /// A line of the page.
 struct Line {
+    /// Number of the section, from 0.
+    section: usize,
     /// State whose glyph is drawn before the text; `None` for text without a glyph.
     phase: Option<Phase>,
     text: String,
@@ -160,14 +200,19 @@ impl Line {
 /// Lines that are wrapped to a width.
 struct Lines {
     columns: usize,
+    /// Number of the section that lines are added to.
+    section: usize,
     all: Vec<Line>,
 }
 
 impl Lines {
     /// Begins a section.
     fn heading(&mut self, heading: &str) {
+        self.section += 1;
+        let section = self.section;
         for text in ["", heading] {
-            self.all.push(Line { phase: None, text: text.to_owned(), hue: Hue::Plain, is_heading: true, run: None });
+            let text = text.to_owned();
+            self.all.push(Line { section, phase: None, text, hue: Hue::Plain, is_heading: true, run: None });
         }
     }
 
@@ -179,7 +224,8 @@ impl Lines {
     fn row(&mut self, phase: Option<Phase>, text: String, hue: Hue, run: Option<&RunId>) {
         for (number, text) in text::wrap_indented(&text, self.columns, 2).into_iter().enumerate() {
             let phase = phase.clone().filter(|_| number == 0);
-            self.all.push(Line { phase, text, hue, is_heading: false, run: run.cloned() });
+            let section = self.section;
+            self.all.push(Line { section, phase, text, hue, is_heading: false, run: run.cloned() });
         }
     }
 }
@@ -187,7 +233,7 @@ impl Lines {
 /// Returns the lines of the page.
 fn lines(lane: &Lane, cx: &Cx) -> Vec<Line> {
     let columns = usize::from(cx.size.0.saturating_sub(BEFORE + 1)).max(1);
-    let mut lines = Lines { columns, all: Vec::new() };
+    let mut lines = Lines { columns, section: 0, all: Vec::new() };
     let details = cx.state.details(lane.name());
     state(lane, cx.state.now, &mut lines);
     lines.heading("Next");
