@@ -81,7 +81,13 @@ pub(super) fn run(args: &Args) -> Outcome {
     if !args.plan {
         prepared.require_open()?;
     }
-    trust::ask(deployments.runs(), prepared.consent_mut())?;
+    let asks = prepared.settings().target.asks();
+    if let (true, Some(asks), false) = (args.plan, asks, args.trust || deployments.is_trusted()?) {
+        style::notice(&text!("The plan {} to see what runs there, so the repository must be trusted.", asks));
+    }
+    if !args.plan || asks.is_some() {
+        trust::ask(deployments.runs(), prepared.consent_mut())?;
+    }
     let mut notes = unrecorded(&deployments, prepared.settings(), true)?;
     let waits = deployments.waits_behind(&args.environment)?;
     let is_planned = waits.is_none();

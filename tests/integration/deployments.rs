@@ -312,6 +312,13 @@ fn what_a_repository_deploys_with_is_trusted_first() {
     let refused = shop.call(&["deploy", "staging", "v1"]);
     refused.expect(4, &["its .cuelight.toml has changed since it was trusted"]);
     assert!(shop.running("staging").is_empty());
+    // A plan runs nothing of the repository, unless the target is to be asked.
+    shop.call(&["deploy", "staging", "v1", "--plan"]).expect(0, &["Start 2 replicas of v1 in blue"]);
+    let status = "replicas = 2\nstatus = 'touch $LIVE/asked'\n";
+    shop.project.write(".cuelight.toml", &other.replacen("replicas = 2\n", status, 1));
+    let why = "The plan runs the status command of the target to see what runs there";
+    shop.call(&["deploy", "staging", "v1", "--plan"]).expect(4, &[why, "has changed since it was trusted"]);
+    assert!(!shop.path("asked").exists());
     shop.project.write(".cuelight.toml", "[environments.a]\nstrategi = 'rolling'\n");
     shop.call(&["deploy", "a"]).expect(2, &[".cuelight.toml:", "environments.a"]);
 }

@@ -142,13 +142,15 @@ impl Deployments {
     }
 
     /// Returns the plan of a deployment, based on what the target reports now. Runs the `status` command of the target,
-    /// if it has one.
+    /// if it has one. For a target that reports nothing, the repository need not be trusted, as nothing of it runs.
     ///
     /// # Errors
-    /// The repository is not trusted, the target does not report what is running, or no plan can be made from its
-    /// report.
+    /// The repository is not trusted and the target is to be asked, the target does not report what is running, or no
+    /// plan can be made from its report.
     pub async fn plan(&self, prepared: &PreparedDeployment) -> Result<DeploymentPlan, DeployError> {
-        prepared.consent.require()?;
+        if prepared.settings.target.asks().is_some() {
+            prepared.consent.require()?;
+        }
         let file = self.file();
         let targets = self.targets(&prepared.settings);
         let hosts = observed(&targets, &prepared.settings.name).await?;

@@ -94,6 +94,18 @@ impl TargetSettings {
         self.can(ScriptCommand::Status)
     }
 
+    /// Describes how the target is asked what it runs: `runs the status command`. `None` for a target that
+    /// does not report it.
+    #[must_use]
+    pub fn asks(&self) -> Option<&'static str> {
+        match self {
+            Self::Docker(_) => Some("asks the Docker engines of the target"),
+            Self::Compose(_) => Some("runs Compose with the files of the target"),
+            Self::Kubernetes(_) => Some("asks the cluster of the target"),
+            Self::Script(_) => self.reports().then_some("runs the status command of the target"),
+        }
+    }
+
     /// Whether the target can do what `command` does. Docker can do everything. In Compose and in a Deployment of
     /// Kubernetes, each replica gets the same share of the traffic. The controller of a Rollout moves shares.
     fn can(&self, command: ScriptCommand) -> bool {
