@@ -94,6 +94,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     notes.extend(waits);
     if args.plan {
         let plan = if is_planned { Some(block_on(deployments.plan(&prepared))??) } else { None };
+        notes.extend(plan.as_ref().and_then(|plan| prepared.plain_start(plan)));
         let style = Style::of_output();
         if args.json {
             style::json(&preview(&prepared, notes).document(plan.as_ref()))?;

@@ -212,7 +212,11 @@ pub(super) fn audit(args: &AuditArgs) -> Outcome {
     }
     unreadable(ledger.unreadable());
     let is_wanted = |environment: &str| args.environment.as_ref().is_none_or(|wanted| wanted == environment);
-    let mut entries = ledger.entries().iter().filter(|entry| is_wanted(&entry.environment));
+    let mut entries = ledger.entries().iter().filter(|entry| is_wanted(&entry.environment)).peekable();
+    if entries.peek().is_none() {
+        let of = args.environment.as_ref().map(|name| format!(" about {name}")).unwrap_or_default();
+        style::notice(&text!("nothing is recorded{} yet: deployments, locks and reviews are, once there are any", of));
+    }
     if args.json {
         entries.try_for_each(style::json)?;
     } else if args.csv {

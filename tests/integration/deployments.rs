@@ -326,7 +326,10 @@ fn what_a_repository_deploys_with_is_trusted_first() {
 #[test]
 fn a_rollback_aborts_the_canary_on_its_way() {
     let shop = Shop::new();
+    let plain = "nothing runs there yet, so this is a plain start; canary begins with the next deployment";
+    shop.call(&["deploy", "live", "v1", "--plan"]).expect(0, &[plain]);
     let run = shop.canary();
+    assert!(!shop.call(&["deploy", "live", "v2", "--plan"]).text().contains("plain start"));
     shop.call(&["rollback", "live", "--to", "v3", "--yes=live"])
         .expect(4, &["v2 ", "is on its way to live (step ", "`cuelight abort live` brings v1 "]);
     let unconfirmed = shop.call(&["rollback", "live"]);
@@ -358,7 +361,9 @@ fn what_goes_past_rules_or_stops_others_needs_a_reason() {
     let shop = Shop::new();
     shop.call(&["lock", "staging", "--reason", " "]).expect(2, &["a lock needs a reason"]);
     shop.call(&["deploy", "staging", "v1", "--override", "--reason", ""]).expect(2, &["an override needs a reason"]);
-    assert!(shop.call(&["audit"]).out().is_empty(), "nothing was recorded");
+    let audit = shop.call(&["audit"]);
+    audit.expect(0, &["nothing is recorded yet"]);
+    assert!(audit.out().is_empty(), "the words are not part of the output");
 }
 
 #[test]

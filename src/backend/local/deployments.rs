@@ -223,6 +223,7 @@ async fn prepared(deployments: &Deployments, request: DeployRequest) -> Result<A
     let plan = if behind.is_none() { Some(deployments.plan(&prepared).await?) } else { None };
     let steps: Vec<String> =
         plan.iter().flat_map(|plan| plan.steps().into_iter().map(move |step| plan.describe(&step))).collect();
+    let plain_start = plan.as_ref().and_then(|plan| prepared.plain_start(plan));
     let is_instant = plan.as_ref().is_some_and(DeploymentPlan::is_instant);
     let (live, to) = (prepared.live(), prepared.release());
     let changes = match (live, is_rollback) {
@@ -239,7 +240,14 @@ async fn prepared(deployments: &Deployments, request: DeployRequest) -> Result<A
         to: Some(to.clone()),
         way: if is_rollback { DeploymentWay::RollBack { steps, is_instant } } else { DeploymentWay::Deploy(steps) },
         changes,
-        notes: behind.into_iter().chain(gates).chain(about_state).chain(missing).chain(unrecorded).collect(),
+        notes: behind
+            .into_iter()
+            .chain(plain_start)
+            .chain(gates)
+            .chain(about_state)
+            .chain(missing)
+            .chain(unrecorded)
+            .collect(),
     };
     Ok(Answer::Shown(Shown::Deployment(Box::new(prepared)), Box::new(preview)))
 }

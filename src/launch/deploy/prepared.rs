@@ -12,7 +12,7 @@ use super::{DeployError, Deployments, masked};
 use crate::launch::trust::{self, Consent, Trust};
 use crate::model::deployment::{
     Action, Cause, Counters, DEPLOYMENT_EVENT, DeploymentPlan, Entry, EnvironmentSettings, EnvironmentState, Needed,
-    Observed, TargetSettings, workflow_name,
+    Observed, Strategy, TargetSettings, workflow_name,
 };
 use crate::model::environment::Release;
 use crate::model::rollback::{ChangedCommit, Changes};
@@ -322,6 +322,17 @@ impl PreparedDeployment {
         &self.left
     }
 
+    /// Explains why the plan of a first deployment shows nothing of its strategy. `None` for any other plan.
+    #[must_use]
+    pub fn plain_start(&self, plan: &DeploymentPlan) -> Option<String> {
+        let shifts = matches!(self.settings.strategy, Strategy::BlueGreen { .. } | Strategy::Canary { .. });
+        let is_first = plan.plans().all(|plan| plan.old.is_none());
+        let strategy = self.settings.strategy.name();
+        (shifts && is_first).then(|| {
+            format!("nothing runs there yet, so this is a plain start; {strategy} begins with the next deployment")
+        })
+    }
+
     /// Returns the gates that are closed, in order.
     #[must_use]
     pub fn closed(&self) -> &[Closed] {
@@ -418,7 +429,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::model::deployment::{DockerSettings, ScriptCommand, Slot, Strategy};
+    use crate::model::deployment::{DockerSettings, ScriptCommand, Slot};
     use crate::rollout::testing::{NO_EFFECT, docker, release, settings};
 
     #[test]
