@@ -32,6 +32,8 @@ fn the_example_is_true() {
     assert_eq!((production.health.deadline, production.keep_old), (Duration::from_mins(6), Duration::from_mins(30)));
     assert_eq!(production.on, [RefRule::Tag("v*".to_owned())]);
     assert!(production.smoke.is_some() && production.analysis.is_some() && production.reviewers.len() == 2);
+    let commands = &config.environments()["qa"];
+    assert!(commands.strategy.name() == "recreate" && !commands.target.reports());
     let named = config.named_by_repository();
     assert!(named.contains(&"environments.production.target.service = \"shop\"".to_owned()), "{named:?}");
     assert!(!named.iter().any(|line| line.contains("strategy")), "{named:?}");
