@@ -1,6 +1,7 @@
-//! The list of commands in `--help`: in groups, by task.
+//! The help: the list of commands in groups by task, and the texts at the end.
 
 use clap::Command;
+use clap::builder::StyledStr;
 
 use crate::report::{lists, style};
 
@@ -29,6 +30,33 @@ pub(super) fn grouped(command: Command) -> Command {
          {{positionals}}\n\n{header}Options:{reset}\n{{options}}{{after-help}}"
     );
     command.help_template(template)
+}
+
+/// Joins the lines of each paragraph at the end of the help of all commands, which are as long as lines of code may be. The
+/// parser breaks them at the width of the terminal.
+pub(super) fn unwrapped(command: Command) -> Command {
+    let (short, long) = (command.get_after_help().map(joined), command.get_after_long_help().map(joined));
+    let command = short.into_iter().fold(command, Command::after_help);
+    let command = long.into_iter().fold(command, Command::after_long_help);
+    command.mut_subcommands(unwrapped)
+}
+
+/// Joins lines that belong to one paragraph. Indented lines, and the lines before them, stay as they are.
+fn joined(text: &StyledStr) -> StyledStr {
+    let text = text.ansi().to_string();
+    let mut all = String::new();
+    let mut goes_on = false;
+    for line in text.lines() {
+        let is_paragraph = !line.is_empty() && !line.starts_with(' ');
+        all.push_str(match (all.is_empty(), goes_on && is_paragraph) {
+            (true, _) => "",
+            (false, true) => " ",
+            (false, false) => "\n",
+        });
+        all.push_str(line);
+        goes_on = is_paragraph;
+    }
+    StyledStr::from(all)
 }
 
 /// Returns the groups of commands with their descriptions in lines of at most this many columns, and an empty line after
@@ -67,6 +95,20 @@ mod tests {
         known.sort_unstable();
         grouped.sort_unstable();
         assert_eq!(grouped, known);
+    }
+
+    #[test]
+    fn the_text_at_the_end_is_broken_only_at_the_width_of_the_terminal() {
+        let text = "Examples:\n  a b\n  c\n\nOne two,\nthree.\n\nFour\nfive.";
+        let expected = "Examples:\n  a b\n  c\n\nOne two, three.\n\nFour five.";
+        assert_eq!(joined(&StyledStr::from(text)).to_string(), expected);
+        let mut deploy = command().find_subcommand("deploy").expect("a command").clone().term_width(60);
+        let help = plain(&deploy.render_help().to_string());
+        let end = help.split("Exit codes: ").nth(1).expect("the exit codes");
+        let lines: Vec<&str> = end.trim_end().lines().collect();
+        let (_, full) = lines.split_last().expect("lines");
+        // No word of the next line fits into a line.
+        assert!(full.len() > 3 && full.iter().all(|line| width(line) > 40), "{help}");
     }
 
     #[test]

@@ -262,7 +262,7 @@ type Outcome = Result<Exit, Failure>;
 
 /// Returns the definition of the command line, with the groups of commands in its help.
 fn command() -> clap::Command {
-    help::grouped(Cli::command())
+    help::unwrapped(help::grouped(Cli::command()))
 }
 
 /// Parses the command line, runs the command, and returns its exit code.
