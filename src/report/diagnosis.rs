@@ -10,7 +10,7 @@ use crate::ui::terminal_text::{TerminalText, text};
 use crate::ui::theme::{Colours, Hue};
 
 use super::Logs;
-use super::ending::{failed_step, is_failed};
+use super::ending::{failed_step, is_failed, is_in_end};
 use super::style::Style;
 
 /// Number of lines at the end of a failed step's log that are read.
@@ -54,10 +54,21 @@ impl Failed {
     /// Returns the cause, its evidence and the next command as lines.
     #[must_use]
     pub fn text(&self, style: Style) -> TerminalText {
+        self.lines(true, style)
+    }
+
+    /// Returns the same, without evidence that the last line of the run repeats.
+    pub(super) fn before_end(&self, run: &Run, style: Style) -> TerminalText {
+        self.lines(!is_in_end(run, &self.diagnosis.evidence), style)
+    }
+
+    fn lines(&self, has_evidence: bool, style: Style) -> TerminalText {
         let of = self.step.as_ref().map(|step| text!("{}: ", step)).unwrap_or_default();
         let mut lines = TerminalText::default();
         lines.push_line(&text!("likely cause: {}{}", of, style.bold(self.diagnosis.sentence())));
-        lines.push_line(&text!("    {}", style.paint(Hue::Dim, &self.diagnosis.evidence)));
+        if has_evidence {
+            lines.push_line(&text!("    {}", style.paint(Hue::Dim, &self.diagnosis.evidence)));
+        }
         lines.push_line(&text!("    next: {}", self.next));
         style.spelled(lines)
     }

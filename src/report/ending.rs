@@ -31,9 +31,9 @@ pub(super) fn ending(run: &Run, style: Style, logs: &dyn Logs) -> io::Result<Ter
     let causes = causes(run, logs)?;
     let repository = logs.repository();
     let links = Links { style, repository: repository.as_deref() };
-    let mut failures = failures(&causes, &links);
+    let mut failures = failures(run, &causes, &links);
     if let Some(failed) = diagnosis::of(run, logs)? {
-        failures.push(&text!("\n{}", failed.text(style)));
+        failures.push(&text!("\n{}", failed.before_end(run, style)));
     }
     // The reason of a failed step stands below, with its error.
     let has_cause = |job: &Job| causes.values().flatten().any(|failed| failed.id == job.id);
@@ -142,14 +142,20 @@ pub(super) fn causes<'r>(run: &'r Run, logs: &dyn Logs) -> io::Result<IndexMap<C
     Ok(causes)
 }
 
+/// Whether a reason is part of the last line of a deployment, so that it is not printed right before that line.
+pub(super) fn is_in_end(run: &Run, reason: &str) -> bool {
+    run.info.is_deployment() && run.reason.as_ref().is_some_and(|end| end.text().contains(reason))
+}
+
 /// Returns the cause of each failure in a few lines.
-fn failures(causes: &IndexMap<Cause<'_>, Vec<&Job>>, links: &Links<'_>) -> TerminalText {
+fn failures(run: &Run, causes: &IndexMap<Cause<'_>, Vec<&Job>>, links: &Links<'_>) -> TerminalText {
     let style = links.style;
     let mut failures = TerminalText::default();
     for (cause, jobs) in causes {
         let (title, values) = named(jobs);
         let heading = style.bold(text!("{} › {}", title, cause.step));
-        let reason = cause.reason.map(|reason| text!(" ({})", first_line(reason))).unwrap_or_default();
+        let reason = cause.reason.map(first_line).filter(|reason| !is_in_end(run, reason));
+        let reason = reason.map(|reason| text!(" ({})", reason)).unwrap_or_default();
         let hue = if jobs[0].is_allowed_failure() { Hue::Busy } else { Hue::Bad };
         failures.push_line(&text!("\n{} {}{}", style.glyph(jobs[0].progress()), heading, reason));
         let line = first_line(&cause.line);

@@ -11,7 +11,7 @@ use crate::ui::terminal_text::{TerminalText, text};
 use crate::ui::text::counted;
 use crate::ui::theme::Glyphs;
 
-use super::ending::{causes, first_line, named, took};
+use super::ending::{causes, first_line, is_in_end, named, took};
 use super::lines::MAX_NAMES;
 use super::{Lines, Logs, Printer, diagnosis, held};
 
@@ -90,7 +90,11 @@ impl Linear {
         let allowed = if job.allowed_failure { ", allowed" } else { "" };
         let time = took(job.started, job.finished);
         let is_good = job.phase.conclusion() == Some(Conclusion::Success);
-        let reason = job.why().filter(|_| !is_good).map(|reason| text!(", {}", first_line(&reason)));
+        // The reason of a deployment stands in the last sentence.
+        let reason = job
+            .why()
+            .filter(|_| !is_good && !run.info.is_deployment())
+            .map(|reason| text!(", {}", first_line(&reason)));
         let word = self.style.word(&job.phase);
         self.say(run, Some(&job.id), &text!("{}{}{}{}", word, allowed, time, reason.unwrap_or_default()), out)
     }
@@ -150,12 +154,13 @@ impl Printer for Linear {
             let (title, values) = named(&jobs);
             let line = first_line(&cause.line);
             let place = Some(cause.place.text.as_str()).filter(|place| !line.contains(place)).unwrap_or_default();
-            let parts = [values.as_str(), cause.reason.map(first_line).unwrap_or_default(), line, place];
+            let reason = cause.reason.map(first_line).filter(|reason| !is_in_end(run, reason)).unwrap_or_default();
+            let parts = [values.as_str(), reason, line, place];
             let parts = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
             out.line(self.style.spelled(text!("failed: {}, step {}: {}", title, cause.step, parts)))?;
         }
         if let Some(failed) = diagnosis::of(run, logs)? {
-            out.print(&self.style.spelled(failed.text(self.style)))?;
+            out.print(&self.style.spelled(failed.before_end(run, self.style)))?;
         }
         let time = took(run.started, run.finished);
         let reason = run.why().map(|reason| text!(", {}", first_line(&reason))).unwrap_or_default();

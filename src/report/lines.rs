@@ -26,6 +26,10 @@ use super::{Logs, Printer, held};
 /// Maximum width of the name of a job or a step before its lines, in columns.
 const MAX_PREFIX: usize = 24;
 
+/// Maximum width of the name of the only job of a run before its lines, in columns: the name of a deployment has its
+/// environment and its release.
+const MAX_ONLY_PREFIX: usize = 40;
+
 /// Maximum number of folded groups of a step that are remembered in case the step fails. Only the latest groups are
 /// kept.
 const MAX_FOLDED: usize = 32;
@@ -301,7 +305,9 @@ impl Printer for Lines {
             Event::JobFinished { job, conclusion, reason, .. } => {
                 let Some(finished) = run.jobs.get(job) else { return Ok(()) };
                 let time = took(finished.started, finished.finished);
-                let reason = reason.as_ref().filter(|_| *conclusion != Conclusion::Success);
+                // The reason of a deployment stands in the last line, which follows.
+                let reason =
+                    reason.as_ref().filter(|_| *conclusion != Conclusion::Success && !run.info.is_deployment());
                 let reason = reason.map(|reason| text!(": {}", reason)).unwrap_or_default();
                 let (glyph, word) = (style.glyph(finished.progress()), style.word(&finished.phase));
                 let text = style.bold(text!("{}{}{}", word, time, reason));
@@ -378,7 +384,8 @@ impl Printer for Lines {
 
 /// Returns the width of the names of the jobs before their lines.
 fn columns_of(run: &Run) -> usize {
-    run.jobs.values().map(|job| width(&job.name)).max().unwrap_or(0).min(MAX_PREFIX)
+    let most = if run.jobs.len() == 1 { MAX_ONLY_PREFIX } else { MAX_PREFIX };
+    run.jobs.values().map(|job| width(&job.name)).max().unwrap_or(0).min(most)
 }
 
 /// Returns a line of a log. A runner command at its start is replaced by a label, and the line gets the hue of the

@@ -719,7 +719,11 @@ fn changes_come_into_a_held_job_that_deploys_only_where_rules_take_them() {
 fn a_failed_deployment_is_explained_at_its_end_and_later() {
     let shop = Shop::new();
     let cause = "likely cause: Wait until blue is healthy: a process ended with an error";
-    shop.call(&["deploy", "staging", "v3"]).expect(1, &[cause, "last answer: exit status: 1", "next: `cuelight logs "]);
+    let failed = shop.call(&["deploy", "staging", "v3"]);
+    failed.expect(1, &[cause, "last answer: exit status: 1", "next: `cuelight logs "]);
+    // The reason stands at its step and in the last line, and the name of the only job is not cut.
+    assert_eq!(failed.text().matches("the check failed 3 times in a row").count(), 2, "{}", failed.text());
+    assert!(failed.text().contains("staging: deploy v3 ") && !failed.text().contains('…'), "{}", failed.text());
     shop.call(&["explain"]).expect(0, &[cause]);
     shop.call(&["deploy", "staging", "v1"]).expect(0, &["is live"]);
     assert!(!shop.call(&["explain"]).text().contains("likely cause"));
