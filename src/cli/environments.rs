@@ -1,8 +1,10 @@
 //! `env`: the environments of a repository, on a server and of this machine.
 
+use std::sync::Arc;
+
 use crate::backend::github::client::Priority;
 use crate::backend::github::environments::Environments;
-use crate::launch::deploy::Deployments;
+use crate::launch::deploy::{Deployments, LaneMemory};
 use crate::model::deployment::Needed;
 use crate::model::environment::{DeploymentState, Environment};
 use crate::model::lane_details::LaneDetails;
@@ -14,7 +16,7 @@ use crate::store::clock::now;
 use crate::ui::terminal_text::text;
 
 use super::dispatch::RepositoryArg;
-use super::{Exit, Failure, Outcome, demo, deploy, servers};
+use super::{Exit, Failure, Outcome, block_on, demo, deploy, servers};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -49,7 +51,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         }
         return check(args, &deployments.needed(name)?);
     }
-    let local = if args.repository.name.is_some() { None } else { deploy::local_if_any()? };
+    let local = if args.repository.name.is_some() { None } else { deploy::local_if_any()?.map(Arc::new) };
     let own = local.as_ref().map_or_else(|| Ok(Vec::new()), |deployments| of_this_machine(args, deployments))?;
     let here = || local.as_ref().map(|deployments| deployments.repository().slug.clone()).unwrap_or_default();
     if let (Some(local), Some(name), [_]) = (&local, &args.environment, own.as_slice()) {
@@ -100,12 +102,20 @@ pub(super) fn run(args: &Args) -> Outcome {
     shown
 }
 
-/// Returns all environments of .cuelight.toml, or the requested one. Warns about unreadable lines of the ledger.
-fn of_this_machine(args: &Args, deployments: &Deployments) -> Result<Vec<Environment>, Failure> {
+/// Returns all environments of .cuelight.toml, or the requested one, with what their targets report. Warns about
+/// unreadable lines of the ledger, and about servers that cannot record the deployments.
+fn of_this_machine(args: &Args, deployments: &Arc<Deployments>) -> Result<Vec<Environment>, Failure> {
     let ledger = deployments.ledger()?;
-    let mut environments = deployments.shown(&ledger, args.environment.as_deref())?;
+    let mut memory = LaneMemory::default();
+    block_on(deployments.ask_targets(&mut memory))??;
+    let mut environments = deployments.shown(&ledger, args.environment.as_deref(), &mut memory)?;
     if !environments.is_empty() {
         deploy::unreadable(ledger.unreadable());
+    }
+    for environment in &environments {
+        for note in deploy::unrecorded(deployments, deployments.settings(&environment.name)?, false)? {
+            style::notice(&text!("note: {}", note));
+        }
     }
     if args.environment.is_some() {
         for environment in &mut environments {

@@ -93,6 +93,13 @@ impl Kept {
         format!("kept for {}", minutes(self.until.since(now)))
     }
 
+    /// Describes the release and what it is good for: `v1.4.0 9093b37 still runs, kept for 59m: a rollback to it is
+    /// instant`.
+    #[must_use]
+    pub fn text(&self, now: Timestamp) -> String {
+        format!("{} still runs, {}: a rollback to it is instant", self.release.title(), self.short(now))
+    }
+
     /// Whether the release still runs in its slot, according to a report of the target. A report of several hosts that
     /// differ does not have the release.
     #[must_use]

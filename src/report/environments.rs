@@ -62,14 +62,16 @@ impl Page {
         table
     }
 
-    /// Returns the cells for the live release of an environment: the release, its age, who deployed it, and the drift.
+    /// Returns the cells for the live release of an environment: the release, its age, who deployed it, and the drift with
+    /// the health.
     fn cells(&self, environment: &Environment) -> [String; 4] {
         let Some(live) = environment.live() else {
             let nothing = if environment.unknown.is_some() { "unknown" } else { "nothing live" };
             return [nothing.to_owned(), String::new(), String::new(), String::new()];
         };
-        let drift = environment.drift.as_ref().map(Drift::short).unwrap_or_default();
-        [live.release.title(), ago(self.now.since(live.at())), live.creator.clone(), drift]
+        let drift = environment.drift.as_ref().map(Drift::named);
+        let state = drift.into_iter().chain(environment.health.clone()).collect::<Vec<_>>().join(", ");
+        [live.release.title(), ago(self.now.since(live.at())), live.creator.clone(), state]
     }
 
     /// Returns how long ago a time was, in words.
@@ -85,7 +87,7 @@ impl Page {
         newest.map_or_else(|| text!(" "), |newest| self.style.glyph(&newest.state.phase(&environment.name)))
     }
 
-    /// Returns the lines below an environment: its lock, the deployments that are open, the newest one if it is not
+    /// Returns the lines below an environment: its lock, the former release that still runs, the deployments that are open, the newest one if it is not
     /// live, the command for which a deployment waits, and the reason if its deployments are unknown.
     fn remarks(&self, environment: &Environment) -> Vec<TerminalText> {
         let open = environment.open();
@@ -96,7 +98,8 @@ impl Page {
         let locked = environment.locked.as_ref().map(|lock| self.style.paint(Hue::Review, text!("{}", lock)));
         let command = || self.style.paint(Hue::Dim, format!("cuelight promote {}", quoted(&environment.name)));
         let waits = environment.promotable.as_ref().map(|why| text!("{}  {}", why, command()));
-        locked.into_iter().chain(pending).chain(waits).chain(unknown).collect()
+        let kept = environment.kept.as_ref().map(|kept| text!("{}", kept));
+        locked.into_iter().chain(kept).chain(pending).chain(waits).chain(unknown).collect()
     }
 
     /// Returns a line about a deployment that is not live: its state, and the command that approves or shows it.
@@ -132,8 +135,8 @@ impl Page {
                 if !live.origin.reason.is_empty() {
                     all.push_line(&text!("      {}", live.origin.reason));
                 }
-                if let Some(url) = &live.url {
-                    all.push_line(&text!("      {}", url));
+                for line in [&live.url, &environment.health].into_iter().flatten() {
+                    all.push_line(&text!("      {}", line));
                 }
             }
             None if environment.unknown.is_some() => {}

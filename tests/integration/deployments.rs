@@ -9,7 +9,7 @@ use std::process::Command;
 use portable_pty::CommandBuilder;
 use serde_json::Value;
 
-use crate::project::{Project, Said, until, write_program};
+use crate::project::{Project, Said, git, until, write_program};
 use crate::survival::{kill, worker_of};
 
 const SETTINGS: &str = r#"
@@ -245,6 +245,40 @@ fn the_page_of_an_environment_has_what_would_be_next_and_the_commits_of_each_dep
     let page = shop.json(&["env", "staging", "--json"]);
     assert_eq!((&page["commits"][0]["changes"]["count"], &page["needed"]), (&1.into(), &Value::Array(Vec::new())));
     shop.call(&["env", "staging"]).expect(0, &["1 commit is new:"]);
+}
+
+#[test]
+fn env_has_the_difference_the_health_and_the_former_release_as_the_screen_does() {
+    let shop = Shop::new();
+    let kept = "[environments.production]\nkeep_old = '1h'\n";
+    let status = "[environments.staging.target]\nstatus = 'cat $LIVE/status'\n";
+    let settings = SETTINGS.replace("[environments.production]\n", kept);
+    shop.configure(&settings);
+    for tag in ["v1", "v2"] {
+        shop.call(&["deploy", "staging", tag]).expect(0, &["is live"]);
+        shop.call(&["deploy", "production", tag, "--yes=production"]).expect(0, &["is live"]);
+    }
+    shop.configure(&settings.replace("[environments.staging.target]\n", status));
+    let sha = git(&shop.project.root(), &["rev-parse", "v2"]);
+    fs::write(shop.path("status"), format!("green {} 2 1 100\n", sha.trim())).expect("written");
+    let is_kept = "still runs, kept for ";
+    shop.call(&["env"]).expect(0, &["same as staging", "1/2 healthy", is_kept, "a rollback to it is instant"]);
+    shop.call(&["env", "staging"]).expect(0, &["1/2 healthy", ", 1 commit behind "]);
+    let page = shop.json(&["env", "production", "--json"]);
+    assert!(page["kept"].as_str().is_some_and(|kept| kept.contains(is_kept)), "{page}");
+    assert_eq!(page["drift"]["behind"], 0);
+    fs::remove_file(shop.path("status")).expect("removed");
+    shop.call(&["env"]).expect(0, &["its target does not answer"]);
+    shop.call(&["promote", "production"]).expect(0, &["is live"]);
+}
+
+#[test]
+fn a_server_that_cannot_record_deployments_is_said_before_one_is_made() {
+    let shop = Shop::new();
+    shop.configure(&SETTINGS.replace("[environments.staging]\n", "[environments.staging]\nrecord = 'github'\n"));
+    for args in [&["env"][..], &["env", "staging"]] {
+        shop.call(args).expect(0, &["note: ", "deployments to staging cannot be recorded on GitHub"]);
+    }
 }
 
 #[test]

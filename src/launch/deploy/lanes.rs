@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use indexmap::IndexMap;
 use tokio::time::timeout;
 
@@ -161,9 +161,7 @@ impl Deployments {
         }
         let mut latest = memory.ledger.take().unwrap_or_else(|| Latest::of(self.file(), |ledger| ledger));
         let ledger = latest.state()?;
-        if memory.head.as_ref().is_none_or(|head| head.sha != self.repository.sha) {
-            memory.head = release::resolve(&self.repository.root, "HEAD").ok().map(|named| named.release);
-        }
+        self.read_head(memory);
         let states = self.states(ledger)?;
         let ordered = in_order(all.values().collect());
         let lanes = ordered.into_iter().map(|settings| self.lane(settings, &states, memory)).collect();
@@ -171,8 +169,27 @@ impl Deployments {
         Ok(lanes)
     }
 
+    /// Reads the checked-out commit, unless it is known.
+    pub(super) fn read_head(&self, memory: &mut LaneMemory) {
+        if memory.head.as_ref().is_none_or(|head| head.sha != self.repository.sha) {
+            memory.head = release::resolve(&self.repository.root, "HEAD").ok().map(|named| named.release);
+        }
+    }
+
+    /// Asks all targets what they run, and waits for their answers; see [`Self::look`].
+    ///
+    /// # Errors
+    /// As for [`Self::look`].
+    pub async fn ask_targets(self: &Arc<Self>, memory: &mut LaneMemory) -> Result<(), DeployError> {
+        let looks = self.look(memory)?;
+        for report in join_all(looks).await {
+            memory.remember(report);
+        }
+        Ok(())
+    }
+
     /// Returns the lane of an environment.
-    fn lane(
+    pub(super) fn lane(
         &self,
         settings: &EnvironmentSettings,
         states: &IndexMap<String, EnvironmentState>,

@@ -175,17 +175,33 @@ impl Deployments {
     }
 
     /// Returns all environments, or the one with this name, with rules and deployments, in the form used for servers.
+    /// Their health is known if the targets were asked; see [`Self::ask_targets`].
     ///
     /// # Errors
     /// The settings are invalid.
-    pub fn shown(&self, ledger: &Ledger, only: Option<&str>) -> Result<Vec<Environment>, DeployError> {
-        let at = now();
+    pub fn shown(
+        &self,
+        ledger: &Ledger,
+        only: Option<&str>,
+        memory: &mut LaneMemory,
+    ) -> Result<Vec<Environment>, DeployError> {
+        let (at, states) = (now(), self.states(ledger)?);
+        self.read_head(memory);
         let wanted = self.all_settings()?.values().filter(|settings| only.is_none_or(|name| name == settings.name));
         let shown = wanted.map(|settings| {
-            let state = ledger.of(&settings.name);
-            let protection = Some(self.protection(settings, &state));
-            let promotable = self.promotable(&state).map(str::to_owned);
-            Environment { protection, promotable, ..state.shown(at) }
+            let state = &states[&settings.name];
+            let lane = self.lane(settings, &states, memory);
+            // What a target reports while a deployment changes it is out of date.
+            let health = if lane.is_silent {
+                Some("its target does not answer".to_owned())
+            } else {
+                lane.health_text().filter(|_| lane.on_its_way().is_none())
+            };
+            let kept = lane.open.as_ref().and_then(|open| open.kept.as_ref()).map(|kept| kept.text(at));
+            let promotable = self.promotable(state).map(str::to_owned);
+            // A lane has only the newest deployments.
+            let deployments = state.shown(at).deployments;
+            Environment { promotable, health, kept, deployments, ..lane.environment }
         });
         Ok(shown.collect())
     }

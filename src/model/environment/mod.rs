@@ -33,6 +33,12 @@ pub struct Environment {
     /// What a promotion of a deployment by this machine would end: `waits for a person`. `None` if there is nothing to
     /// promote.
     pub promotable: Option<String>,
+    /// Health of what is live, as its target reports it: `2/2 healthy`. `None` if the target was not asked, or does not
+    /// report it.
+    pub health: Option<String>,
+    /// The former release that still runs, so that a rollback to it is instant, as a sentence without its full stop;
+    /// `None` without one.
+    pub kept: Option<String>,
 }
 
 /// Where the deployments of an environment are from.
@@ -268,6 +274,8 @@ impl Environment {
             drift: None,
             locked: None,
             promotable: None,
+            health: None,
+            kept: None,
         }
     }
 
@@ -311,7 +319,7 @@ impl Environment {
         json!({
             "name": self.name, "protection": self.protection, "source": self.source, "unknown": self.unknown,
             "live": self.live(), "pending": self.pending(), "open": self.open(), "drift": self.drift,
-            "locked": self.locked, "promotable": self.promotable,
+            "locked": self.locked, "promotable": self.promotable, "health": self.health, "kept": self.kept,
             "deployments": self.deployments,
         })
     }

@@ -290,10 +290,7 @@ fn state(lane: &Lane, now: Timestamp, lines: &mut Lines) {
         lines.row(Some(Phase::Done(Conclusion::Failure)), line, Hue::Bad, failed.local.as_ref());
     }
     if let Some(kept) = lane.open.as_ref().and_then(|open| open.kept.as_ref()) {
-        lines.add(
-            format!("{} still runs, {}: a rollback to it is instant", kept.release.title(), kept.short(now)),
-            Hue::Plain,
-        );
+        lines.add(kept.text(now), Hue::Plain);
     }
     if let Some(failed) = lane.requests().and_then(|requests| requests.failed()) {
         lines.add(format!("requests: {failed}"), Hue::Bad);
