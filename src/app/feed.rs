@@ -150,7 +150,9 @@ impl App {
             Feed::Environments { repository, environments } => self.state.environments.set(repository, environments),
             Feed::Lanes(lanes) => self.take_lanes(lanes),
             Feed::LanesUnreadable(reason) => {
-                self.notify(Notice::bad(reason.clone()));
+                let kept =
+                    if self.state.lanes.is_empty() { "" } else { "; the environments are shown as they were before" };
+                self.notify(Notice::bad(format!("{reason}{kept}")));
                 self.state.lanes_unreadable = Some(reason);
             }
             Feed::LaneDetails(details) => {

@@ -29,6 +29,9 @@ pub use screen::{BackgroundChoice, ColourChoice, GlyphChoice, QuietHours, Screen
 pub use settings::{InRepository, Layer, SETTINGS, Setting};
 pub use value::{SettingValue, ValueError};
 
+/// Name of the file with the settings of a repository, in its root.
+pub const OF_REPOSITORY: &str = ".cuelight.toml";
+
 /// The configuration in effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -174,7 +177,7 @@ impl Config {
     /// An existing file cannot be read or is invalid, or an environment variable has an invalid value.
     pub fn load(repository: Option<&Path>) -> Result<Self, ConfigError> {
         let user = directories::ProjectDirs::from("", "", "cuelight").map(|home| home.config_dir().join("config.toml"));
-        let own = repository.map(|root| root.join(".cuelight.toml"));
+        let own = repository.map(|root| root.join(OF_REPOSITORY));
         let mut config = Self::default();
         for (path, layer) in [(user, Layer::User), (own, Layer::Repository)] {
             let Some(path) = path else { continue };

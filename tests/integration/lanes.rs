@@ -30,6 +30,24 @@ fn production_is_rolled_back_from_a_cold_start() {
 }
 
 #[test]
+fn settings_that_break_while_the_screen_is_open_are_said_and_what_was_read_stays() {
+    let shop = Shop::new();
+    shop.call(&["deploy", "staging", "v1"]).expect(0, &["is live"]);
+    let mut screen = Terminal::start(shop.in_terminal(&[]), 30, 120);
+    screen.wait_for("3 Jobs");
+    screen.press("6");
+    screen.wait_for("staging     v1");
+    shop.project.write(".cuelight.toml", "[environments.staging]\nstrategi = 'rolling'\n");
+    screen.wait_for("as before an error in the settings: ");
+    assert!(screen.text().contains("staging     v1"), "{}", screen.text());
+    shop.configure("[environments.fresh]\ntarget = { start = 'true', stop = 'true', healthy = 'true' }\n");
+    screen.wait_for("fresh  nothing live");
+    assert!(!screen.text().contains("as before an error"), "{}", screen.text());
+    screen.press("q");
+    screen.ends_restored();
+}
+
+#[test]
 fn a_target_that_hangs_delays_no_other() {
     let shop = Shop::new();
     let status = |name: &str, status: &str| {

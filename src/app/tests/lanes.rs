@@ -194,6 +194,11 @@ fn settings_with_a_fault_are_not_shown_as_an_empty_list() {
     // Environments that were read before stay.
     driver.feed(Feed::LanesUnreadable(reason.to_owned()));
     assert!(driver.screen().contains("production"), "{}", driver.screen());
+    assert!(driver.shows("as before an error in the settings"), "{}", driver.screen());
+    driver.press("<enter>");
+    assert!(driver.shows("as before an error in the settings: .cuelight.toml:1:15"), "{}", driver.screen());
+    driver.feed(Feed::Lanes(lanes()));
+    assert!(!driver.shows("as before an error"), "{}", driver.screen());
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Watches folders: the state folder, where runs appear and end; the ledgers of environments; and a repository, where
-//! files are written.
+//! its settings and other files are written.
 //!
 //! All watches use kernel notifications, so nothing is polled.
 
@@ -15,6 +15,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use rustix::io::Errno;
 use tokio::sync::Notify;
 
+use crate::config::OF_REPOSITORY;
 use crate::repo::git::{GitError, git};
 use crate::repo::workflows::FOLDER;
 use crate::store::folder::make_private;
@@ -64,7 +65,7 @@ impl FolderWatch {
     /// The folder cannot be created, or the system cannot watch it.
     pub(super) fn of_state(state: &Path) -> Result<Self, WatchError> {
         make_private(&state.join("runs"))?;
-        Self::watch(&[&state.join("runs"), state])
+        Self::watch(&[&state.join("runs"), state], |_| true)
     }
 
     /// Watches for workflow files written in the repository that contains `folder`.
@@ -74,7 +75,7 @@ impl FolderWatch {
     pub(super) fn of_workflows(folder: &Path) -> Result<Self, WatchError> {
         let folders = folder.ancestors().map(|folder| folder.join(FOLDER));
         let found = folders.into_iter().find(|folder| folder.is_dir());
-        Self::watch(&[&found.ok_or(io::ErrorKind::NotFound).map_err(io::Error::from)?])
+        Self::watch(&[&found.ok_or(io::ErrorKind::NotFound).map_err(io::Error::from)?], |_| true)
     }
 
     /// Watches for entries in the ledgers of environments. `folder` is created if it is missing.
@@ -83,14 +84,25 @@ impl FolderWatch {
     /// The folder cannot be created, or the system cannot watch it.
     pub(super) fn of_ledgers(folder: &Path) -> Result<Self, WatchError> {
         make_private(folder)?;
-        Self::watch(&[folder])
+        Self::watch(&[folder], |_| true)
     }
 
-    fn watch(folders: &[&Path]) -> Result<Self, WatchError> {
+    /// Watches the settings in the root of a repository, even if there are none yet.
+    ///
+    /// # Errors
+    /// The system cannot watch the folder.
+    pub(super) fn of_settings(root: &Path) -> Result<Self, WatchError> {
+        Self::watch(&[root], |path| path.file_name().is_some_and(|name| name == OF_REPOSITORY))
+    }
+
+    /// Watches folders for changes of the paths for which `counts` returns true.
+    fn watch(folders: &[&Path], counts: fn(&Path) -> bool) -> Result<Self, WatchError> {
         let changed = Arc::new(Notify::new());
         let notifier = Arc::clone(&changed);
         let on_event = move |event: notify::Result<Event>| {
-            if event.as_ref().is_ok_and(is_write) {
+            let is_change =
+                |event: &Event| is_write(event) && (event.need_rescan() || event.paths.iter().any(|path| counts(path)));
+            if event.as_ref().is_ok_and(is_change) {
                 notifier.notify_one();
             }
         };

@@ -1,7 +1,7 @@
 //! Reports the environments of this machine when they change.
 //!
-//! The folder of the ledgers is watched. While the worker of a deployment runs, the environments are also read at
-//! intervals, because the position of a deployment changes without an entry in the ledger.
+//! The folder of the ledgers and the settings of the repository are watched. While the worker of a deployment runs, the
+//! environments are also read at intervals, because the position of a deployment changes without an entry in the ledger.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -90,6 +90,8 @@ async fn serve(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>, mut ask
     let mut fault = None;
     // The watch of the ledgers, once there are environments. It is tried once.
     let mut watch: Option<Option<FolderWatch>> = None;
+    // The watch of the settings, once the repository is known. It is tried once.
+    let mut settings: Option<Option<FolderWatch>> = None;
     // Whether targets are to be asked, and whether they were ever asked.
     let (mut looks, mut has_looked) = (false, false);
     // When requests are counted again.
@@ -102,6 +104,15 @@ async fn serve(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>, mut ask
         let read = read(known.take(), memory, asks.then_some(&mut asked_targets), (runs.clone(), folder.clone()));
         let Ok((deployments, kept, lanes)) = read.await else { return };
         (known, memory) = (deployments, kept);
+        if let (None, Some(deployments)) = (&settings, &known) {
+            let made = FolderWatch::of_settings(&deployments.repository().root);
+            let made =
+                made.inspect_err(|error| tracing::warn!(%error, "the settings of the repository are not watched"));
+            settings = Some(made.ok());
+            // What was written before the watch began is read now.
+            known = None;
+            continue;
+        }
         let before = open_runs(&shown);
         match lanes {
             Ok(lanes) if has_reported && lanes == shown && fault.is_none() => {}
@@ -148,6 +159,10 @@ async fn serve(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>, mut ask
             },
             () = changed(watch.iter().flatten().next()) => {
                 sleep(LIST_DELAY).await;
+            }
+            () = changed(settings.iter().flatten().next()) => {
+                sleep(LIST_DELAY).await;
+                known = None;
             }
             // The user mends the settings that have a fault.
             () = sleep(KEPT_EVERY), if fault.is_some() => known = None,

@@ -226,6 +226,9 @@ impl Pane for Deploys {
                 None => {}
             }
         }
+        if let Some(reason) = cx.state.lanes_unreadable.as_ref().filter(|_| !rows.lanes.is_empty()) {
+            rows::outdated(reason, text::limited(rows.len().saturating_sub(self.offset)), cx, area, buffer);
+        }
     }
 }
 

@@ -171,6 +171,11 @@ impl Mark {
     }
 }
 
+/// Returns the line about environments that are shown as they were before their settings could not be read.
+pub(super) fn outdated(reason: &str) -> String {
+    format!("as before an error in the settings: {reason}")
+}
+
 /// A line of the page.
 struct Line {
     /// Number of the section, from 0.
@@ -235,6 +240,9 @@ fn lines(lane: &Lane, cx: &Cx) -> Vec<Line> {
     let columns = usize::from(cx.size.0.saturating_sub(BEFORE + 1)).max(1);
     let mut lines = Lines { columns, section: 0, all: Vec::new() };
     let details = cx.state.details(lane.name());
+    if let Some(reason) = &cx.state.lanes_unreadable {
+        lines.add(outdated(reason), Hue::Bad);
+    }
     state(lane, cx.state.now, &mut lines);
     lines.heading("Next");
     match details {

@@ -11,7 +11,7 @@ use crate::model::{Conclusion, Gate, PendingReview, Phase};
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
-use super::{Environment, version};
+use super::{Environment, page, version};
 
 /// Draws an environment of a server.
 pub(super) fn server(row: &ServerEnvironment, tab: u16, selected: bool, cx: &Cx, area: Rect, buffer: &mut Buffer) {
@@ -36,6 +36,16 @@ pub(super) fn server(row: &ServerEnvironment, tab: u16, selected: bool, cx: &Cx,
         selected,
     };
     line.draw(cx, area, buffer);
+}
+
+/// Draws the line below this number of rows with environments that are shown as they were before. Draws nothing without
+/// a row for it.
+pub(super) fn outdated(reason: &str, above: u16, cx: &Cx, area: Rect, buffer: &mut Buffer) {
+    if above < area.height {
+        let (line, room) = (page::outdated(reason), area.width.saturating_sub(2));
+        let line = text::clip(&line, usize::from(room), cx.theme.ellipsis());
+        text::put(buffer, area.x + 1, area.y + above, room, &line, cx.theme.style(Hue::Bad));
+    }
 }
 
 /// Draws an environment that was found in the listed runs.
