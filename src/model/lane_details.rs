@@ -160,7 +160,9 @@ impl NextDeployment {
     /// Describes the release and its commits: `v1.4.3 332e342 from staging: 12 commits are new`.
     #[must_use]
     pub fn text(&self) -> String {
-        let title = self.release.title();
+        // The branch that a release is from is named once.
+        let is_of_branch = self.release.tag.is_none() && self.release.reference == self.source;
+        let title = if is_of_branch { self.release.short().to_owned() } else { self.release.title() };
         if self.is_live {
             return format!("nothing new: {title} of {} is live", self.source);
         }
@@ -262,5 +264,9 @@ mod tests {
         assert_eq!(next(Some(1), false), format!("{title} from staging: 1 commit is new"));
         assert_eq!(next(None, false), format!("{title} from staging"));
         assert_eq!(next(Some(0), true), format!("nothing new: {title} of staging is live"));
+        let release = Release { sha: "a470f23abc".to_owned(), reference: "main".to_owned(), tag: None };
+        let changes = Changes { count: Some(3), commits: Vec::new() };
+        let next = NextDeployment { release, source: "main".to_owned(), is_live: false, changes, closed: Vec::new() };
+        assert_eq!(next.text(), "a470f23 from main: 3 commits are new");
     }
 }

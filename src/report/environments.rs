@@ -178,6 +178,9 @@ impl Page {
 
     /// Adds what would be deployed next, and the variables that the commands need, without their values.
     fn push_details(&self, all: &mut TerminalText, details: &LaneDetails) {
+        if details.next.is_none() {
+            all.push_line(&text!("next: nothing, because the repository has no commits"));
+        }
         if let Some(next) = &details.next {
             all.push_line(&text!("next: {}", next.text()));
             for line in next.changes.lines(LISTED) {

@@ -25,6 +25,11 @@ pub enum ReleaseError {
     /// The name does not resolve to a commit.
     #[error("`{0}` is not a tag, branch or commit of this repository")]
     Unknown(String),
+    /// Nothing is committed yet on the branch that is checked out.
+    #[error(
+        "nothing is committed on {0} yet, so there is no release to deploy: commit something first, or name a release"
+    )]
+    NoCommit(String),
     /// The name is the id of an image of which nothing else is known.
     #[error("{0} is an image whose commit is not known, so it cannot be deployed: name a tag, branch or commit")]
     Image(String),
@@ -43,7 +48,7 @@ pub fn resolve(root: &Path, name: &str) -> Result<NamedRelease, ReleaseError> {
     }
     let commit = format!("{name}^{{commit}}");
     let sha = git(root, ["rev-parse", "--verify", "--quiet", "--end-of-options", &commit])
-        .map_err(|_| ReleaseError::Unknown(name.to_owned()))?;
+        .map_err(|_| unknown(root, name))?;
     let sha = sha.trim().to_owned();
     let tags = lines(&git(root, ["tag", "--points-at", &sha])?);
     let format = "--format=%(refname)";
@@ -58,6 +63,15 @@ pub fn resolve(root: &Path, name: &str) -> Result<NamedRelease, ReleaseError> {
         name => name.to_owned(),
     };
     Ok(NamedRelease { release: Release { sha, reference, tag }, tags, branches, uncommitted: Vec::new() })
+}
+
+/// Returns the error for a name that does not resolve to a commit.
+fn unknown(root: &Path, name: &str) -> ReleaseError {
+    let branch = git(root, ["symbolic-ref", "--quiet", "--short", "HEAD"]).ok().filter(|_| name == "HEAD");
+    branch.map_or_else(
+        || ReleaseError::Unknown(name.to_owned()),
+        |branch| ReleaseError::NoCommit(branch.trim().to_owned()),
+    )
 }
 
 /// Adds the branch that a ref stands for, without the name of its remote, unless it is there already. Does nothing for
@@ -94,6 +108,8 @@ mod tests {
             git(folder.path(), who.into_iter().chain(args.iter().copied())).expect("git works").trim().to_owned()
         };
         call(&["init", "-q", "-b", "main"]);
+        let error = resolve(folder.path(), "HEAD").expect_err("no commit").to_string();
+        assert!(error.starts_with("nothing is committed on main yet"), "{error}");
         call(&["commit", "-q", "--allow-empty", "-m", "one"]);
         call(&["tag", "v1"]);
         call(&["checkout", "-q", "-b", "topic"]);

@@ -318,6 +318,24 @@ fn a_lock_with_an_end_says_when_it_ends_and_ends_by_itself() {
 }
 
 #[test]
+fn a_rollback_of_a_first_deployment_that_waits_says_how_to_withdraw_it() {
+    let shop = Shop::new();
+    shop.configure(&SETTINGS.replace("[environments.staging]\n", "[environments.staging]\nreviewers = ['olu']\n"));
+    let plan = shop.call(&["deploy", "staging", "v1", "--plan"]);
+    plan.expect(0, &["first: needs an approval by one of olu"]);
+    assert!(!plan.text().contains("cuelight approve"), "nothing waits yet: {}", plan.text());
+    let run = shop.call(&["deploy", "staging", "v1", "--detach"]).out().trim().to_owned();
+    until("the review is asked for", || {
+        let shown: Value = serde_json::from_str(&shop.call(&["show", &run, "--json"]).out()).ok()?;
+        shown["reviews"].as_array().is_some_and(|reviews| !reviews.is_empty()).then_some(())
+    });
+    shop.call(&["rollback", "staging", "--yes=staging"]).expect(4, &["only waits to begin: `cuelight abort staging`"]);
+    shop.call(&["abort", "staging"]).expect(0, &[]);
+    assert_eq!(ended(&shop, &run), "cancelled");
+    shop.call(&["deploys", "staging"]).expect(0, &["cancelled"]);
+}
+
+#[test]
 fn a_deployment_whose_worker_is_killed_is_resumed() {
     let shop = Shop::new();
     let run = shop.interrupted();

@@ -72,7 +72,7 @@ pub enum DeployError {
     #[error("{0} has changed since this was shown, so nothing was done: look again, and repeat the request")]
     Moved(String),
     /// No deployment to the environment is in progress.
-    #[error("no deployment to {0} is in progress")]
+    #[error("no deployment to {0} is in progress: `cuelight deploys {0}` lists the earlier ones")]
     NothingOpen(String),
     /// The repository is not trusted to run on this machine.
     #[error(transparent)]

@@ -7,7 +7,7 @@ use super::{DeployError, DeployRequest, Deployments};
 use crate::launch::commands::{self, CommandError};
 use crate::model::deployment::{Cause, DeploymentRecord, EnvironmentState, Outcome};
 use crate::model::environment::{Release, title_of};
-use crate::model::rollback::RollbackRequest;
+use crate::model::rollback::{RollbackRequest, TargetError};
 use crate::model::{Command, DeploymentOrder, Timestamp};
 use crate::rollout::driver::Position;
 use crate::rollout::gates::{self, Closed, GateFacts};
@@ -181,7 +181,15 @@ impl Deployments {
                 last: last.unwrap_or_else(|| "RELEASE".to_owned()),
             });
         }
-        let (_, to) = shown.rollback(wanted)?;
+        let (_, to) = match shown.rollback(wanted) {
+            Err(TargetError::NothingLive(_)) if self.open(name).is_ok() => {
+                return Err(DeployError::OnItsWay(format!(
+                    "nothing is live in {name}, and the deployment to it only waits to begin: `cuelight abort {name}` \
+                     withdraws it"
+                )));
+            }
+            found => found?,
+        };
         Ok(WayBack::Deploy(DeployRequest {
             environment: name.clone(),
             release: Some(to.release.sha.clone()),
