@@ -7,6 +7,7 @@ use crate::ui::layout::Panel;
 
 use super::App;
 use super::batch::Batch;
+use super::keyed::keyed;
 use super::msg::Effect;
 use super::overlay::Overlay;
 use super::overlay::order::OrderBox;
@@ -155,7 +156,10 @@ impl App {
                 self.notify(Notice::bad(format!("{reason}{kept}")));
                 self.state.lanes_unreadable = Some(reason);
             }
-            Feed::LaneDetails(details) => {
+            Feed::LaneDetails(mut details) => {
+                for closed in details.next.iter_mut().flat_map(|next| &mut next.closed) {
+                    *closed = keyed(closed, &details.environment, &self.keymap);
+                }
                 self.state.details.insert(details.environment.clone(), Ok(details));
                 self.refresh_releases();
             }
@@ -209,7 +213,13 @@ impl App {
             }
             Feed::Polling(polling) => self.state.polling = polling,
             Feed::Connection(connection) => self.connected(connection),
-            Feed::Notice(notice) => self.notify(notice),
+            Feed::Notice(notice) => {
+                let text = match self.lane() {
+                    Some(lane) => keyed(&notice.text, lane.name(), &self.keymap),
+                    None => notice.text,
+                };
+                self.notify(Notice { text, ..notice });
+            }
         }
     }
 

@@ -18,6 +18,7 @@ mod feed;
 pub(crate) mod fixture;
 mod hints;
 mod input;
+mod keyed;
 pub mod keymap;
 mod lane_state;
 mod listed;

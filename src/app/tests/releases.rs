@@ -140,6 +140,18 @@ fn what_is_live_in_the_environment_before_is_offered_first() {
 }
 
 #[test]
+fn what_opens_a_closed_environment_is_a_key_on_the_screen() {
+    let (production, mut details) = production();
+    let locked = "production is locked by ada@web; `cuelight unlock production` opens it";
+    details.next.as_mut().expect("a release").closed = vec![locked.to_owned()];
+    let mut driver = showing(120, 60, Glyphs::Unicode, vec![production]);
+    driver.press("<enter>").feed(Feed::LaneDetails(Box::new(details)));
+    assert!(driver.shows("production is locked by ada@web; `D u` opens it"), "{}", driver.screen());
+    driver.feed(Feed::Notice(Notice::bad(locked)));
+    assert!(!driver.shows("cuelight unlock"), "{}", driver.screen());
+}
+
+#[test]
 fn a_release_says_which_environments_it_has_passed_and_which_rule_refuses_it() {
     let mut details = details();
     details.releases[0].branches = vec!["broken".to_owned()];
