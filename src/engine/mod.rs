@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use tokio::sync::Notify;
 
 use crate::model::{JobId, Step};
 use crate::store::folder::RunFolder;
@@ -124,6 +125,8 @@ pub struct RunContext {
     pub results: results::Results,
     /// Failed steps that wait for a person.
     pub holds: Arc<hold::Holds>,
+    /// Notified whenever a job has copied files of the user's working tree.
+    pub copied: Arc<Notify>,
 }
 
 impl RunContext {

@@ -106,6 +106,18 @@ pub fn changed_files(root: &Path, access: Access, sha: &str) -> Result<Vec<Strin
     names_since(root, access, sha, &changed(root, access)?)
 }
 
+/// Returns the files that differ between two commits, sorted.
+///
+/// # Errors
+/// Git failed, or the repository does not have one of the commits.
+pub fn files_between(root: &Path, access: Access, one: &str, other: &str) -> Result<Vec<String>, GitError> {
+    let between = DIFF.into_iter().chain(["--name-only", "-z", "--end-of-options", one, other, "--"]);
+    let between = git_with(root, access, between)?;
+    let mut files: Vec<String> = between.split('\0').filter(|file| !file.is_empty()).map(str::to_owned).collect();
+    files.sort();
+    Ok(files)
+}
+
 /// Returns the files that differ from the commit `sha`, or are `changed` since the current commit; sorted.
 fn names_since(root: &Path, access: Access, sha: &str, changed: &[(bool, String)]) -> Result<Vec<String>, GitError> {
     let since = DIFF.into_iter().chain(["--name-only", "-z", "--end-of-options", sha, "--"]);
@@ -190,6 +202,10 @@ mod tests {
         assert_eq!((since(&sha).as_str(), since(&next).as_str()), (".gitignore gone image kept", ""));
         write("new", "");
         assert_eq!((since(&sha).as_str(), since(&next).as_str()), (".gitignore gone image kept new", "new"));
+        let between =
+            |one: &str, other: &str| files_between(folder.path(), Access::Guarded, one, other).expect("listed");
+        assert_eq!(between(&sha, &next).join(" "), ".gitignore gone image kept");
+        assert_eq!(between(&sha, &sha), Vec::<String>::new());
         let shown = |sha: &str| Uncommitted::since(folder.path(), Access::Guarded, sha, &[]).expect("read").diff;
         assert!(shown(&sha).contains("-one\n+changed\n") && shown(&sha).contains("+++ b/new\n"), "{}", shown(&sha));
         assert!(!shown(&next).contains("+changed") && shown(&next).contains("+++ b/new\n"), "{}", shown(&next));

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::fs;
-use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,7 +11,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use indexmap::IndexMap;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::engine::actions::store::Store;
@@ -172,6 +171,7 @@ impl Request {
         concurrency: Arc<ConcurrencyQueue>,
         environments: Arc<JobEnvironments>,
         holds: Arc<Holds>,
+        copied: Arc<Notify>,
     ) -> RunContext {
         let Self { folder, spec, .. } = self;
         let actions = caches::of_run(caches::ACTIONS, folder);
@@ -191,6 +191,7 @@ impl Request {
             repository: spec.repository.clone(),
             results: Results::new(folder.clone(), spec.repository.clone(), spec.cache),
             holds,
+            copied,
             work: folder.work(),
             tool_cache: caches::of_run(caches::TOOLS, folder),
             options: Options {
@@ -243,7 +244,7 @@ fn not_started(refusal: &Refusal) -> EndReason {
     EndReason::NotStarted(refusal.render(false))
 }
 
-/// Carries out the commands about held steps, and answers them.
+/// Carries out the commands about held steps, and answers them. Records which files jobs copy.
 struct HeldCommands {
     commands: mpsc::Receiver<PendingCommand>,
     holds: Arc<Holds>,
@@ -251,32 +252,53 @@ struct HeldCommands {
     outlet: Arc<RunOutlet>,
     /// Syncs that are being recorded.
     syncs: JoinSet<()>,
-    /// Held while a sync is recorded, because each one adds to the files of those before it.
+    /// Notified when a job has copied files of the user.
+    copied: Arc<Notify>,
+    /// The record of copied files that is being made: at most one. Jobs that copy files meanwhile share the next one.
+    copies: JoinSet<()>,
+    /// Held while files are recorded, because each record adds to the files of those before it.
     recording: Arc<Mutex<()>>,
 }
 
 impl HeldCommands {
     async fn answer(&mut self) -> Infallible {
-        while let Some((command, answer)) = self.commands.recv().await {
-            let reply = match command {
-                Command::Held { job, step, order } => match self.holds.order(&job, step, order) {
-                    Ok(()) => Reply::Accepted,
-                    Err(reason) => Reply::Rejected { reason: reason.to_string() },
-                },
-                Command::Hold { on } => {
-                    self.holds.turn(on);
-                    Reply::Accepted
-                }
-                Command::Synced { job } => {
-                    self.record_sync(job, answer);
-                    continue;
-                }
-                _ => Reply::Rejected { reason: Unavailable::NotHeld.to_string() },
-            };
-            // The client may be gone; the command is carried out all the same.
-            let _ = answer.send(reply);
+        loop {
+            tokio::select! {
+                Some((command, answer)) = self.commands.recv() => self.carry_out(command, answer),
+                () = self.copied.notified(), if self.copies.is_empty() => self.record_copy(),
+                Some(recorded) = self.copies.join_next() => recorded.expect("reading changes does not panic"),
+            }
         }
-        pending().await
+    }
+
+    fn carry_out(&mut self, command: Command, answer: oneshot::Sender<Reply>) {
+        let reply = match command {
+            Command::Held { job, step, order } => match self.holds.order(&job, step, order) {
+                Ok(()) => Reply::Accepted,
+                Err(reason) => Reply::Rejected { reason: reason.to_string() },
+            },
+            Command::Hold { on } => {
+                self.holds.turn(on);
+                Reply::Accepted
+            }
+            Command::Synced { job } => return self.record_sync(job, answer),
+            _ => Reply::Rejected { reason: Unavailable::NotHeld.to_string() },
+        };
+        // The client may be gone; the command is carried out all the same.
+        let _ = answer.send(reply);
+    }
+
+    /// Records on another thread which files the jobs have copied that were notified of so far.
+    fn record_copy(&mut self) {
+        if self.request.info.sha == NO_COMMIT {
+            return;
+        }
+        let (request, outlet) = (Arc::clone(&self.request), Arc::clone(&self.outlet));
+        let recording = Arc::clone(&self.recording);
+        self.copies.spawn_blocking(move || {
+            let _held = recording.lock().unwrap_or_else(PoisonError::into_inner);
+            working_tree::record_copy(&request.folder, &request.spec, &outlet);
+        });
     }
 
     /// Records a sync on another thread and answers it there, because other commands do not wait for git.
@@ -293,8 +315,8 @@ impl HeldCommands {
         });
     }
 
-    /// Waits until every sync is recorded, even those that were not begun: their files are in workspaces that a later
-    /// attempt may keep. Other commands are too late.
+    /// Waits until every sync and every copy is recorded, even those that were not begun: their files are in workspaces
+    /// that a later attempt may keep. Other commands are too late.
     async fn finish(mut self) {
         self.commands.close();
         while let Some((command, answer)) = self.commands.recv().await {
@@ -302,8 +324,13 @@ impl HeldCommands {
                 self.record_sync(job, answer);
             }
         }
-        while let Some(recorded) = self.syncs.join_next().await {
-            recorded.expect("reading changes does not panic");
+        if self.copied.notified().now_or_never().is_some() {
+            self.record_copy();
+        }
+        for records in [&mut self.syncs, &mut self.copies] {
+            while let Some(recorded) = records.join_next().await {
+                recorded.expect("reading changes does not panic");
+            }
         }
     }
 }
@@ -349,7 +376,7 @@ impl WorkflowAttempt {
         let carried = rerun::kept(mode, &before);
         let mut info = info.clone();
         let is_of_request = *mode == Mode::Start || info.sha == NO_COMMIT;
-        let read = (!is_of_request).then(|| AttemptTree::read(spec, &before, &carried, &resumed)).transpose();
+        let read = (!is_of_request).then(|| AttemptTree::read(folder, spec, &before, &carried, &resumed)).transpose();
         let (number, secrets) = (before.attempt + 1, secrets.clone());
         let (tree, prepared) = match read {
             Ok(None) => (None, prepare(&info, spec, secrets, number)),
@@ -373,6 +400,7 @@ impl WorkflowAttempt {
             }
             _ => holds,
         });
+        let copied = Arc::<Notify>::default();
         // Commands are also answered while the run waits for its concurrency group.
         let mut commands = HeldCommands {
             commands: std::mem::replace(&mut host.orders, mpsc::channel(1).1),
@@ -380,17 +408,19 @@ impl WorkflowAttempt {
             request: Arc::clone(&self.request),
             outlet: Arc::clone(&host.outlet),
             syncs: JoinSet::new(),
+            copied: Arc::clone(&copied),
+            copies: JoinSet::new(),
             recording: Arc::default(),
         };
         let end = tokio::select! {
-            end = self.run_jobs(host, &holds) => end,
+            end = self.run_jobs(host, &holds, copied) => end,
             never = commands.answer() => match never {},
         };
         commands.finish().await;
         end
     }
 
-    async fn run_jobs(self, host: AttemptHost, holds: &Arc<Holds>) -> Ended {
+    async fn run_jobs(self, host: AttemptHost, holds: &Arc<Holds>, copied: Arc<Notify>) -> Ended {
         // An attempt that does not start leaves jobs as they are, so that a later one can still resume them.
         let reset = if self.prepared.is_ok() { self.reset_jobs() } else { Ok(()) };
         let Self { request, before, carried, resumed, info, tree, prepared } = self;
@@ -418,7 +448,9 @@ impl WorkflowAttempt {
         };
         let waited = matches!(host.outlet.run().phase, Phase::Waiting(_));
         host.outlet.record(Event::RunStarted { attempt: host.attempt, name: prepared.name.clone() });
+        // A job that continues does not use the files of now, and a job that copies them records them.
         if waited
+            && resumed.is_empty()
             && request.info.sha != NO_COMMIT
             && let Err(error) = request.record_changes(&host.outlet).await
         {
@@ -439,7 +471,8 @@ impl WorkflowAttempt {
         let here = (request.spec.repository.clone(), request.environment.as_slice());
         let of_tree = (&info, request.spec.dirty.clone());
         let environments = JobEnvironments::new(&request.folder, of_tree, here, &host.outlet, &queue);
-        let context = request.context(prepared.facts, host.outlet, queue, Arc::clone(&environments), Arc::clone(holds));
+        let (gate, holds) = (Arc::clone(&environments), Arc::clone(holds));
+        let context = request.context(prepared.facts, host.outlet, queue, gate, holds, copied);
         let orders = Orders { stop: host.cancelled, displaced: host.displaced };
         let end = attempt::run(Arc::new(context), start, orders).await;
         environments.finish().await;
@@ -488,6 +521,8 @@ mod tests {
             request: request(&case),
             outlet: Arc::clone(&case.outlet),
             syncs: JoinSet::new(),
+            copied: Arc::default(),
+            copies: JoinSet::new(),
             recording: Arc::default(),
         };
         case.write("good\n");
@@ -504,6 +539,25 @@ mod tests {
             assert_eq!(answered.try_recv().expect("recorded"), Reply::Accepted);
         }
         too_late.try_recv().expect_err("the attempt has ended");
+        assert_eq!(case.outlet.run().info.changed, 1);
+    }
+
+    #[tokio::test]
+    async fn the_files_of_the_last_copy_are_recorded_before_the_end_of_its_attempt() {
+        let case = Case::new(Vec::new());
+        let commands = HeldCommands {
+            commands: mpsc::channel(1).1,
+            holds: Arc::new(Holds::new(None)),
+            request: request(&case),
+            outlet: Arc::clone(&case.outlet),
+            syncs: JoinSet::new(),
+            copied: Arc::default(),
+            copies: JoinSet::new(),
+            recording: Arc::default(),
+        };
+        case.write("good\n");
+        commands.copied.notify_one();
+        commands.finish().await;
         assert_eq!(case.outlet.run().info.changed, 1);
     }
 

@@ -1,5 +1,6 @@
 //! The working tree of an attempt. Every attempt copies the user's files as they are then, not as they were when the run
-//! was created, so each attempt records its own commit and uncommitted changes.
+//! was created, so each attempt records its own commit and uncommitted changes. An attempt in which a job continues with
+//! the files that it kept is one of the commit of these files; files of now count once a job copies them.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -13,10 +14,10 @@ use crate::engine::outlet::Outlet;
 use crate::files;
 use crate::model::{Conclusion, Event, JobId, Run, RunInfo, WorkingTree};
 use crate::repo::git::{Access, GitError, Repository};
-use crate::repo::uncommitted::{Uncommitted, changed_files};
+use crate::repo::uncommitted::{Uncommitted, changed_files, files_between};
 use crate::store::folder::RunFolder;
 use crate::store::spec::{WorkflowSpec, ref_name};
-use crate::store::{StoreError, atomic};
+use crate::store::{StoreError, atomic, history};
 
 use super::outlet::RunOutlet;
 
@@ -36,16 +37,18 @@ impl AttemptTree {
     /// # Errors
     /// Git cannot read the repository.
     pub(super) fn read(
+        folder: &RunFolder,
         spec: &WorkflowSpec,
         before: &Run,
         carried: &IndexMap<JobId, CarriedJob>,
         resumed: &HashMap<JobId, Resumed>,
     ) -> Result<Self, GitError> {
         let root = &spec.repository;
-        let repository = Repository::discover(root)?;
-        // Another commit may be checked out by now.
-        let Uncommitted { mut files, diff } =
-            Uncommitted::since(root, Access::Trusted, &repository.sha, &spec.secret_files)?;
+        let continued = continued(spec, before, resumed);
+        let Base { sha, git_ref, mut files, diff } = match continued {
+            Some((attempt, tree)) => Base::of_attempt(folder, spec, attempt, tree),
+            None => Base::read(spec, &before.info)?,
+        };
         let mut least = 0;
         for attempt in kept(before, carried, resumed) {
             let Some(earlier) = before.trees.get(&attempt) else {
@@ -55,12 +58,16 @@ impl AttemptTree {
             };
             least = least.max(earlier.changed);
             files.extend_from_slice(files_of(attempt, earlier, &spec.dirty));
-            if earlier.sha != repository.sha && !earlier.sha.is_empty() {
-                files.extend(changed_files(root, Access::Trusted, &earlier.sha)?);
+            if earlier.sha == sha || earlier.sha.is_empty() {
+                continue;
             }
+            files.extend(match continued {
+                // No job has copied the files of now.
+                Some(_) if !sha.is_empty() => files_between(root, Access::Trusted, &earlier.sha, &sha)?,
+                _ => changed_files(root, Access::Trusted, &earlier.sha)?,
+            });
         }
-        let git_ref = git_ref(spec, &before.info, &repository);
-        let tree = WorkingTree::new(ref_name(&git_ref), &repository.sha, files).at_least(least);
+        let tree = WorkingTree::new(ref_name(&git_ref), &sha, files).at_least(least);
         Ok(Self { tree, git_ref, diff })
     }
 
@@ -71,8 +78,65 @@ impl AttemptTree {
     }
 }
 
-/// Records the files that have changed since the attempt in progress started, and that it uses because they were brought
-/// into a workspace, or because it waited before its first job.
+/// The working tree from which an attempt starts: the commit, and what differs from it.
+struct Base {
+    sha: String,
+    git_ref: String,
+    files: Vec<String>,
+    diff: String,
+}
+
+impl Base {
+    /// Reads the working tree as it is now.
+    ///
+    /// # Errors
+    /// Git cannot read the repository.
+    fn read(spec: &WorkflowSpec, before: &RunInfo) -> Result<Self, GitError> {
+        let root = &spec.repository;
+        let repository = Repository::discover(root)?;
+        // Another commit may be checked out by now.
+        let Uncommitted { files, diff } =
+            Uncommitted::since(root, Access::Trusted, &repository.sha, &spec.secret_files)?;
+        let git_ref = git_ref(spec, before, &repository);
+        Ok(Self { sha: repository.sha, git_ref, files, diff })
+    }
+
+    /// Returns the working tree of an earlier attempt, whose files were kept.
+    fn of_attempt(folder: &RunFolder, spec: &WorkflowSpec, attempt: u32, tree: &WorkingTree) -> Self {
+        let git_ref = if tree.ref_name == ref_name(&spec.git_ref) {
+            spec.git_ref.clone()
+        } else if tree.ref_name == tree.sha {
+            // No branch was checked out.
+            tree.sha.clone()
+        } else {
+            format!("refs/heads/{}", tree.ref_name)
+        };
+        let diff = history::diff(folder, attempt).unwrap_or_else(|error| {
+            // It is only shown to people.
+            tracing::warn!(%error, "the uncommitted changes of the earlier attempt are not known");
+            None
+        });
+        let files = files_of(attempt, tree, &spec.dirty).to_vec();
+        Self { sha: tree.sha.clone(), git_ref, files, diff: diff.unwrap_or_default() }
+    }
+}
+
+/// Returns the newest attempt whose files a job continues with, and the working tree of that attempt. `None` if no job
+/// continues, or with the user's own folder, or if the attempt of an older version did not record its files.
+fn continued<'r>(
+    spec: &WorkflowSpec,
+    before: &'r Run,
+    resumed: &HashMap<JobId, Resumed>,
+) -> Option<(u32, &'r WorkingTree)> {
+    if spec.in_place {
+        return None;
+    }
+    let attempt = resumed.keys().filter_map(|id| before.jobs.get(id)).map(|job| job.attempt).max()?;
+    Some((attempt, before.trees.get(&attempt)?))
+}
+
+/// Records the files that have changed since the attempt in progress started, and that it uses because a job has copied
+/// them, because they were brought into a workspace, or because the attempt waited before its first job.
 ///
 /// # Errors
 /// Git cannot read the repository, or does not have the commit of the attempt.
@@ -99,6 +163,15 @@ pub(super) fn record_sync(
     record_changes(folder, spec, outlet).inspect_err(|_| {
         record_files(spec, &[format!("(files brought into {job} that git could not list)")], outlet);
     })
+}
+
+/// Records the changes of the files that a job of the attempt in progress has copied. If git cannot list them, that is
+/// recorded, and the attempt counts as one with changed files.
+pub(super) fn record_copy(folder: &RunFolder, spec: &WorkflowSpec, outlet: &RunOutlet) {
+    if let Err(error) = record_changes(folder, spec, outlet) {
+        tracing::warn!(%error, "the changes of the files that a job has copied are not known");
+        record_files(spec, &["(files that a job copied and git could not list)".to_owned()], outlet);
+    }
 }
 
 /// Records more files that differ from the commit for a job of the attempt in progress.
@@ -165,6 +238,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::engine::cancel::Cancellation;
+    use crate::engine::checkpoint::Checkpoint;
     use crate::engine::scheduler::Ending;
     use crate::model::{Timestamp, testing};
     use crate::repo::git::git;
@@ -261,6 +335,36 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn an_attempt_that_continues_a_job_has_the_files_of_that_job_until_a_job_copies_others() {
+        let case = Case::new(Vec::new());
+        case.write("good\n");
+        case.sync().expect("recorded");
+        let before = case.outlet.run();
+        case.write("worse\n");
+        fs::write(case.spec.repository.join("new"), "").expect("written");
+        git(&case.spec.repository, ["add", "--all"]).expect("git add");
+        git(&case.spec.repository, ["-c", "user.name=A", "-c", "user.email=a@b", "commit", "-qm", "y"])
+            .expect("commit");
+        let resumed = || Resumed { checkpoint: Checkpoint::default(), finished: Vec::new(), why: String::new() };
+        let resumed = HashMap::from([(JobId::new("a"), resumed())]);
+        let read = |spec: &WorkflowSpec| {
+            AttemptTree::read(&case.folder, spec, &before, &IndexMap::new(), &resumed).expect("read")
+        };
+        let kept = read(&case.spec);
+        assert_eq!((&kept.tree.sha, &kept.tree.files), (&before.info.sha, &vec!["value".to_owned()]));
+        assert!(kept.diff.contains("-bad\n+good\n") && kept.git_ref == "refs/heads/main", "{}", kept.diff);
+        let in_place = WorkflowSpec { in_place: true, ..case.spec.clone() };
+        assert_ne!(read(&in_place).tree.sha, before.info.sha, "the folder of the user has the files of now");
+
+        kept.record(&case.folder, 2, &case.outlet);
+        case.outlet.record(testing::run_started(2));
+        record_copy(&case.folder, &case.spec, &case.outlet);
+        let run = case.outlet.run();
+        assert_eq!((&run.info.sha, run.info.changed), (&before.info.sha, 2));
+        assert_eq!(uncommitted(&run, &[]), ["new", "value"]);
+    }
+
+    #[test]
     fn an_attempt_that_keeps_a_job_has_at_least_as_many_changed_files() {
         let case = Case::new((0..1500).map(|number| format!("file {number}")).collect());
         let run = case.outlet.run();
@@ -276,7 +380,7 @@ pub(super) mod tests {
         let ending = Ending { conclusion: Conclusion::Success, allowed_failure: false };
         let carried = IndexMap::from([(JobId::new("a"), CarriedJob { ending, outputs: IndexMap::new() })]);
         let read = |before: &Run, carried: &IndexMap<JobId, CarriedJob>| {
-            AttemptTree::read(&case.spec, before, carried, &HashMap::new()).expect("read").tree
+            AttemptTree::read(&case.folder, &case.spec, before, carried, &HashMap::new()).expect("read").tree
         };
         assert_eq!(read(&before, &carried).changed, 1501);
         assert_eq!(read(&before, &IndexMap::new()).changed, 0, "no job keeps the files");

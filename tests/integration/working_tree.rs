@@ -103,6 +103,42 @@ fn a_job_that_continues_from_a_step_is_marked_by_the_files_that_it_keeps() {
 }
 
 #[test]
+fn files_of_now_count_only_once_a_job_copies_them() {
+    let project = project(
+        "  a:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - {name: Gate, run: 'test -e $MARK'}
+      - run: 'grep good value; test $GITHUB_SHA = $(git rev-parse HEAD)'
+  b:
+    runs-on: ubuntu-latest
+    needs: a
+    steps:
+      - uses: actions/checkout@v4
+      - run: cat value new
+",
+    );
+    let (first, mark) = (head(&project), project.home().join("mark"));
+    let marked = |args: &[&str]| Said(project.command(args).env("MARK", &mark).output().expect("starts"));
+    project.write("value", "good");
+    marked(&["run", "--trust"]).expect(1, &[]);
+    project.write("value", "worse");
+    project.write("new", "");
+    project.commit();
+    let again = ["rerun", "--trust", "--job", "a", "--from-step", "Gate"];
+    marked(&again).expect(1, &[&format!("attempt 2 with main@{first}+1")]);
+    is_marked(&project, &format!("main@{first}+1"));
+    project.call(&["show", "--diff"]).expect(0, &["-bad", "+good"]);
+
+    // The second job copies the files of now.
+    fs::write(&mark, "").expect("written");
+    marked(&again).expect(0, &[&format!("attempt 3 with main@{first}+1"), "worse"]);
+    is_marked(&project, &format!("main@{first}+2"));
+    project.call(&["show"]).expect(0, &[&format!("attempt 2 ran main@{first}+1"), "  new", "  value"]);
+}
+
+#[test]
 fn a_sync_into_a_held_job_marks_the_run() {
     let project = project(JOBS);
     project.run(&["--on-failure", "hold", "--detach"]).expect(0, &[]);

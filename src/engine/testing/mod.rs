@@ -259,6 +259,7 @@ pub(crate) fn run_context(
         tool_cache: folder.join("tools"),
         options: Options::default(),
         holds: Arc::new(Holds::new(None)),
+        copied: Arc::default(),
     }
 }
 

@@ -349,6 +349,9 @@ impl Steps<'_> {
             let (stop, in_container) = (interrupt.clone(), job.is_container());
             let done = checkout::run(&job.shared, &job.workspace, in_container, given, interrupt, &mut *log).await?;
             let Some(checkout::Done { filled, outputs }) = done else { return Ok(None) };
+            if filled.source.is_of_user() {
+                job.shared.copied.notify_one();
+            }
             for line in job.start_warm(&filled.folder, &stop) {
                 log.write(format!("{}\n", in_one_line(&line)).as_bytes());
             }

@@ -166,6 +166,13 @@ impl Begun {
     }
 }
 
+impl Source {
+    /// Whether the files are those that the user has now, which may differ from every commit.
+    pub(in crate::engine) fn is_of_user(&self) -> bool {
+        matches!(self, Self::WorkingTree | Self::Sparse)
+    }
+}
+
 impl Filled {
     /// Adds the checkout to the note `note`, in place of earlier checkouts of the folder. Waits until files that change
     /// from now on get a later ctime than the copies.
