@@ -22,6 +22,9 @@ pub struct WorkingTree {
     /// Names of these files, sorted: at most 1,000. Empty for the first attempt of a run, whose `run.json` has them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
+    /// Whether the files were edited between two jobs of the attempt that copied them, as far as the changes tell.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub edited: bool,
 }
 
 impl WorkingTree {
@@ -32,7 +35,7 @@ impl WorkingTree {
         files.dedup();
         let changed = files.len();
         files.truncate(MAX_NAMES);
-        Self { ref_name: ref_name.to_owned(), sha: sha.to_owned(), changed, files }
+        Self { ref_name: ref_name.to_owned(), sha: sha.to_owned(), changed, files, edited: false }
     }
 
     /// Returns the working tree with at least as many changed files as an earlier one, whose names are among those of this
@@ -46,7 +49,7 @@ impl WorkingTree {
     #[must_use]
     pub fn of(info: &RunInfo) -> Self {
         let RunInfo { ref_name, sha, changed, .. } = info;
-        Self { ref_name: ref_name.clone(), sha: sha.clone(), changed: *changed, files: Vec::new() }
+        Self { ref_name: ref_name.clone(), sha: sha.clone(), changed: *changed, files: Vec::new(), edited: false }
     }
 
     /// Returns branch and commit as they are shown: `main@b835125+3`.

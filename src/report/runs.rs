@@ -88,6 +88,9 @@ pub fn changes(run: &Run, style: Style) -> TerminalText {
         if all > listed.len() {
             list.push_line(&text!("  and {} more", all - listed.len()));
         }
+        if run.trees.get(&run.attempt).is_some_and(|tree| tree.edited) {
+            list.push_line(&text!("edited during the attempt: not all of its jobs copied the same files"));
+        }
     }
     list
 }

@@ -41,7 +41,7 @@ use super::job_environments::JobEnvironments;
 use super::outlet::RunOutlet;
 use super::prepare::{Prepared, Refusal, prepare};
 use super::work::{AttemptHost, Ended, HostedAttempt, Planned, Rejected, Work};
-use super::working_tree::AttemptTree;
+use super::working_tree::{AttemptTree, Copied};
 use super::{Mode, caches, checkpoints, rerun, working_tree};
 
 /// The run of a workflow.
@@ -256,8 +256,9 @@ struct HeldCommands {
     copied: Arc<Notify>,
     /// The record of copied files that is being made: at most one. Jobs that copy files meanwhile share the next one.
     copies: JoinSet<()>,
-    /// Held while files are recorded, because each record adds to the files of those before it.
-    recording: Arc<Mutex<()>>,
+    /// What the last copy found. Locked while files are recorded, because each record adds to the files of those before
+    /// it.
+    recording: Arc<Mutex<Copied>>,
 }
 
 impl HeldCommands {
@@ -296,8 +297,8 @@ impl HeldCommands {
         let (request, outlet) = (Arc::clone(&self.request), Arc::clone(&self.outlet));
         let recording = Arc::clone(&self.recording);
         self.copies.spawn_blocking(move || {
-            let _held = recording.lock().unwrap_or_else(PoisonError::into_inner);
-            working_tree::record_copy(&request.folder, &request.spec, &outlet);
+            let mut copied = recording.lock().unwrap_or_else(PoisonError::into_inner);
+            working_tree::record_copy(&request.folder, &request.spec, &outlet, &mut copied);
         });
     }
 

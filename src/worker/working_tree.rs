@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use indexmap::IndexMap;
 
@@ -141,12 +142,20 @@ fn continued<'r>(
 /// # Errors
 /// Git cannot read the repository, or does not have the commit of the attempt.
 pub(super) fn record_changes(folder: &RunFolder, spec: &WorkflowSpec, outlet: &RunOutlet) -> Result<(), GitError> {
-    let run = outlet.run();
-    let Uncommitted { files, diff } =
-        Uncommitted::since(&spec.repository, Access::Trusted, &run.info.sha, &spec.secret_files)?;
-    write_diff(folder, run.attempt, &diff, &outlet.masker());
-    record_files(spec, &files, outlet);
+    let Uncommitted { files, .. } = write_changes(folder, spec, outlet)?;
+    record_files(spec, &files, false, outlet);
     Ok(())
+}
+
+/// Reads what differs from the commit of the attempt in progress, and writes its diff.
+///
+/// # Errors
+/// Git cannot read the repository, or does not have the commit of the attempt.
+fn write_changes(folder: &RunFolder, spec: &WorkflowSpec, outlet: &RunOutlet) -> Result<Uncommitted, GitError> {
+    let run = outlet.run();
+    let changes = Uncommitted::since(&spec.repository, Access::Trusted, &run.info.sha, &spec.secret_files)?;
+    write_diff(folder, run.attempt, &changes.diff, &outlet.masker());
+    Ok(changes)
 }
 
 /// Records that the user's changes were brought into the workspace of a job of the attempt in progress. If git cannot
@@ -161,27 +170,42 @@ pub(super) fn record_sync(
     outlet: &RunOutlet,
 ) -> Result<(), GitError> {
     record_changes(folder, spec, outlet).inspect_err(|_| {
-        record_files(spec, &[format!("(files brought into {job} that git could not list)")], outlet);
+        record_files(spec, &[format!("(files brought into {job} that git could not list)")], false, outlet);
     })
 }
 
-/// Records the changes of the files that a job of the attempt in progress has copied. If git cannot list them, that is
-/// recorded, and the attempt counts as one with changed files.
-pub(super) fn record_copy(folder: &RunFolder, spec: &WorkflowSpec, outlet: &RunOutlet) {
-    if let Err(error) = record_changes(folder, spec, outlet) {
-        tracing::warn!(%error, "the changes of the files that a job has copied are not known");
-        record_files(spec, &["(files that a job copied and git could not list)".to_owned()], outlet);
+/// Digest of the changes that were found after the last copy of an attempt; `None` before the first copy.
+pub(super) type Copied = Option<u64>;
+
+/// Records the changes of the files that a job of the attempt in progress has copied, and whether they are others than
+/// after the copy before. If git cannot list them, that is recorded, and the attempt counts as one with changed files.
+pub(super) fn record_copy(folder: &RunFolder, spec: &WorkflowSpec, outlet: &RunOutlet, copied: &mut Copied) {
+    match write_changes(folder, spec, outlet) {
+        Ok(changes) => {
+            let mut hasher = DefaultHasher::new();
+            (&changes.files, &changes.diff).hash(&mut hasher);
+            let digest = hasher.finish();
+            let edited = copied.replace(digest).is_some_and(|before| before != digest);
+            record_files(spec, &changes.files, edited, outlet);
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the changes of the files that a job has copied are not known");
+            record_files(spec, &["(files that a job copied and git could not list)".to_owned()], false, outlet);
+        }
     }
 }
 
-/// Records more files that differ from the commit for a job of the attempt in progress.
-fn record_files(spec: &WorkflowSpec, more: &[String], outlet: &RunOutlet) {
+/// Records more files that differ from the commit for a job of the attempt in progress, and whether they were `edited`
+/// since another job copied them.
+fn record_files(spec: &WorkflowSpec, more: &[String], edited: bool, outlet: &RunOutlet) {
     let run = outlet.run();
     let info = &run.info;
+    let known = run.trees.get(&run.attempt).is_some_and(|tree| tree.edited);
     let files = [uncommitted(&run, &spec.dirty), more].concat();
     let tree = WorkingTree::new(&info.ref_name, &info.sha, files).at_least(info.changed);
-    // Most runs that waited find the files as they were.
-    if tree.changed != info.changed {
+    let tree = WorkingTree { edited: edited || known, ..tree };
+    // Most attempts find the files as they were.
+    if tree.changed != info.changed || tree.edited != known {
         outlet.record(Event::WorkingTreeRead { attempt: run.attempt, tree });
     }
 }
@@ -358,10 +382,17 @@ pub(super) mod tests {
 
         kept.record(&case.folder, 2, &case.outlet);
         case.outlet.record(testing::run_started(2));
-        record_copy(&case.folder, &case.spec, &case.outlet);
+        let mut copied = None;
+        let mut copy = || {
+            record_copy(&case.folder, &case.spec, &case.outlet, &mut copied);
+            case.outlet.run().trees[&2].edited
+        };
+        assert_eq!((copy(), copy()), (false, false));
         let run = case.outlet.run();
         assert_eq!((&run.info.sha, run.info.changed), (&before.info.sha, 2));
         assert_eq!(uncommitted(&run, &[]), ["new", "value"]);
+        case.write("other\n");
+        assert_eq!((copy(), copy()), (true, true), "the names are the same, but not the content");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::held::wait_held;
-use crate::project::{Project, Said, git};
+use crate::project::{Project, Said, git, until};
 
 /// A job that fails unless `value` is good, and one that does not depend on it.
 const JOBS: &str = "  a:
@@ -136,6 +136,40 @@ fn files_of_now_count_only_once_a_job_copies_them() {
     marked(&again).expect(0, &[&format!("attempt 3 with main@{first}+1"), "worse"]);
     is_marked(&project, &format!("main@{first}+2"));
     project.call(&["show"]).expect(0, &[&format!("attempt 2 ran main@{first}+1"), "  new", "  value"]);
+}
+
+#[test]
+fn files_that_are_edited_between_two_jobs_mark_the_attempt() {
+    let project = project(
+        "  a:
+    runs-on: ubuntu-latest
+    steps:
+      - run: 'until test -e $MARKS/first; do sleep 0.05; done'
+      - uses: actions/checkout@v4
+      - run: 'until test -e $MARKS/second; do sleep 0.05; done'
+  b:
+    runs-on: ubuntu-latest
+    needs: a
+    steps:
+      - uses: actions/checkout@v4
+      - run: cat value
+",
+    );
+    let marks = project.home().join("marks");
+    fs::create_dir(&marks).expect("made");
+    let mut command = project.command(&["run", "--trust", "--detach"]);
+    Said(command.env("MARKS", &marks).output().expect("starts")).expect(0, &[]);
+    is_marked(&project, &format!("main@{}", head(&project)));
+    project.write("value", "one");
+    fs::write(marks.join("first"), "").expect("written");
+    until("the copied change is recorded", || (project.show()["changed"] == 1).then_some(()));
+    assert_eq!(project.show()["attempts"][0]["edited"], false);
+    project.write("value", "two");
+    fs::write(marks.join("second"), "").expect("written");
+    project.call(&["attach"]).expect(0, &[]);
+    is_marked(&project, &format!("main@{}+1", head(&project)));
+    project.call(&["show"]).expect(0, &["edited during the attempt: not all of its jobs copied the same files"]);
+    project.call(&["show", "--diff"]).expect(0, &["+two"]);
 }
 
 #[test]
