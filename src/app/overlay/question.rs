@@ -56,7 +56,28 @@ impl Question {
     /// Returns the number of rows in a box of this width, without the border.
     pub(super) fn rows(&self, width: u16) -> u16 {
         let text = self.wrapped(width).len();
-        text::limited(text + self.choices.len() + usize::from(text > 0))
+        let answers = self.answers(width, usize::MAX, "").iter().map(Vec::len).sum::<usize>();
+        text::limited(text + answers + usize::from(text > 0))
+    }
+
+    /// Returns the rows of each answer in a box of this width. An answer that is too long is wrapped while one of the
+    /// `spare` rows is left, and clipped otherwise.
+    fn answers(&self, width: u16, mut spare: usize, ellipsis: &str) -> Vec<Vec<String>> {
+        let room = usize::from(width.saturating_sub(6).max(1));
+        let answer = |choice: &Choice| {
+            let mut rows = text::wrap_indented(&choice.label, room, 0);
+            let shown = rows.len().min(spare.saturating_add(1)).max(1);
+            spare -= shown - 1;
+            if shown == 1 {
+                return vec![text::clip_middle(&choice.label, room, ellipsis).into_owned()];
+            }
+            if shown < rows.len() {
+                let rest = rows.split_off(shown - 1).join(" ");
+                rows.push(text::clip(&rest, room, ellipsis).into_owned());
+            }
+            rows
+        };
+        self.choices.iter().map(answer).collect()
     }
 
     /// Returns the rows of the text in a box of this width.
@@ -106,14 +127,21 @@ impl Question {
         for (line, y) in lines.iter().zip(&mut rows) {
             text::put(buffer, area.x + 1, y, room, line, Style::new());
         }
-        let rows = rows.skip(usize::from(!lines.is_empty()));
-        let offset = keep_visible(0, self.selected, self.choices.len(), rows.len().max(1));
-        for ((at, choice), y) in self.choices.iter().enumerate().skip(offset).zip(rows) {
+        let mut y = rows.start.saturating_add(u16::from(!lines.is_empty()));
+        let left = usize::from(area.bottom().saturating_sub(y));
+        let offset = keep_visible(0, self.selected, self.choices.len(), left.max(1));
+        let answers = self.answers(area.width, left.saturating_sub(self.choices.len()), cx.theme.ellipsis());
+        for ((at, choice), answer) in self.choices.iter().enumerate().zip(answers).skip(offset) {
+            let height = text::limited(answer.len());
+            if y.saturating_add(height) > area.bottom() {
+                break;
+            }
             let x = text::put(buffer, area.x + 2, y, 1, &choice.key.to_string(), cx.theme.style(Hue::Accent));
-            let room = usize::from(area.width.saturating_sub(6));
-            let shown = text::clip_middle(&choice.label, room, cx.theme.ellipsis());
-            text::put(buffer, x + 2, y, area.width.saturating_sub(5), &shown, Style::new());
-            mark_selected(at == self.selected, cx, Rect { y, height: 1, ..area }, buffer);
+            for (row, y) in answer.iter().zip(y..) {
+                text::put(buffer, x + 2, y, area.width.saturating_sub(5), row, Style::new());
+            }
+            mark_selected(at == self.selected, cx, Rect { y, height, ..area }, buffer);
+            y += height;
         }
     }
 }

@@ -69,6 +69,19 @@ fn a_rerun_offers_what_is_available() {
 }
 
 #[test]
+fn the_words_of_a_rerun_are_not_cut() {
+    for (width, height) in [(80, 24), (60, 16)] {
+        let mut driver = Driver::showing(width, height, Glyphs::Unicode);
+        driver.feed(Feed::Records { run: run(), records: rest() }).press("r");
+        let screen = driver.screen();
+        for words in ["failed jobs, and the jobs that they", "this job, and the jobs that need it", "files of the last"]
+        {
+            assert!(screen.contains(words), "{words}: {screen}");
+        }
+    }
+}
+
+#[test]
 fn leaving_asks_only_while_something_runs() {
     let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
     driver.asked();
