@@ -419,7 +419,9 @@ fn notice_of(run: &Run, record: &Record) -> Option<(Phase, Notice)> {
     let name = |job| run.jobs.get(job).map_or_else(|| format!("{job}"), |job| job.name.clone());
     let (phase, notice) = match &record.event {
         Event::RunStarted { name, .. } => {
-            let attempt = run.named_attempt().map(|attempt| format!(", {attempt}")).unwrap_or_default();
+            // The header has the working tree of the first attempt.
+            let attempt = run.named_attempt().filter(|_| run.attempt > 1);
+            let attempt = attempt.map(|attempt| format!(", {attempt}")).unwrap_or_default();
             (Phase::Running, Notice::news(format!("{name} started{attempt}")))
         }
         // A deployment by this machine has one job, whose start and end are those of the run.

@@ -319,13 +319,14 @@ impl Run {
     }
 
     /// Returns the number of the attempt with the working tree that it uses, if the tree is known: `attempt 2 with
-    /// main@b835125+3`. `None` for the first attempt.
+    /// main@b835125+3`. For the first attempt, only the working tree; `None` if that is not known.
     #[must_use]
     pub fn named_attempt(&self) -> Option<String> {
         let Self { attempt, trees, .. } = self;
-        match (*attempt > 1, trees.get(attempt)) {
-            (false, _) => None,
-            (true, Some(tree)) => Some(format!("attempt {attempt} with {}", tree.version())),
+        let tree = trees.get(attempt).map(WorkingTree::version).filter(|tree| !tree.is_empty());
+        match (*attempt > 1, tree) {
+            (false, tree) => tree,
+            (true, Some(tree)) => Some(format!("attempt {attempt} with {tree}")),
             (true, None) => Some(format!("attempt {attempt}")),
         }
     }

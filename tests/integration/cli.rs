@@ -268,7 +268,7 @@ fn a_run_is_told_in_sentences_without_signs() {
         "  build: {runs-on: ubuntu-latest, steps: [{name: Compile, run: 'echo from the step'}]}\n\
          \x20 test: {needs: build, runs-on: ubuntu-latest, steps: [{name: Check, run: 'echo a.c:3: wrong; exit 3'}]}\n",
     );
-    let told = ["CI: started, run ", "\nbuild: started\n", "\nbuild: success in ", "\ntest: step 2, Check\n"];
+    let told = ["CI: started, main@", "\nbuild: started\n", "\nbuild: success in ", "\ntest: step 2, Check\n"];
     let end = ["\ntest: step 2, Check: failure, exit code 3\n", "\nfailed: test, step Check: ", "\nCI: failure in "];
     for said in
         [project.run(&["--linear"]), project.call(&["attach", "--linear"]), project.call(&["--linear", "latest"])]

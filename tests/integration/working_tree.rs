@@ -42,7 +42,7 @@ fn is_marked(project: &Project, mark: &str) {
 fn another_attempt_uses_the_files_as_they_are_then_and_says_so() {
     let project = project(JOBS);
     let first = head(&project);
-    project.run(&[]).expect(1, &[]);
+    project.run(&[]).expect(1, &[&format!("on push, main@{first}) run ")]);
     is_marked(&project, &format!("main@{first}"));
 
     // Without a commit.

@@ -190,7 +190,7 @@ fn each_attempt_has_its_own_working_tree() {
     let mut events = vec![started(1), read(1, "aaaaaaaaa", &["b", "a", "b"])];
     let run = folded(&events);
     assert_eq!((run.info.version().as_str(), run.uncommitted()), ("main@aaaaaaa+2", &["a".to_owned(), "b".into()][..]));
-    assert_eq!(run.named_attempt(), None);
+    assert_eq!(run.named_attempt().as_deref(), Some("main@aaaaaaa+2"));
     events.extend([ended(), read(2, "bbbbbbbbb", &["c"]), started(2)]);
     let run = folded(&events);
     assert_eq!(run.info.version(), "main@bbbbbbb+1");
