@@ -38,6 +38,9 @@ impl Summary {
             "finished": self.finished, "deployments": self.deployments.iter().map(Deployment::document).collect::<Vec<_>>(),
             "reviews": self.reviews.iter().map(PendingReview::document).collect::<Vec<_>>(),
         });
+        if !info.only.is_empty() {
+            document["only"] = json!(info.only);
+        }
         if let Some(folder) = &info.folder {
             document["folder"] = json!(folder);
         }

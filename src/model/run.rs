@@ -12,6 +12,9 @@ use super::{
     StepKind, StepNumber, Timestamp, WorkingTree,
 };
 
+/// Maximum number of jobs that are named as the part of a workflow that was requested.
+const MAX_PARTS: usize = 2;
+
 /// Identity of a run, which is known before its first record. Branch, commit and number of changed files are those of
 /// the newest attempt (see [`WorkingTree`]); the rest never changes.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -36,6 +39,10 @@ pub struct RunInfo {
     /// Number of files that differed from the commit, or were new, when the attempt started.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub changed: usize,
+    /// What was requested of the workflow: its only jobs, and the only values in their matrices as `key=value`. Empty for
+    /// the whole workflow, on a server, and in runs of older versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<String>,
     /// Time at which the run was created.
     pub created: Timestamp,
     /// The run on a server that this run mirrors; `None` for a run of this machine.
@@ -188,6 +195,17 @@ impl RunInfo {
     pub fn numbered(&self) -> Option<String> {
         let remote = self.remote.as_ref().filter(|remote| remote.number > 0 && !remote.workflow.is_empty())?;
         Some(format!("{} #{}", remote.workflow, remote.number))
+    }
+
+    /// Returns the part of the workflow that was requested: `lint, test and 1 more`. `None` for the whole workflow.
+    #[must_use]
+    pub fn part(&self) -> Option<String> {
+        let named = self.only[..self.only.len().min(MAX_PARTS)].join(", ");
+        match self.only.len() {
+            0 => None,
+            parts if parts > MAX_PARTS => Some(format!("{named} and {} more", parts - MAX_PARTS)),
+            _ => Some(named),
+        }
     }
 
     /// Returns the branch or tag; empty for a commit without either.

@@ -24,6 +24,7 @@ pub fn info(id: RunId, created: Timestamp) -> RunInfo {
         sha: "3f2c1ab9d0".to_owned(),
         folder: None,
         changed: 0,
+        only: Vec::new(),
         created,
         remote: None,
     }
@@ -231,6 +232,7 @@ pub fn hostile(text: &str) -> (RunInfo, Script) {
         sha: any(),
         folder: None,
         changed: 3,
+        only: vec![any()],
         created: Timestamp(0),
         remote: None,
     };

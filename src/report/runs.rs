@@ -51,7 +51,8 @@ pub fn shown(run: &Run, expected: &Expected, style: Style, now: Timestamp) -> Te
     let info = &run.info;
     let phase = run.progress();
     let mut page = text!("{} {}  {}  {}\n", style.glyph(&phase), run.name, info.id, style.word(&phase));
-    let origin = text!("{} on {} · {} · attempt {}", info.origin(), info.event, info.version(), run.attempt);
+    let part = info.part().map(|part| text!(" · only {}", part)).unwrap_or_default();
+    let origin = text!("{} on {} · {} · attempt {}{}", info.origin(), info.event, info.version(), run.attempt, part);
     page.push_line(&style.paint(Hue::Dim, origin));
     earlier_attempts(run).for_each(|line| page.push_line(&style.paint(Hue::Dim, line)));
     if let Some(reason) = run.why().filter(|_| run.reviews.is_empty()) {

@@ -275,6 +275,8 @@ impl RunSpec {
     #[must_use]
     pub fn of_workflow(info: RunInfo, workflow: WorkflowSpec) -> Self {
         let engine = env!("CARGO_PKG_VERSION").to_owned();
+        let values = workflow.matrix.iter().map(|(key, value)| format!("{key}={value}"));
+        let info = RunInfo { only: workflow.jobs.iter().cloned().chain(values).collect(), ..info };
         Self { version: VERSION, engine, info, work: WorkSpec::WorkflowRun(Box::new(workflow)) }
     }
 
@@ -403,11 +405,23 @@ mod tests {
     fn a_folder_of_version_1_is_read() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/screens/runs/20261126-201820-55cb");
         let spec = RunSpec::read(&RunFolder::at(folder)).expect("read");
-        let RunInfo { id, repository, workflow, event, ref_name, sha, folder: None, changed: 0, created, remote: None } =
-            &spec.info
+        let RunInfo {
+            id,
+            repository,
+            workflow,
+            event,
+            ref_name,
+            sha,
+            folder: None,
+            changed: 0,
+            only,
+            created,
+            remote: None,
+        } = &spec.info
         else {
             panic!("no changes are recorded")
         };
+        assert!(only.is_empty(), "the whole workflow");
         assert_eq!(
             [id.as_str(), repository, workflow, event, ref_name, &sha[..7]],
             ["20261126-201820-55cb", "local/demo", ".github/workflows/pipeline.yml", "push", "main", "220e800"]

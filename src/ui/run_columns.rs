@@ -95,6 +95,11 @@ impl Row {
             None if run.name.is_empty() => (file_name(&info.workflow).to_owned(), String::new()),
             None => (run.name.clone(), String::new()),
         };
+        // In front, where it is not clipped.
+        let workflow = match info.part() {
+            Some(part) => format!("{part} of {workflow}"),
+            None => workflow,
+        };
         let age = match text::ago(now.since(info.created)) {
             age if age == "now" => age,
             age => format!("{age} ago"),
@@ -332,6 +337,15 @@ mod tests {
         let shown = [140, 110, 80, 60, 43, 30, 22]
             .map(|room| format!("{room:<5}{}", lines(&several(), Some(room)).join("\n     ")));
         insta::assert_snapshot!(shown.join("\n"));
+    }
+
+    #[test]
+    fn a_run_of_a_part_names_it() {
+        let mut part = run("20261124-000000-0001", "CI", "main", 4);
+        part.info.only = ["lint", "test", "os=linux"].map(str::to_owned).to_vec();
+        assert!(lines(&[(part.clone(), "")], None)[0].contains("  lint, test and 1 more of CI  "));
+        part.info.only.truncate(1);
+        assert!(lines(&[(part, "")], Some(60))[0].contains("  lint of CI  "));
     }
 
     #[test]

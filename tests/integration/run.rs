@@ -398,6 +398,9 @@ fn a_run_is_restricted_to_legs_and_gets_variables() {
     let said = project.run(&["--job", "test", "--matrix", "os=ubuntu-latest", "--matrix", "v=2", "--env", "MODE=fast"]);
     said.expect(0, &["v2 on ubuntu-latest is fast fast"]);
     assert!(!said.out().contains("v1 on") && !said.out().contains("ubuntu-22.04"), "{}", said.text());
+    project.call(&["runs"]).expect(0, &["  test, os=ubuntu-latest and 1 more of CI  "]);
+    project.call(&["show"]).expect(0, &[" · attempt 1 · only test, os=ubuntu-latest and 1 more"]);
+    assert_eq!(project.show()["only"], serde_json::json!(["test", "os=ubuntu-latest", "v=2"]));
     project
         .run(&["--matrix", "v=3"])
         .expect(2, &["no job with `3` as the value of `v` in its matrix; the values are 1, 2"]);
