@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 use crate::backend::runs::Runs;
 use crate::files;
 use crate::launch::expression;
-use crate::launch::expression::Explained;
+use crate::launch::expression::{Explained, contexts_of_run};
 use crate::model::Wait;
 use crate::report::conditions::Decided;
 use crate::report::style;
@@ -22,6 +22,9 @@ use crate::workflow::expr::{Contexts, Value};
 
 use super::{Exit, Failure, Outcome, RunArg, block_on};
 
+/// Name of the newest run, which is the run that is meant if none is named.
+const LATEST: &str = "latest";
+
 /// Explains why jobs and steps ran, were skipped, or wait for a review, and why a deployment failed.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -29,6 +32,7 @@ use super::{Exit, Failure, Outcome, RunArg, block_on};
   cuelight explain --job deploy         those of one job and its steps
   cuelight explain --job deploy/3       those of one step
   cuelight explain 20261124-021500-ab12 why that deployment failed, and what to do next
+  cuelight explain --expr \"github.ref == 'refs/heads/main'\"    with the contexts of the latest run
   cuelight explain --expr \"github.ref == 'refs/heads/main' && inputs.force\" --contexts contexts.json")]
 pub(super) struct Args {
     #[command(flatten)]
@@ -45,10 +49,11 @@ pub(super) struct Args {
     /// Only the step with this number or name
     #[arg(long, short, conflicts_with = "of_step")]
     step: Option<String>,
-    /// Explain this expression instead, with or without `${{ }}`
-    #[arg(long, conflicts_with_all = ["run", "of_job", "of_step", "job", "step"])]
+    /// Explain this expression instead, with or without `${{ }}`, with `github`, `inputs` and `vars` of the run
+    #[arg(long, conflicts_with_all = ["of_job", "of_step", "job", "step"])]
     expr: Option<String>,
-    /// Contexts of the expression: a file with a JSON object, or `-` for standard input
+    /// Contexts of the expression, in place of those of the latest run: a file with a JSON object, or `-` for standard
+    /// input
     #[arg(long, value_name = "FILE", requires = "expr")]
     contexts: Option<PathBuf>,
     /// Print one JSON object per line
@@ -118,12 +123,12 @@ fn of_run(args: &Args) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// Explains an expression with contexts from a file.
+/// Explains an expression with contexts of a run or from a file.
 fn expression(args: &Args, text: &str) -> Outcome {
-    let contexts = match &args.contexts {
-        Some(path) => contexts(path)?,
-        None => Contexts::new(),
-    };
+    let mut contexts = contexts_of(args)?;
+    if let Some(path) = &args.contexts {
+        read(path)?.iter().for_each(|(name, value)| contexts.set(name, value.clone()));
+    }
     let Explained { value, explanation, missing } = expression::explain(text, &contexts, &std::env::current_dir()?)
         .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
     if args.json {
@@ -144,7 +149,22 @@ fn expression(args: &Args, text: &str) -> Outcome {
     Ok(if value.is_ok() { Exit::Success } else { Exit::Failed })
 }
 
-fn contexts(path: &Path) -> Result<Contexts, Failure> {
+/// Returns the contexts of the run that is named or, without a file, of the latest run if there is one.
+fn contexts_of(args: &Args) -> Result<Contexts, Failure> {
+    let is_named = args.run.run != LATEST;
+    if !is_named && args.contexts.is_some() {
+        return Ok(Contexts::new());
+    }
+    let read = || -> Result<Contexts, Failure> {
+        let folder = args.run.find()?;
+        let contexts = contexts_of_run(&folder).map_err(|error| Failure::new(Exit::NotFound, error.to_string()))?;
+        style::notice(&Style::of_errors().spelled(text!("note: github, inputs and vars are those of {}", folder.id())));
+        Ok(contexts)
+    };
+    read().or_else(|failure| if is_named { Err(failure) } else { Ok(Contexts::new()) })
+}
+
+fn read(path: &Path) -> Result<Contexts, Failure> {
     let text = if path.as_os_str() == "-" {
         io::read_to_string(io::stdin())?.into_bytes()
     } else {

@@ -1,9 +1,15 @@
-//! Evaluation of expressions outside of a run, with contexts from the caller.
+//! Evaluation of expressions outside of a run, with contexts from the caller or those of a run.
 
 use std::path::Path;
 
+use indexmap::IndexMap;
+
 use crate::engine::workspace::hash_files::WorkspaceFiles;
 use crate::model::Explanation;
+use crate::store::folder::RunFolder;
+use crate::store::spec::{RunSpec, WorkSpec, ref_name};
+use crate::store::{StoreError, history};
+use crate::worker::prepare::{self, Refusal};
 use crate::workflow::expr::{
     Contexts, EvalError, Expr, Function, Host, NoFiles, ParseError, Scope, Status, Value, Vocabulary,
 };
@@ -36,6 +42,38 @@ pub fn evaluate(text: &str, contexts: &Contexts, workspace: Option<&Path>) -> Re
     let host = files.as_ref().map_or(&NoFiles as &dyn Host, |files| files);
     let expr = Expr::parse(text, &vocabulary)?;
     Ok(expr.evaluate(&Scope { contexts, status: Status::default(), host })?)
+}
+
+/// Why the contexts of a run are not known.
+#[derive(Debug, thiserror::Error)]
+pub enum ContextsError {
+    /// The folder of the run cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The workflow of the run cannot be planned.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// No workflow ran on this machine.
+    #[error("{0} is not a run of a workflow on this machine: give the contexts with --contexts FILE")]
+    NotHere(String),
+}
+
+/// Returns the contexts `github`, `inputs` and `vars` of the newest attempt of a run. Its token is not known.
+///
+/// # Errors
+/// The run is a deployment or on a server, or cannot be read.
+pub fn contexts_of_run(folder: &RunFolder) -> Result<Contexts, ContextsError> {
+    let WorkSpec::WorkflowRun(mut spec) = RunSpec::read(folder)?.work else {
+        return Err(ContextsError::NotHere(folder.id().to_string()));
+    };
+    let run = history::read(folder)?;
+    if ref_name(&spec.git_ref) != run.info.ref_name {
+        // Another branch was checked out before a later attempt.
+        spec.git_ref = format!("refs/heads/{}", run.info.ref_name);
+    }
+    let mut prepared = prepare::prepare(&run.info, &spec, IndexMap::new(), run.attempt.max(1))?;
+    prepared.facts.token = "***".to_owned();
+    Ok(prepared.contexts())
 }
 
 /// How an expression was evaluated.

@@ -97,6 +97,20 @@ pub struct Prepared {
     pub breakpoints: Vec<Breakpoint>,
 }
 
+impl Prepared {
+    /// Returns the contexts that are known before the first job: `github`, `inputs` and `vars`.
+    #[must_use]
+    pub fn contexts(&self) -> Contexts {
+        let facts = &self.facts;
+        contexts(&PlanContexts {
+            github: facts.github(),
+            inputs: facts.inputs.clone(),
+            vars: object(&facts.vars),
+            ..PlanContexts::default()
+        })
+    }
+}
+
 /// Plans a run from its `run.json`. `secrets` maps names to values. If `GITHUB_TOKEN` is not among them, or GitHub's
 /// API is answered on this machine, the token of the run is a random one that no server accepts.
 ///

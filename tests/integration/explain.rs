@@ -52,6 +52,24 @@ fn a_run_explains_why_jobs_and_steps_were_skipped() {
 }
 
 #[test]
+fn an_expression_is_explained_with_the_contexts_of_a_run() {
+    let project = Project::new(CONDITIONS);
+    let expr = ["explain", "--expr", "github.event_name == 'push' && github.run_attempt"];
+    project.call(&expr).expect(0, &["note: empty, because not given: github"]);
+    project.run(&[]);
+    let id = project.run_id();
+    for said in [project.call(&expr), project.call(&["explain", &id, "--expr", "github.event_name"])] {
+        said.expect(0, &["github.event_name  = 'push'", &format!("note: github, inputs and vars are those of {id}")]);
+    }
+    project.call(&["explain", "--expr", "github.token"]).expect(0, &["'***'"]);
+    project.call(&["explain", "--expr", "secrets.X"]).expect(0, &["because not given: secrets"]);
+    project.call(&["explain", "nosuch", "--expr", "github.ref"]).expect(3, &["nosuch"]);
+    project.write("contexts.json", r#"{"github": {"ref": "refs/heads/dev"}}"#);
+    let file = ["explain", "--expr", "github.event_name || github.ref", "--contexts", "contexts.json"];
+    project.call(&file).expect(0, &["'refs/heads/dev'"]);
+}
+
+#[test]
 fn an_expression_is_explained_with_contexts_from_a_file() {
     let project = Project::new("on: push\n");
     project.write("contexts.json", r#"{"github": {"ref": "refs/heads/dev"}, "mine": [1, 2]}"#);
