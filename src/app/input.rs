@@ -145,6 +145,13 @@ impl App {
             return if self.overlay.is_some() { self.act_in_overlay(action) } else { self.act(action) };
         }
         let Some(screen) = self.screen().filter(|_| self.overlay.is_none()) else { return Vec::new() };
+        if event.kind == MouseEventKind::Down(MouseButton::Left)
+            && let Some(hidden) = self.tab_at(&screen, at)
+        {
+            self.pressed.clear();
+            self.focus(hidden);
+            return Vec::new();
+        }
         let Some((panel, area)) = screen.at(at) else { return Vec::new() };
         let cx = cx(&self.state, self.theme, self.view, Some(&screen), panel);
         let pane = self.panes.get_mut(panel);

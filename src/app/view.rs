@@ -131,6 +131,14 @@ impl App {
         }
     }
 
+    /// Returns the hidden panel whose tab is at a position; `None` if no tab is there.
+    pub(super) fn tab_at(&self, screen: &Screen, at: Position) -> Option<Panel> {
+        let (panel, area) = screen.at(at).filter(|(_, area)| area.y == at.y)?;
+        let framed = self.framed(screen, panel, area);
+        let number = frame::tab_at(&framed, self.theme, at.x)?.split(' ').next();
+        PANELS.iter().map(|info| info.panel).find(|panel| Some(panel.number()) == number)
+    }
+
     /// Returns the titles of the hidden panels, except the workflows: first those with a smaller number than `panel`,
     /// then those with a larger one. Only the border of one panel shows them: the jobs or, if the jobs are hidden too,
     /// the first panel. For other panels, both lists are empty.

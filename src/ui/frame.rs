@@ -144,19 +144,57 @@ pub fn popup(
     buffer.merge(&top);
 }
 
-fn titles(pane: &Framed, theme: Theme, buffer: &mut Buffer) {
-    let area = pane.area.intersection(buffer.area);
+/// The texts of an upper border, from left to right.
+struct Heading<'p> {
+    before: String,
+    title: String,
+    after: String,
+    suffix: &'p str,
+    /// Number of columns for all of them.
+    room: usize,
+}
+
+/// Returns the texts of a pane's upper border; `None` if it is too narrow for any.
+fn heading(pane: &Framed, area: Rect, theme: Theme) -> Option<Heading<'_>> {
     let room = usize::from(area.width.saturating_sub(4));
     if room < 3 {
-        return;
+        return None;
     }
-    let style = Style::reset().patch(if pane.focused { theme.style(Hue::Accent) } else { Style::new() });
     let suffix = suffix(pane, room, theme);
     // The suffix is more important than the end of a long title.
     let reserved = if suffix.is_empty() { 0 } else { (width(suffix) + 4).min(room * 2 / 3) };
     let title =
         format!(" {} ", clip(&pane.title, (room - 2).saturating_sub(reserved).max(room.min(14) - 2), theme.ellipsis()));
     let (before, after) = tabs(pane, room.saturating_sub(width(&title) + reserved), theme);
+    Some(Heading { before, title, after, suffix, room })
+}
+
+/// Returns the tab in the upper border of a pane at a column of the screen; `None` if no tab is there.
+#[must_use]
+pub fn tab_at(pane: &Framed, theme: Theme, column: u16) -> Option<&str> {
+    let Heading { before, title, after, .. } = heading(pane, pane.area, theme)?;
+    let column = usize::from(column.checked_sub(pane.area.x + 2)?);
+    let (text, tabs, column) = match column.checked_sub(width(&before)) {
+        None => (before, &pane.tabs.0, column),
+        Some(column) => (after, &pane.tabs.1, column.checked_sub(width(&title))?),
+    };
+    let (mut from, mut found) = (0, None);
+    for tab in tabs.iter().filter(|_| column < width(&text)) {
+        // Every form of a tab begins with its number.
+        let number = tab.split(' ').next().unwrap_or_default();
+        let at = from + text[from..].find(number)?;
+        if width(&text[..at]) > column {
+            break;
+        }
+        (from, found) = (at + number.len(), Some(tab.as_str()));
+    }
+    found
+}
+
+fn titles(pane: &Framed, theme: Theme, buffer: &mut Buffer) {
+    let area = pane.area.intersection(buffer.area);
+    let Some(Heading { before, title, after, suffix, room }) = heading(pane, area, theme) else { return };
+    let style = Style::reset().patch(if pane.focused { theme.style(Hue::Accent) } else { Style::new() });
     let dim = Style::reset().patch(theme.style(Hue::Dim));
     let x = put(buffer, area.x + 2, area.y, room as u16, &before, dim);
     let x = put(buffer, x, area.y, room as u16, &title, style);
@@ -252,6 +290,29 @@ mod tests {
         };
         assert_eq!(line(52), "┌─ 1 Runs · 3 Jobs · 4 Log ────── 7 ok, 1 allowed ─┐");
         assert_eq!(line(42), "┌─ 1 Runs · 3 Jobs · 4 Log ────── 7+ 1! ─┐");
+    }
+
+    #[test]
+    fn a_tab_is_found_where_it_is_drawn() {
+        let tabs = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let found = |width: u16, column: u16| {
+            let pane = Framed {
+                area: Rect::new(0, 0, width, 3),
+                title: "3 Jobs".to_owned(),
+                tabs: (tabs(&["1 Runs", "2 Graph"]), tabs(&["5 Services"])),
+                ..Framed::default()
+            };
+            tab_at(&pane, Theme::default(), column).map(str::to_owned)
+        };
+        // ┌─ 1 Runs · 2 Graph · 3 Jobs · 5 Services ───┐
+        let places = [(2, None), (3, Some("1 Runs")), (8, Some("1 Runs")), (12, Some("2 Graph")), (23, None)];
+        for (column, tab) in places.into_iter().chain([(33, Some("5 Services")), (45, None)]) {
+            assert_eq!(found(48, column).as_deref(), tab, "{column}");
+        }
+        // ┌─ 1 2 3 Jobs 5 ─┐
+        for (column, tab) in [(3, Some("1 Runs")), (5, Some("2 Graph")), (8, None), (14, Some("5 Services"))] {
+            assert_eq!(found(20, column).as_deref(), tab, "{column}");
+        }
     }
 
     #[test]

@@ -276,10 +276,12 @@ impl Screen {
         self.panels.iter().find(|(shown, _)| *shown == panel).map(|(_, area)| *area)
     }
 
-    /// Returns the panel at a position, with its area; `None` outside of the panels.
+    /// Returns the panel at a position, with its area; `None` outside of the panels. A border that two panels share
+    /// belongs to the one whose title it has.
     #[must_use]
     pub fn at(&self, position: Position) -> Option<(Panel, Rect)> {
-        self.panels.iter().copied().find(|(_, area)| area.contains(position))
+        let there = || self.panels.iter().copied().filter(move |(_, area)| area.contains(position));
+        there().find(|(_, area)| area.y == position.y).or_else(|| there().next())
     }
 }
 

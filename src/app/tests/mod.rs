@@ -200,6 +200,15 @@ fn clicking_selects_and_the_wheel_scrolls() {
     let at = place(&driver, "scanning module");
     mouse(&mut driver, MouseEventKind::ScrollUp, at);
     assert!(!driver.app.panes.log.follows() && driver.app.view.focus == Panel::Runs);
+    let title = place(&driver, "4 Log");
+    mouse(&mut driver, MouseEventKind::Down(MouseButton::Left), title);
+    assert_eq!(driver.app.view.focus, Panel::Log, "the border belongs to the panel below it");
+    let mut narrow = Driver::showing(80, 24, Glyphs::Unicode);
+    for (tab, panel) in [("1 Runs", Panel::Runs), ("7 Events", Panel::Events), ("3 Jobs", Panel::Jobs)] {
+        let at = place(&narrow, tab);
+        mouse(&mut narrow, MouseEventKind::Down(MouseButton::Left), at);
+        assert_eq!(narrow.app.view.focus, panel, "{tab}: {}", narrow.screen());
+    }
 }
 
 #[test]
