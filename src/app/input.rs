@@ -35,8 +35,14 @@ impl App {
                     self.cancel_sequence(&pressed);
                     return Vec::new();
                 }
-                let quits = self.overlay.is_some() && self.keymap.quits(event);
-                if quits { self.quit_overlay() } else { Vec::new() }
+                if self.overlay.is_none() {
+                    return Vec::new();
+                }
+                match self.keymap.action(Context::Everywhere, Key::from(event)) {
+                    Some(Action::Quit) => self.quit_overlay(),
+                    Some(Action::Suspend) => self.act(Action::Suspend),
+                    _ => Vec::new(),
+                }
             }
         }
     }

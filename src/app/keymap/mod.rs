@@ -2,8 +2,6 @@
 
 mod key;
 
-use crossterm::event::KeyEvent;
-
 use crate::model::nearest;
 
 use super::action::{ACTIONS, Action, Context};
@@ -181,12 +179,6 @@ impl Keymap {
             Lookup::Action(action) => Some(action),
             Lookup::Prefix(_) | Lookup::Unbound => None,
         }
-    }
-
-    /// Whether a key event is bound to quitting.
-    #[must_use]
-    pub fn quits(&self, event: KeyEvent) -> bool {
-        self.action(Context::Everywhere, Key::from(event)) == Some(Action::Quit)
     }
 
     /// Returns the keys and sequences of an action.

@@ -1,5 +1,7 @@
 //! A search in all logs of a run. Lines are found while the text is typed, and Enter goes to the selected line.
 
+use std::cell::Cell;
+
 use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -37,6 +39,8 @@ pub(in crate::app) struct RunSearchBox {
     search: Option<(u64, Pattern)>,
     hits: Vec<Hit>,
     selected: usize,
+    /// Whether a line of this search was on the screen: Enter goes to no line that the user has not seen.
+    seen: Cell<bool>,
     done: bool,
     error: Option<String>,
 }
@@ -66,6 +70,7 @@ impl RunSearchBox {
             search: None,
             hits: Vec::new(),
             selected: 0,
+            seen: Cell::new(false),
             done: true,
             error: None,
         }
@@ -101,6 +106,7 @@ impl RunSearchBox {
             return None;
         }
         (self.hits, self.selected, self.error) = (Vec::new(), 0, None);
+        self.seen.set(false);
         self.done = pattern.is_none();
         self.search = pattern.map(|pattern| {
             *last_id += 1;
@@ -142,9 +148,9 @@ impl RunSearchBox {
         Outcome::Stays
     }
 
-    /// Returns the jump to the selected line; `None` if no line is found.
+    /// Returns the jump to the selected line; `None` if no line is found, or none was seen.
     fn picked(&self) -> Option<Pick> {
-        let hit = self.hits.get(self.selected)?;
+        let hit = self.hits.get(self.selected).filter(|_| self.seen.get())?;
         let (log, pattern) = (self.logs.get(hit.log)?.0.clone(), self.search.as_ref()?.1.clone());
         Some(Pick::Line { log, line: hit.number, pattern })
     }
@@ -165,6 +171,7 @@ impl RunSearchBox {
     pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) -> Scroll {
         let list = input_row(&self.input, true, cx, area, buffer);
         let (shown, all) = (usize::from(list.height), self.hits.len());
+        self.seen.set(all > 0);
         let scroll = Scroll { first: keep_visible(0, self.selected, all, shown), shown, all };
         let (matcher, wrong) = match self.search.as_ref().map(|(_, pattern)| pattern.query()) {
             Some(Ok((matcher, wrong))) => (Some(matcher), wrong.map(|wrong| wrong.one_line())),

@@ -152,6 +152,22 @@ fn all_logs_are_searched_while_typing_and_enter_opens_a_line() {
 }
 
 #[test]
+fn enter_goes_to_no_line_that_was_not_on_the_screen() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.press("Fscanning<enter>");
+    assert!(driver.shows("Lines of all steps"), "{}", driver.screen());
+    driver.press("<enter>");
+    assert!(!driver.shows("Lines of all steps"), "{}", driver.screen());
+    driver.asked();
+    for opens in ["F", "?", ":", "Srel<enter>"] {
+        driver.press(opens).asked();
+        driver.press("<ctrl-z>");
+        assert_eq!(driver.asked(), [Effect::Suspend], "{opens}");
+        driver.press("<esc>");
+    }
+}
+
+#[test]
 fn a_search_ends_with_its_box() {
     let mut app = Driver::showing(120, 40, Glyphs::Unicode).app;
     let mut press = |keys: &str| {
