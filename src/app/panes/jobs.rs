@@ -81,6 +81,7 @@ impl Pane for Jobs {
         let gone = selection.job_id().is_none_or(|job| !run.jobs.contains_key(job));
         if selection.follows() || gone {
             selection.move_to(current(run, selection.job_id()));
+            self.show_selected(run, selection, cx.state);
         }
         let rows = self.rows(run, selection, cx.state);
         let at = at(&rows, selection);
@@ -130,14 +131,32 @@ impl Pane for Jobs {
         Some(&mut self.filter)
     }
 
-    /// Returns the filter, and the number of jobs in each state.
-    fn title_suffix(&self, cx: &Cx, selection: &Selection) -> String {
-        let counts = selection.run(cx.state).map(|run| run.tally_in_words(cx.theme.dot())).unwrap_or_default();
-        self.counted(counts, cx)
+    /// Selects the first job of the list if the filter hides the selected one. A job that leaves the list later, or is
+    /// selected elsewhere, stays selected.
+    fn filtered(&mut self, cx: &Cx, selection: &mut Selection) {
+        let Some(run) = selection.run(cx.state) else { return };
+        let hidden = selection.job_selection().cloned();
+        self.show_selected(run, selection, cx.state);
+        if let Some(shown) = selection.job_selection().cloned().filter(|shown| Some(shown) != hidden.as_ref()) {
+            selection.select(shown);
+        }
     }
 
-    /// Returns the filter, and the number of jobs in each state with its glyph.
+    /// Returns the filter with the number of jobs that match it and of all jobs; without a filter, the number of jobs in
+    /// each state.
+    fn title_suffix(&self, cx: &Cx, selection: &Selection) -> String {
+        let Some(run) = selection.run(cx.state) else { return self.counted(String::new(), cx) };
+        if !self.filter.is_empty() {
+            return self.counted(format!("{}/{}", self.matching(run, cx.state).len(), run.jobs.len()), cx);
+        }
+        self.counted(run.tally_in_words(cx.theme.dot()), cx)
+    }
+
+    /// Returns the number of jobs in each state with its glyph; empty for a filtered list, whose suffix is short.
     fn short_suffix(&self, cx: &Cx, selection: &Selection) -> String {
+        if !self.filter.is_empty() {
+            return String::new();
+        }
         let count = |(state, count): (JobState, usize)| format!("{count}{}", cx.theme.look(&state.phase()).glyph);
         let counts: Vec<String> = selection.run(cx.state).into_iter().flat_map(Run::tally).map(count).collect();
         self.counted(counts.join(" "), cx)
@@ -229,10 +248,19 @@ impl Jobs {
         }
     }
 
-    /// Returns the jobs that match the filter, and the steps of the selected job below it. Legs of a matrix with the
-    /// same result share a row.
-    fn rows<'r>(&self, run: &'r Run, selection: &Selection, state: &AppState) -> Vec<Row<'r>> {
-        let mut rows = Vec::new();
+    /// Moves to the first job of the list if the filter hides the selected one.
+    fn show_selected(&self, run: &Run, selection: &mut Selection, state: &AppState) {
+        let shown = self.matching(run, state);
+        if !self.filter.is_empty()
+            && !shown.iter().any(|job| selection.job_id() == Some(&job.id))
+            && let Some(first) = shown.first()
+        {
+            selection.move_to(Some(JobSelection::whole(first.id.clone())));
+        }
+    }
+
+    /// Returns the jobs that match the filter.
+    fn matching<'r>(&self, run: &'r Run, state: &AppState) -> Vec<&'r Job> {
         let filter = JobFilter::parse(&self.filter);
         let matches = |job: &&Job| {
             filter.matches(job, || {
@@ -240,7 +268,14 @@ impl Jobs {
                 steps.chain([remark(job, run, state).0]).collect()
             })
         };
-        for jobs in alike(run.jobs.values().filter(matches)) {
+        run.jobs.values().filter(matches).collect()
+    }
+
+    /// Returns the jobs that match the filter, and the steps of the selected job below it. Legs of a matrix with the
+    /// same result share a row.
+    fn rows<'r>(&self, run: &'r Run, selection: &Selection, state: &AppState) -> Vec<Row<'r>> {
+        let mut rows = Vec::new();
+        for jobs in alike(self.matching(run, state)) {
             let is_selected = |job: &Job| selection.job_id() == Some(&job.id);
             let (several, open) = (jobs.len() > 1, jobs.iter().any(|job| is_selected(job)));
             if several && !open {

@@ -53,6 +53,19 @@ fn legs_that_failed_alike_share_a_row_until_one_is_selected() {
 }
 
 #[test]
+fn a_filter_counts_its_jobs_and_keeps_the_cursor_on_one_of_them() {
+    let mut driver = legs();
+    driver.press("gg/pack");
+    assert!(driver.shows("▌") && driver.shows("/pack · 1/12"), "{}", driver.screen());
+    let selected = |driver: &Driver| driver.app.selection.job_id().map(ToString::to_string);
+    assert_eq!(selected(&driver).as_deref(), Some("pack"));
+    driver.press("<esc>");
+    assert_eq!(selected(&driver).as_deref(), Some("lint"), "the selection before the filter");
+    driver.press("/test<enter>");
+    assert!(driver.shows("/test · 10/12") && selected(&driver).as_deref() == Some("test-1"), "{}", driver.screen());
+}
+
+#[test]
 fn every_job_is_counted_once() {
     use Conclusion::{ActionRequired, Cancelled, Failure, Neutral, Skipped, Stale, StartupFailure, Success, TimedOut};
     let ends = [Success, Neutral, Failure, TimedOut, StartupFailure, Skipped, Cancelled, Stale, ActionRequired];
