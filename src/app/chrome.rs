@@ -176,7 +176,7 @@ fn watch_status(watching: &Watching) -> String {
 const MAX_TOAST_ROWS: u16 = 5;
 
 /// Returns the number of columns for the text of a notice, without its glyph.
-fn toast_columns(area: Rect) -> usize {
+pub(super) fn toast_columns(area: Rect) -> usize {
     usize::from(area.width.saturating_sub(4).max(1))
 }
 

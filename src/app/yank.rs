@@ -8,6 +8,7 @@ use crate::ui::text;
 
 use super::App;
 use super::availability::capabilities;
+use super::chrome::toast_columns;
 use super::msg::Effect;
 use super::overlay::Overlay;
 use super::overlay::question::{Choice, Question};
@@ -77,13 +78,17 @@ impl App {
         }
     }
 
-    /// Shows a notice about the copied text.
+    /// Shows a notice about the copied text in one row, which may show only the beginning of a line.
     pub(super) fn show_copied(&mut self, copied: &str) {
-        let text = match copied.lines().count() {
-            0 | 1 => format!("sent to the terminal's clipboard: {copied}"),
-            lines => format!("sent to the terminal's clipboard: {}", text::counted(lines as u64, "line")),
+        const SENT: &str = "sent to the terminal's clipboard: ";
+        let what = match copied.lines().count() {
+            0 | 1 => {
+                let room = toast_columns(self.area).saturating_sub(SENT.len());
+                text::clip(copied.trim_end(), room, self.theme.ellipsis()).into_owned()
+            }
+            lines => text::counted(lines as u64, "line"),
         };
-        self.toast = Some(Notice::news(text));
+        self.toast = Some(Notice::news(format!("{SENT}{what}")));
     }
 
     /// Opens the file named in the line at the cursor, else the file of an annotation of the step or job. Shows a

@@ -152,6 +152,15 @@ fn all_logs_are_searched_while_typing_and_enter_opens_a_line() {
 }
 
 #[test]
+fn the_notice_of_a_long_copied_line_has_one_row() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.app.show_copied(&"word ".repeat(60));
+    let screen = driver.screen();
+    assert_eq!(screen.lines().filter(|line| line.contains("word word")).count(), 1, "{screen}");
+    assert!(screen.contains("sent to the terminal's clipboard: word") && screen.contains("?:help"), "{screen}");
+}
+
+#[test]
 fn enter_goes_to_no_line_that_was_not_on_the_screen() {
     let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
     driver.press("Fscanning<enter>");
