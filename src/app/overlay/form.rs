@@ -296,8 +296,12 @@ impl Form {
             let all = self.secrets.iter().all(|(_, set)| *set);
             line(&format!("secrets: {}", secrets.join(", ")), if all { Hue::Plain } else { Hue::Busy });
         }
-        let about = self.fields.get(self.selected).map(|field| field.about.as_str()).unwrap_or_default();
-        line(about, Hue::Dim);
+        if let Some(field) = self.fields.get(self.selected) {
+            match field.fault().filter(|_| self.tried) {
+                Some(fault) => line(&format!("{} is {fault}", field.name), Hue::Bad),
+                None => line(&field.about, Hue::Dim),
+            }
+        }
         Scroll { first: offset, shown: room, all: self.fields.len() }
     }
 
@@ -315,9 +319,12 @@ impl Form {
         } else {
             text::put(buffer, x, row.y, room, &text::clip(&value, usize::from(room), ellipsis), Style::new())
         };
-        if let Some(fault) = field.fault().filter(|_| self.tried) {
+        if let Some(fault) = field.fault() {
             let room = row.right().saturating_sub(end + 2);
-            text::put(buffer, end + 2, row.y, room, fault, cx.theme.style(Hue::Bad));
+            let hue = if self.tried { Hue::Bad } else { Hue::Dim };
+            if text::width(fault) <= usize::from(room) {
+                text::put(buffer, end + 2, row.y, room, fault, cx.theme.style(hue));
+            }
         }
     }
 }

@@ -104,7 +104,7 @@ fn a_started_run_is_shown_once_it_is_listed() {
     driver.press("<enter>");
     assert!(driver.shows("Start release.yml on workflow_dispatch") && driver.asked().is_empty());
     driver.press("<enter>");
-    assert!(driver.shows("required") && driver.asked().is_empty(), "{}", driver.screen());
+    assert!(driver.shows("version is required") && driver.asked().is_empty(), "{}", driver.screen());
     driver.press("1.2x<backspace><down> <down> <down>3a<enter>");
     let given = [("version", "1.2"), ("dry", "true"), ("target", "prod"), ("copies", "3")];
     let start = Request::Start {
