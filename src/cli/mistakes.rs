@@ -17,10 +17,12 @@ fn meant(word: &str) -> Option<String> {
     other_tools::meant(word, names).map(str::to_owned)
 }
 
-/// Returns the error for an unknown run. It suggests a command if the name means or resembles one.
+/// Returns the error for an unknown run. If the name means or resembles a command, the error suggests it, and is one of
+/// the command line.
 pub(super) fn no_run(wanted: &str, mut failure: Failure) -> Failure {
     match meant(wanted) {
         Some(near) if failure.exit == Exit::NotFound => {
+            failure.exit = Exit::Usage;
             failure.message = format!("`{wanted}` is neither a run nor a command; did you mean `cuelight {near}`?");
         }
         _ => {}

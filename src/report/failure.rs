@@ -172,12 +172,10 @@ impl From<Refusal> for Failure {
         let colour = style::colour_of_errors();
         match refusal {
             Refusal::Faults(_) => Self::rendered(Exit::Failed, refusal.render(colour), colour),
-            Refusal::Event { .. }
-            | Refusal::Job { .. }
-            | Refusal::Leg(_)
-            | Refusal::Breakpoint(_)
-            | Refusal::Inputs(_) => Self::new(Exit::Usage, refusal.to_string()),
-            Refusal::WorkingTree(_) => Self::new(Exit::NotFound, refusal.to_string()),
+            Refusal::Event { .. } | Refusal::Leg(_) | Refusal::Breakpoint(_) | Refusal::Inputs(_) => {
+                Self::new(Exit::Usage, refusal.to_string())
+            }
+            Refusal::Job { .. } | Refusal::WorkingTree(_) => Self::new(Exit::NotFound, refusal.to_string()),
         }
     }
 }

@@ -285,7 +285,7 @@ fn invalid_input_is_reported_with_its_position_and_a_hint() {
     project.call(&["show", "2000"]).expect(3, &["there is no run"]);
     project.write(".github/workflows/ci.yml", "on: push\njobs:\n  a: {runs-on: ubuntu-latest, steps: [{run: x}]}\n");
     project.run(&["ci", "--event", "schedule"]).expect(2, &["does not run on `schedule`", "push"]);
-    project.run(&["--job", "zz"]).expect(2, &["no job `zz`"]);
+    project.run(&["--job", "zz"]).expect(3, &["no job `zz`"]);
     let nowhere = tempfile::tempdir().expect("a folder");
     let said = project.command(&["run"]).current_dir(nowhere.path()).output().expect("starts");
     assert!(String::from_utf8_lossy(&said.stderr).contains("git init"));

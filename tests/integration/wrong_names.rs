@@ -14,7 +14,7 @@ fn a_mistyped_command_option_job_or_step_gets_a_suggestion() {
     project.run(&[]).expect(0, &[]);
     project.call(&["shwo", "latest"]).expect(2, &["there is no command `shwo`; did you mean `cuelight show`?"]);
     project.call(&["shwo", "--json"]).expect(2, &["did you mean `cuelight show`?"]);
-    project.call(&["status", "--all"]).expect(3, &["did you mean `cuelight runs`?"]);
+    project.call(&["status", "--all"]).expect(2, &["did you mean `cuelight runs`?"]);
     project.call(&["help"]).expect(0, &["Usage: ", "\nDeployments:\n  env "]);
     project.call(&["help", "lint"]).expect(0, &["Check workflow files"]);
     project.call(&["help", "lnit"]).expect(2, &["did you mean `cuelight help lint`?"]);
@@ -55,7 +55,7 @@ fn a_mistyped_command_option_job_or_step_gets_a_suggestion() {
     project.call(&["logs", "--job", "Buildit"]).expect(3, &["did you mean `Build it`?"]);
     project.call(&["logs", "--step", "Run test"]).expect(3, &["no step `Run test` here; did you mean `Run tests`?"]);
     project.call(&["explain", "latest", "biuld"]).expect(3, &["did you mean `build`?"]);
-    project.run(&["--job", "lnit"]).expect(2, &["no job `lnit`; did you mean `lint`?"]);
+    project.run(&["--job", "lnit"]).expect(3, &["no job `lnit`; did you mean `lint`?"]);
     project.run(&["--job", "LINT"]).expect(0, &[]);
     project.call(&["rerun", "--trust", "--job", "Lint"]).expect(0, &[]);
 }
