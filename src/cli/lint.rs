@@ -138,7 +138,9 @@ fn chosen(named: &[PathBuf], here: &Path, repository: &Path) -> Result<Vec<PathB
 fn explain(name: &str) -> Outcome {
     let Some(rule) = RULES.iter().find(|rule| rule.name == name) else {
         let names: Vec<_> = RULES.iter().map(|rule| rule.name).collect();
-        let end = match nearest(name, names.iter().copied()) {
+        // A person may remember one word of the name.
+        let by_word = || names.iter().copied().find(|known| nearest(name, known.split('-')).is_some());
+        let end = match nearest(name, names.iter().copied()).or_else(by_word) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("the rules are {}", names.join(", ")),
         };

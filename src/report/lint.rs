@@ -29,6 +29,10 @@ pub enum Format {
     Sarif,
 }
 
+/// What is not checked in a file whose structure has errors: these rules need the whole workflow.
+const UNCHECKED: &str = "because of these errors, contexts and types in expressions, inputs of actions and called \
+                         workflows, permissions and scripts were not checked; fix the errors and check again";
+
 /// The report about a file.
 #[derive(Default)]
 pub struct Report {
@@ -70,9 +74,7 @@ impl Linter {
             }
         }
         if self.format == Format::Text && !is_complete {
-            report
-                .text
-                .push_line(&text!("{}: only the syntax was checked; fix it to see the other errors\n", source.name));
+            report.text.push_line(&text!("{}: {}\n", source.name, UNCHECKED));
         }
         report
     }
@@ -125,6 +127,15 @@ fn annotation(found: &Diagnostic, source: &Source) -> Annotation {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_with_syntax_errors_says_what_was_not_checked() {
+        let text = |text: &str| printed(&Source::new("ci.yml", text))[1].plain().into_owned();
+        let broken = text("on: push\njobs: {a: {runs-on: x, run-on: y, steps: 1}}\n");
+        assert!(broken.contains("ci.yml: because of these errors, contexts and types in expressions, "), "{broken}");
+        let whole = text("on: push\njobs: {a: {runs-on: ubuntu-latest, if: github.nosuch, steps: [{run: 'true'}]}}\n");
+        assert!(!whole.contains("were not checked"), "{whole}");
+    }
 
     #[test]
     fn the_last_line_counts_errors_and_warnings() {

@@ -47,6 +47,10 @@ fn a_mistyped_command_option_job_or_step_gets_a_suggestion() {
         project.call(call).expect(0, &[]);
     }
     project.call(&["explain", "--job", "lint/9"]).expect(3, &["no step `9`"]);
+    for (rule, meant) in [("job-neds", "job-needs"), ("nedes", "job-needs"), ("pins", "action-pin")] {
+        project.call(&["lint", "--explain", rule]).expect(3, &[&format!("did you mean `{meant}`?")]);
+    }
+    project.call(&["lint", "--explain", "xyzzyxyzzy"]).expect(3, &["the rules are action, action-pin, "]);
     project.call(&["shell", "--job", "biuld"]).expect(3, &["did you mean `build`?"]);
     for call in [&["shell", "--job", "build/Run tests"][..], &["rerun", "--debugger", "--job", "build/Run tests"]] {
         project.call(call).expect(2, &["name `build` without its step `Run tests`"]);
