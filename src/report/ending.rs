@@ -23,6 +23,9 @@ use super::{Logs, diagnosis};
 /// of a very long log fast.
 const LOOK_BACK: u64 = 100_000;
 
+/// Maximum number of legs of a matrix that succeeded and have a row each in the summary; more legs share one row.
+const MAX_SUCCEEDED: usize = 10;
+
 /// Maximum number of annotations that are listed; the others are counted.
 const MAX_ANNOTATIONS: usize = 10;
 
@@ -37,24 +40,67 @@ pub(super) fn ending(run: &Run, style: Style, logs: &dyn Logs) -> io::Result<Ter
     }
     // The reason of a failed step stands below, with its error.
     let has_cause = |job: &Job| causes.values().flatten().any(|failed| failed.id == job.id);
-    let table = rows(run, &|job| !has_cause(job), style);
+    let table = rows(run, MAX_SUCCEEDED, &|job| !has_cause(job), style);
     Ok(style.spelled(text!("\n{}{}{}{}", table, failures, annotations(run, &causes, &links), closing(run, style))))
 }
 
 /// Returns a table of the jobs of a run, with their results and durations. Legs of a matrix that did not succeed for
 /// the same reason share a row.
 pub fn table(run: &Run, style: Style) -> TerminalText {
-    rows(run, &|_| true, style)
+    rows(run, usize::MAX, &|_| true, style)
 }
 
-/// Returns the rows of the table. `has_reason` is whether the row of a job shows why it ended as it did.
-fn rows(run: &Run, has_reason: &dyn Fn(&Job) -> bool, style: Style) -> TerminalText {
-    let succeeded = |job: &Job| job.phase.conclusion() == Some(Conclusion::Success);
-    let rows = alike(run.jobs.values()).into_iter().map(|jobs| match titled(&jobs) {
-        Some((title, values)) => (title, Some(values), jobs),
-        None => (jobs[0].name.clone(), None, jobs),
-    });
-    let rows: Vec<_> = rows.collect();
+fn succeeded(job: &Job) -> bool {
+    job.phase.conclusion() == Some(Conclusion::Success)
+}
+
+/// Groups the jobs of a run into rows: legs that did not succeed for the same reason, and legs that succeeded if a matrix
+/// has more than `most` of them.
+fn grouped(run: &Run, most: usize) -> Vec<Vec<&Job>> {
+    // The URL of a deployment needs a row.
+    let is_plain = |job: &Job| succeeded(job) && job.environment_url.is_none();
+    let mut legs: IndexMap<&str, usize> = IndexMap::new();
+    for job in run.jobs.values().filter(|job| is_plain(job)) {
+        *legs.entry(&job.key).or_default() += 1;
+    }
+    let mut groups: Vec<Vec<&Job>> = Vec::new();
+    let mut shared: IndexMap<&str, usize> = IndexMap::new();
+    for jobs in alike(run.jobs.values()) {
+        let key = jobs[0].key.as_str();
+        if is_plain(jobs[0]) && legs[key] > most {
+            let at = *shared.entry(key).or_insert(groups.len());
+            if let Some(group) = groups.get_mut(at) {
+                group.extend(jobs);
+                continue;
+            }
+        }
+        groups.push(jobs);
+    }
+    groups
+}
+
+/// Returns the title of a row, and what distinguishes its legs; only the number of legs that succeeded.
+fn title_of(run: &Run, jobs: &[&Job]) -> (String, Option<String>) {
+    let Some((title, values)) = titled(jobs) else { return (jobs[0].name.clone(), None) };
+    if !succeeded(jobs[0]) {
+        return (title, Some(values));
+    }
+    let matrix = title.rsplit_once(' ').map_or(title.as_str(), |(matrix, _)| matrix);
+    let all = run.jobs.values().filter(|job| job.key == jobs[0].key).count();
+    let of = if all > jobs.len() { format!("{} of ", jobs.len()) } else { String::new() };
+    (format!("{matrix} ({of}{all} legs)"), None)
+}
+
+/// Returns the rows of the table, with at most `most` rows of legs of a matrix that succeeded. `has_reason` is whether
+/// the row of a job shows why it ended as it did.
+fn rows(run: &Run, most: usize, has_reason: &dyn Fn(&Job) -> bool, style: Style) -> TerminalText {
+    let rows: Vec<_> = grouped(run, most)
+        .into_iter()
+        .map(|jobs| {
+            let (title, values) = title_of(run, &jobs);
+            (title, values, jobs)
+        })
+        .collect();
     let columns = column(rows.iter().map(|(title, ..)| width(title)));
     let mut table = TerminalText::default();
     for (title, values, jobs) in rows {
@@ -295,9 +341,11 @@ pub fn first_line(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::testing::annotation;
+    use crate::model::testing::{Script, annotation, info, job_finished, outline};
+    use crate::model::{JobOutline, RunId};
     use crate::report::Lines;
     use crate::report::testing::Story;
+    use crate::store::runs::RunStore;
     use crate::ui::theme::Glyphs;
 
     #[test]
@@ -311,6 +359,30 @@ mod tests {
         let of_log = Place { file: None, text: "odd:name.md".to_owned() };
         assert_eq!(links.file(&of_log), None, "it names no file");
         assert_eq!(Links { repository: None, ..links }.file(&place), None);
+    }
+
+    #[test]
+    fn many_legs_that_succeeded_share_a_row_and_those_that_failed_are_named() {
+        let ids: Vec<String> = (1..=200).map(|leg| format!("t{leg}")).collect();
+        let mut script = Script::new(Timestamp(0));
+        let leg = |id: &String| JobOutline { key: "t".to_owned(), ..outline(id, &format!("t ({id})"), &[]) };
+        script.start([outline("a", "a", &[])].into_iter().chain(ids.iter().map(leg)).collect());
+        for id in std::iter::once("a").chain(ids.iter().map(String::as_str)) {
+            let end = if matches!(id, "t7" | "t9") { Conclusion::Failure } else { Conclusion::Success };
+            let reason = (end == Conclusion::Failure).then(|| format!("exit code {}", id.len()));
+            script.job(id, id, &[]).event(job_finished(id, end, reason.as_deref()));
+        }
+        let mut store = RunStore::default();
+        let info = info(RunId::new("20261124-000000-0001"), Timestamp(0));
+        store.open(info.clone());
+        script.records.iter().for_each(|record| store.apply(&info.id, record));
+        let run = store.run(&info.id).expect("opened");
+        let style = Style::new(Glyphs::Unicode, false);
+        let rows = rows(run, MAX_SUCCEEDED, &|_| true, style);
+        let rows: Vec<&str> = rows.as_str().lines().collect();
+        assert!(rows.len() <= 5 && rows[1].contains("t (198 of 200 legs)"), "{rows:#?}");
+        assert!(rows.iter().any(|row| row.contains("t7, t9")), "{rows:#?}");
+        assert_eq!(table(run, style).as_str().lines().count(), 201, "two legs share a row, whose legs are below it");
     }
 
     #[test]
