@@ -74,7 +74,10 @@ pub(super) struct ShowArgs {
     /// Print the uncommitted changes that the run used
     #[arg(long, conflicts_with = "json")]
     diff: bool,
-    /// Print one JSON object
+    /// The attempt with this number, as it was at its end [default: the newest]
+    #[arg(long, value_name = "NUMBER")]
+    attempt: Option<u32>,
+    /// Print one JSON object in one line
     #[arg(long)]
     json: bool,
 }
@@ -217,7 +220,11 @@ fn meant(args: &ListArgs, here: Option<&Path>) -> String {
 
 pub(super) fn show(args: &ShowArgs) -> Outcome {
     let folder = args.run.find()?;
-    let run = history::read(&folder)?;
+    let run = match args.attempt {
+        None => history::read(&folder)?,
+        Some(attempt) => history::read_attempt(&folder, attempt)?
+            .ok_or_else(|| Failure::new(Exit::NotFound, format!("{} has no attempt {attempt}", folder.id())))?,
+    };
     if args.diff {
         match history::diff(&folder, run.attempt)? {
             Some(diff) => style::print(&TerminalText::lines(&diff))?,
@@ -226,8 +233,7 @@ pub(super) fn show(args: &ShowArgs) -> Outcome {
         return Ok(Exit::Success);
     }
     if args.json {
-        let pretty = serde_json::to_string_pretty(&run.document()).map_err(io::Error::other)?;
-        style::line(&TerminalText::json(&pretty))?;
+        style::json(&run.document())?;
         return Ok(Exit::Success);
     }
     if style::is_linear() {

@@ -57,6 +57,13 @@ fn another_attempt_uses_the_files_as_they_are_then_and_says_so() {
     let changed = |attempt: usize| run["attempts"][attempt]["changed"].clone();
     assert_eq!((changed(0), changed(1)), (0.into(), 2.into()), "{run}");
 
+    let first_attempt = project.call(&["show", "--attempt", "1", "--diff"]);
+    first_attempt.expect(0, &["ran exactly what is in its commit"]);
+    project.call(&["show", "--attempt", "1"]).expect(0, &[&format!("· main@{first} · attempt 1"), "failure"]);
+    project.call(&["show", "--attempt", "2", "--diff"]).expect(0, &["+good"]);
+    project.call(&["show", "--attempt", "3"]).expect(3, &["has no attempt 3"]);
+    assert_eq!(project.call(&["show", "--json"]).out().lines().count(), 1, "one object, one line");
+
     // With a commit, whose files the kept job has not used.
     project.commit();
     let second = head(&project);

@@ -25,7 +25,7 @@ use super::folder::{RunFolder, RunsDir, private};
 use super::ids::{id_number, id_time, id_timestamp, is_run_id, new_id};
 use super::journal::{self, JournalReader};
 use super::runs::{RunStore, chronological};
-use super::spec::RunSpec;
+use super::spec::{RunSpec, WorkSpec};
 use super::{StoreError, atomic, lock};
 
 pub use expected::expected;
@@ -54,13 +54,18 @@ pub fn is_mirror(folder: &RunFolder) -> bool {
 /// The folder of the run cannot be read.
 pub fn read(folder: &RunFolder) -> Result<Run, StoreError> {
     let RunSpec { info, work, .. } = RunSpec::read(folder)?;
-    let mut run = replay(folder, info)?.run(folder.id()).expect("it was replayed").clone();
+    let run = replay(folder, info)?.run(folder.id()).expect("it was replayed").clone();
+    Ok(with_first_files(run, &work))
+}
+
+/// Adds the names of the changed files of the first attempt, which are in the request only.
+fn with_first_files(mut run: Run, work: &WorkSpec) -> Run {
     if let (Some(workflow), Some(first)) = (work.workflow(), run.trees.get_mut(&1))
         && first.files.is_empty()
     {
         first.files.clone_from(&workflow.dirty);
     }
-    Ok(run)
+    run
 }
 
 /// Returns a run as its journal describes it at the end of an attempt, or now if the attempt is in progress. `None` if
@@ -69,7 +74,7 @@ pub fn read(folder: &RunFolder) -> Result<Run, StoreError> {
 /// # Errors
 /// The folder of the run cannot be read.
 pub fn read_attempt(folder: &RunFolder, attempt: u32) -> Result<Option<Run>, StoreError> {
-    let info = info(folder)?;
+    let RunSpec { info, work, .. } = RunSpec::read(folder)?;
     let records = records(folder, &info)?;
     let mut store = RunStore::default();
     store.open(info);
@@ -83,7 +88,8 @@ pub fn read_attempt(folder: &RunFolder, attempt: u32) -> Result<Option<Run>, Sto
         store.apply(folder.id(), record);
     }
     // Before its first attempt, the number of a run's attempt is 0.
-    Ok(store.run(folder.id()).filter(|run| attempt > 0 && run.attempt == attempt).cloned())
+    let run = store.run(folder.id()).filter(|run| attempt > 0 && run.attempt == attempt).cloned();
+    Ok(run.map(|run| with_first_files(run, &work)))
 }
 
 /// Returns all records of a run in the order of their times, to replay it.
