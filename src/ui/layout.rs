@@ -212,7 +212,8 @@ fn wide(body: Rect, view: View) -> Vec<(Panel, Rect)> {
     let mut panels = Vec::with_capacity(PANELS.len());
     let shown: Vec<Panel> = [Panel::Services, Panel::Deploys].into_iter().filter(|panel| !view.hides(*panel)).collect();
     if three {
-        let (runs, rest) = columns(top, 24);
+        // The columns of the list need more room than a glance at the newest runs.
+        let (runs, rest) = columns(top, if view.focus == Panel::Runs { 46 } else { 24 });
         let (graph, right) = if shown.is_empty() { (rest, Rect::default()) } else { columns(rest, 66) };
         let (jobs, events) = columns(middle, 45);
         panels.extend([(Panel::Runs, runs), (Panel::Graph, graph), (Panel::Jobs, jobs), (Panel::Events, events)]);
@@ -319,6 +320,16 @@ mod tests {
 
     fn view(focus: Panel, above: Panel, zoom: Zoom) -> View {
         View { focus, above: if above == Panel::Log { Panel::Jobs } else { above }, zoom, ..View::default() }
+    }
+
+    #[test]
+    fn the_list_of_runs_gets_room_on_a_very_wide_screen_while_it_has_the_focus() {
+        let area = Rect::new(0, 0, 200, 60);
+        let width = |focus| {
+            let screen = screen(area, view(focus, Panel::Jobs, Zoom::Normal)).expect("large enough");
+            screen.panel(Panel::Runs).expect("shown").width
+        };
+        assert_eq!((width(Panel::Jobs), width(Panel::Runs)), (48, 92));
     }
 
     proptest! {

@@ -116,6 +116,12 @@ impl Pane for Runs {
             .join(cx.theme.dot())
     }
 
+    /// Returns the filter and the number of marked runs: the names of other panels need the rest of a narrow border.
+    fn short_suffix(&self, cx: &Cx, _: &Selection) -> String {
+        let marked = Some(self.marked.len()).filter(|count| *count > 0).map(|count| format!("{count} marked"));
+        RunFilter::parse(&self.filter, cx.state.now).chips().chain(marked).collect::<Vec<_>>().join(cx.theme.dot())
+    }
+
     fn scroll(&self, cx: &Cx, _: &Selection) -> Option<Scroll> {
         Some(Scroll { first: self.offset, shown: cx.rows(), all: self.listed(cx.state).count() })
     }
