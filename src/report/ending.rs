@@ -309,15 +309,16 @@ fn closing(run: &Run, style: Style) -> TerminalText {
     } else if run.phase.conclusion().is_some_and(Conclusion::is_bad) && run.info.is_deployment() {
         closing.push_line(&text!("  {}", style.paint(Hue::Dim, text!("cuelight logs {} · cuelight deploys", id))));
     } else if run.phase.conclusion().is_some_and(Conclusion::is_bad) {
-        let mut next = text!("cuelight logs {} --failed · cuelight rerun {} --failed", id, id);
+        // Ids of runs are long: on one line, a terminal of 80 columns would break one of them.
+        let mut next = vec![text!("cuelight logs {} --failed", id), text!("cuelight rerun {} --failed", id)];
         let failed = |job: &&Job| {
             let of_the_file = |step: &Step| step.kind == StepKind::Main && step.outcome == Some(Conclusion::Failure);
             job.steps.iter().any(of_the_file)
         };
         if let Some(job) = run.jobs.values().find(failed).filter(|_| run.info.remote.is_none()) {
-            next.push(&text!(" · cuelight shell {} --job {}", id, job.id));
+            next.push(text!("cuelight shell {} --job {}", id, job.id));
         }
-        closing.push_line(&text!("  {}", style.paint(Hue::Dim, next)));
+        next.into_iter().for_each(|next| closing.push_line(&text!("  {}", style.paint(Hue::Dim, next))));
     }
     closing
 }
