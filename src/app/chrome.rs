@@ -51,8 +51,29 @@ pub(super) fn header(
     let mut parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     parts.dedup();
     let room = usize::from(area.width).saturating_sub(right_width + 2);
-    let left = text::clip(&parts.join(theme.dot()), room, theme.ellipsis()).into_owned();
+    let left = fitted(&parts, room, theme);
     text::put(buffer, area.x + 1, area.y, room as u16, &left, Style::new().add_modifier(Modifier::BOLD));
+}
+
+/// Minimum number of columns in which the beginning of a part of the header is shown. A shorter one says nothing.
+const MIN_PART: usize = 10;
+
+/// Joins as many parts of the header as fit. The last one may be clipped.
+fn fitted(parts: &[&str], room: usize, theme: Theme) -> String {
+    let mut left = String::new();
+    for part in parts {
+        let dot = if left.is_empty() { "" } else { theme.dot() };
+        let rest = room.saturating_sub(text::width(&left) + text::width(dot));
+        if text::width(part) > rest && rest < MIN_PART && !left.is_empty() {
+            break;
+        }
+        left.push_str(dot);
+        left.push_str(&text::clip(part, rest, theme.ellipsis()));
+        if text::width(part) > rest {
+            break;
+        }
+    }
+    left
 }
 
 /// Returns the parts of the header's right side: replay or read-only, polling, connection, watch mode, workflows with
