@@ -18,13 +18,15 @@ pub fn changes(job: &Job, changes: &Changes) -> Vec<TerminalText> {
     if lines.is_empty() { vec![text!("{} has all your changes", job.name)] } else { lines }
 }
 
-/// Returns the line about a held step in the output of its run: until when it is held, and the commands that end the
-/// hold.
-pub fn waiting(run: &RunId, job: &JobId, step: &Step, style: Style) -> TerminalText {
-    let Phase::Waiting(gate) = &step.phase else { return text!("") };
+/// Returns the lines about a held step in the output of its run: until when it is held, and the commands that end the
+/// hold. Each has a line, because a terminal of 80 columns would break the id of the run in a longer one.
+pub fn waiting(run: &RunId, job: &JobId, step: &Step, style: Style) -> Vec<TerminalText> {
+    let Phase::Waiting(gate) = &step.phase else { return Vec::new() };
     let ways = if reason(step).is_some() { ["retry", "skip or continue"] } else { ["continue", "skip or retry"] };
-    let commands = text!("cuelight shell {} --job {} · cuelight held {} {}, {}", run, job, ways[0], run, ways[1]);
-    text!("{}  {}", gate.reason(), style.paint(Hue::Dim, style.spelled(commands)))
+    let commands =
+        [text!("cuelight shell {} --job {}", run, job), text!("cuelight held {} {}, {}", ways[0], run, ways[1])];
+    let commands = commands.map(|command| style.paint(Hue::Dim, command));
+    [text!("{}", gate.reason())].into_iter().chain(commands).collect()
 }
 
 /// Returns why a held step failed; `None` if the step has not run or is not held.

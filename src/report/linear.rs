@@ -121,7 +121,14 @@ impl Printer for Linear {
                 }
             }
             Event::StepHeld { job, step: number, .. } => match run.step(job, *number) {
-                Some(step) => self.say(run, Some(job), &held::waiting(&run.info.id, job, step, self.style), out),
+                Some(step) => {
+                    let mut said = TerminalText::default();
+                    for line in held::waiting(&run.info.id, job, step, self.style) {
+                        let before = if said.is_empty() { "" } else { ", " };
+                        said.push(&text!("{}{}", before, line));
+                    }
+                    self.say(run, Some(job), &said, out)
+                }
                 None => Ok(()),
             },
             Event::StepFinished { job, step, .. } => self.end_of_step(run, job, *step, out),

@@ -289,8 +289,12 @@ impl Printer for Lines {
             }
             Event::StepHeld { job, step: number, .. } => {
                 let Some(step) = run.step(job, *number) else { return Ok(()) };
-                let line = held::waiting(&run.info.id, job, step, style);
-                out.line(text!("{}{} {}", self.prefix(run, job), style.glyph(&step.phase), line))
+                let (prefix, mut mark) = (self.prefix(run, job), style.glyph(&step.phase));
+                for line in held::waiting(&run.info.id, job, step, style) {
+                    out.line(text!("{}{} {}", prefix, mark, line))?;
+                    mark = text!(" ");
+                }
+                Ok(())
             }
             Event::StepFinished { job, step: number, .. } => {
                 self.close(run, (job, *number), logs, out)?;
