@@ -1,6 +1,6 @@
 //! Carries out steps: observes the target, then changes it. Steps on several hosts are carried out at the same time.
 
-use std::mem::{Discriminant, discriminant};
+use std::mem::discriminant;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,8 +19,9 @@ use crate::rollout::target::{HostTraffic, Target};
 use super::controls::{Interrupt, Stage};
 use super::{Driver, Looks, Position, Sampler, Subject, Tools, Trouble, finished, slots};
 
-/// Minimum time between two log lines about answers of the same kind.
-const SAY_EVERY: Duration = Duration::from_secs(5);
+/// Minimum time between two log lines about answers of the same kind that differ, for instance in the number of requests.
+/// A pause may last for days.
+const SAY_EVERY: Duration = Duration::from_mins(1);
 
 /// A step that did not succeed.
 pub(super) struct Failed {
@@ -245,7 +246,7 @@ impl Driver {
             .as_ref()
             .map_or((default.interval, default.retries.max(1)), |analysis| (analysis.every, analysis.failures));
         let (mut bad, mut good, mut unknown) = (0, 0, 0);
-        let mut said: Option<(Discriminant<Answer>, Instant)> = None;
+        let mut said: Option<(Answer, Instant)> = None;
         let mut next = Instant::now() + every;
         let mut looks = self.looks(plans).await?;
         loop {
@@ -263,10 +264,9 @@ impl Driver {
                 continue;
             }
             let answer = self.watch(*host, analysis.as_ref(), plan, progress).await?;
-            let kind = discriminant(&answer);
-            if said.is_none_or(|(last, at)| last != kind || at.elapsed() >= SAY_EVERY) {
+            if said.as_ref().is_none_or(|(last, at)| is_news(last, at.elapsed(), &answer)) {
                 progress.say(answer.text());
-                said = Some((kind, Instant::now()));
+                said = Some((answer.clone(), Instant::now()));
             }
             match answer {
                 Answer::Good(_) => good += 1,
@@ -449,6 +449,12 @@ async fn explained(
     }
 }
 
+/// Whether an answer of a watched release goes to the log. `last` is the answer that the log has, and `age` its age. An
+/// answer that says the same again never does.
+fn is_news(last: &Answer, age: Duration, answer: &Answer) -> bool {
+    discriminant(last) != discriminant(answer) || (last != answer && age >= SAY_EVERY)
+}
+
 /// Whether the target is known to be in the state that a step leads to.
 fn is_so(step: &PlanStep, plan: &Plan, observed: &Observed) -> bool {
     let is_reported = match step {
@@ -465,4 +471,21 @@ fn is_so(step: &PlanStep, plan: &Plan, observed: &Observed) -> bool {
         PlanStep::Healthy { .. } | PlanStep::Check { .. } | PlanStep::Pause(_) => false,
     };
     is_reported && observed.is_certain()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_of_a_pause_is_quiet_unless_something_changes() {
+        let good = |text: &str| Answer::Good(text.to_owned());
+        let bad = Answer::Bad("exit status: 1".to_owned());
+        let day = Duration::from_hours(24);
+        assert!(!is_news(&good("exit code 0"), day, &good("exit code 0")));
+        assert!(is_news(&good("exit code 0"), Duration::ZERO, &bad));
+        assert!(!is_news(&bad, day, &bad));
+        assert!(!is_news(&good("10 requests"), Duration::from_secs(5), &good("20 requests")));
+        assert!(is_news(&good("10 requests"), SAY_EVERY, &good("20 requests")));
+    }
 }
