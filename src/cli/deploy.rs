@@ -11,7 +11,6 @@ use crate::launch::commands;
 use crate::launch::commands::TrustedBy;
 use crate::launch::deploy::{DeployError, DeployRequest, Deployments, OpenDeployment, PreparedDeployment, WayBack};
 use crate::model::deployment::{Actor, Cause, EnvironmentSettings, Outcome as DeploymentOutcome};
-use crate::model::environment::title_of;
 use crate::model::rollback::RollbackRequest;
 use crate::model::{RunId, is_production};
 use crate::report::deployments::{Preview, document, way_back};
@@ -141,7 +140,7 @@ fn abort(
     form: (bool, bool),
 ) -> Outcome {
     let (environment, record) = (&wanted.environment, &open.record);
-    let from = title_of(record.from.as_ref());
+    let from = record.former();
     let title = text!("{}: {} → {}", environment, record.release.title(), from);
     let state = if open.is_running { "is in progress" } else { "stopped halfway" };
     style::notice(&Style::of_errors().spelled(text!("{}, by aborting {}, which {}", title, record.run, state)));
@@ -241,7 +240,8 @@ pub(super) fn unrecorded(
 fn preview(prepared: &PreparedDeployment, notes: Vec<String>) -> Preview<'_> {
     let gates = prepared.closed().iter().map(|closed| closed.sentence.as_str()).collect();
     let notes = prepared.left().iter().cloned().chain(notes).collect();
-    Preview { settings: prepared.settings(), release: prepared.release(), live: prepared.live(), gates, notes }
+    let (live, is_live_known) = (prepared.live(), prepared.knows_live());
+    Preview { settings: prepared.settings(), release: prepared.release(), live, is_live_known, gates, notes }
 }
 
 /// Warns about unreadable lines of the ledger.

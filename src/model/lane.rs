@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::capabilities::{Operation, Unavailable};
 use super::deployment::{Cause, Counters, Lock, Observed, Slot, SlotState};
-use super::environment::{DeploymentState, Environment, Release};
+use super::environment::{DeploymentState, Environment, Release, title_of};
 use super::rollback::{Changes, RollbackRequest};
 use super::{RunId, Timestamp, short_sha};
 
@@ -59,6 +59,8 @@ pub struct LaneDeployment {
     pub release: Release,
     /// Release that was live when the deployment began or, until then, when it was requested.
     pub from: Option<Release>,
+    /// Whether it is not known what was live, so that `from` is `None`.
+    pub from_unknown: bool,
     /// Why the deployment was made.
     pub cause: Cause,
     /// Whether the worker of the deployment runs.
@@ -73,6 +75,14 @@ pub struct LaneDeployment {
     pub waits: Option<String>,
     /// Whether the deployment waits for the approval of a person.
     pub waits_for_review: bool,
+}
+
+impl LaneDeployment {
+    /// Returns the title of the release that was live before: `nothing` if none was, or `unknown` if that is not known.
+    #[must_use]
+    pub fn former(&self) -> String {
+        title_of(self.from.as_ref(), !self.from_unknown)
+    }
 }
 
 /// A former release that still runs after a successful deployment, so that a rollback to it is instant.
@@ -366,6 +376,8 @@ pub struct DeploymentPreview {
     pub from: Option<Release>,
     /// The release that is live afterwards; `None` if an aborted deployment was the first one.
     pub to: Option<Release>,
+    /// Whether it is not known what is live or, for an abort, what was live before, so that `from` or `to` is `None`.
+    pub former_unknown: bool,
     /// How the deployment or rollback is done.
     pub way: DeploymentWay,
     /// The commits that are undone by a rollback, or new in a deployment.

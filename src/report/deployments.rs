@@ -19,8 +19,10 @@ pub struct Preview<'p> {
     pub settings: &'p EnvironmentSettings,
     /// The release.
     pub release: &'p Release,
-    /// The release that is live; `None` if nothing is live.
+    /// The release that is live according to the ledger; `None` if none is, or if that is not known.
     pub live: Option<&'p Release>,
+    /// Whether the ledger knows what is live.
+    pub is_live_known: bool,
     /// One sentence for each closed gate, with the reason why the deployment waits before it begins.
     pub gates: Vec<&'p str>,
     /// What else a person should know before the deployment, in sentences.
@@ -31,20 +33,19 @@ impl Preview<'_> {
     /// Returns the old and the new release, and the strategy: `production: v1 9093b37 → v2 d92af2e, rolling`.
     #[must_use]
     pub fn title(&self, style: Style) -> TerminalText {
-        self.title_from(self.live, style)
+        self.title_from(None, style)
     }
 
-    fn title_from(&self, live: Option<&Release>, style: Style) -> TerminalText {
-        let from = title_of(live);
+    fn title_from(&self, plan: Option<&DeploymentPlan>, style: Style) -> TerminalText {
+        let (live, is_known) = self.live_in(plan);
+        let from = title_of(live, is_known);
         let strategy = self.settings.strategy.name();
         let title = text!("{}: {} → {}", self.settings.name, from, self.release.title());
         style.spelled(text!("{}, {}", style.bold(title), strategy))
     }
 
-    /// Returns the release that is live: that of the ledger or, for a service that was started otherwise, that of its
-    /// target.
-    fn live_in<'r>(&'r self, plan: &'r DeploymentPlan) -> Option<&'r Release> {
-        self.live.or(plan.plans().find_map(|plan| plan.old.as_ref()).map(|old| &old.release))
+    fn live_in<'r>(&'r self, plan: Option<&'r DeploymentPlan>) -> (Option<&'r Release>, bool) {
+        live_in((self.live, self.is_live_known), plan)
     }
 
     /// Returns the plan for people. `plan` is `None` while another deployment changes what the target runs, so that the
@@ -52,7 +53,7 @@ impl Preview<'_> {
     #[must_use]
     pub fn plan(&self, plan: Option<&DeploymentPlan>, style: Style) -> TerminalText {
         let mut all = TerminalText::default();
-        all.push_line(&self.title_from(plan.map_or(self.live, |plan| self.live_in(plan)), style));
+        all.push_line(&self.title_from(plan, style));
         match plan {
             Some(plan) => push_steps(&mut all, plan),
             None => all.push_line(&text!("  the steps are planned once the deployment in progress has ended")),
@@ -79,11 +80,23 @@ impl Preview<'_> {
         };
         let steps =
             |plan: &DeploymentPlan| -> Vec<Value> { plan.steps().iter().map(|step| document(plan, step)).collect() };
-        let (steps, live) = (plan.map(steps), plan.map_or(self.live, |plan| self.live_in(plan)));
+        let (steps, (live, is_known)) = (plan.map(steps), self.live_in(plan));
         json!({
-            "environment": self.settings.name, "from": live, "to": self.release,
+            "environment": self.settings.name, "from": live, "from_unknown": !is_known, "to": self.release,
             "strategy": self.settings.strategy.name(), "gates": self.gates, "notes": self.notes, "steps": steps,
         })
+    }
+}
+
+/// Returns the release that is live, and whether it is known which one is: as the target has reported for a plan, or, without
+/// a plan, according to the ledger.
+fn live_in<'r>(
+    (live, is_known): (Option<&'r Release>, bool),
+    plan: Option<&'r DeploymentPlan>,
+) -> (Option<&'r Release>, bool) {
+    match plan {
+        Some(plan) => (plan.former().or(live), true),
+        None => (live, is_known),
     }
 }
 
@@ -132,6 +145,7 @@ fn push_steps(all: &mut TerminalText, plan: &DeploymentPlan) {
 pub fn document(record: &DeploymentRecord, is_live: bool, position: Option<&str>) -> Value {
     json!({
         "run": record.run, "environment": record.environment, "release": record.release, "from": record.from,
+        "from_unknown": record.from_unknown,
         "cause": record.cause, "creator": record.creator.name(), "created": record.created, "ended": record.ended,
         "state": record.state(is_live).word(), "outcome": record.outcome, "live": is_live, "reason": record.reason,
         "end_reason": record.end_reason, "approved_by": record.approved.as_ref().map(crate::model::deployment::Actor::name),
@@ -210,10 +224,11 @@ pub fn audit<'e>(entries: impl Iterator<Item = &'e Entry>, style: Style) -> Term
     table
 }
 
-/// Returns the old and the new release of an entry that requests a deployment; `None` for other entries.
+/// Returns the old and the new release of an entry that requests a deployment; `None` for other entries. Without an old
+/// one, nothing was known to be live at that time: the target is asked only later.
 fn requested(entry: &Entry) -> Option<(String, String)> {
     let crate::model::deployment::Action::Requested { release, from, .. } = &entry.action else { return None };
-    Some((title_of(from.as_ref()), release.title()))
+    Some((title_of(from.as_ref(), false), release.title()))
 }
 
 /// Heading of [`csv`].
@@ -247,7 +262,52 @@ fn csv_field(field: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::model::deployment::{Action, Actor, Cause, Observed, Plan, Slot, Versioned};
+    use crate::ui::theme::Glyphs;
+
+    #[test]
+    fn what_is_live_is_unknown_rather_than_nothing_until_the_target_was_asked() {
+        let release =
+            |tag: &str| Release { sha: format!("{tag}-sha"), tag: Some(tag.to_owned()), ..Release::default() };
+        let plan = |old: Option<&str>| {
+            let of = |slot, tag: &str| Versioned { slot, release: release(tag), replicas: 1 };
+            DeploymentPlan::from(Plan {
+                host: None,
+                address: None,
+                new: of(Slot::Green, "v2"),
+                old: old.map(|tag| of(Slot::Blue, tag)),
+                steps: Vec::new(),
+                found: Observed::default(),
+                images: BTreeMap::new(),
+            })
+        };
+        let from = |ledger, plan: Option<&DeploymentPlan>| {
+            let (live, is_known) = live_in(ledger, plan);
+            title_of(live, is_known)
+        };
+        assert_eq!(from((None, false), None), "unknown");
+        assert_eq!(from((None, true), None), "nothing");
+        assert_eq!(from((None, false), Some(&plan(None))), "nothing", "the target was asked");
+        // What the target reports counts more than what the ledger has.
+        let v1 = release("v1");
+        assert_eq!(from((Some(&v1), true), None), "v1 v1-sha");
+        assert_eq!(from((Some(&v1), true), Some(&plan(Some("v3")))), "v3 v3-sha");
+        let requested = Entry {
+            at: Timestamp(1),
+            by: Actor::default(),
+            environment: "production".to_owned(),
+            deployment: None,
+            job: None,
+            action: Action::Requested { release: v1, from: None, cause: Cause::Manual },
+            reason: String::new(),
+        };
+        let row = audit(std::iter::once(&requested), Style::new(Glyphs::Unicode, false));
+        assert!(row.plain().contains("requested unknown → v1 v1-sha"), "{}", row.plain());
+        assert!(csv(&requested).contains(",requested,unknown,v1 v1-sha,"), "{}", csv(&requested));
+    }
 
     #[test]
     fn fields_are_quoted_and_no_formulas() {

@@ -19,6 +19,14 @@ pub struct NamedRelease {
     pub uncommitted: Vec<String>,
 }
 
+impl NamedRelease {
+    /// Returns a release of which only the image is known, so that no tag or branch has it.
+    #[must_use]
+    pub fn of_image(release: Release) -> Self {
+        Self { release, tags: Vec::new(), branches: Vec::new(), uncommitted: Vec::new() }
+    }
+}
+
 /// Why there is no release.
 #[derive(Debug, thiserror::Error)]
 pub enum ReleaseError {

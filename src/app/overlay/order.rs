@@ -10,7 +10,7 @@ use crate::app::action::Action;
 use crate::app::msg::Effect;
 use crate::app::panes::{Cx, motion};
 use crate::app::text_input::TextInput;
-use crate::model::environment::title_of;
+use crate::model::environment::{Release, title_of};
 use crate::model::feed::Request;
 use crate::model::lane::{DeploymentPreview, DeploymentWay, Lane, LaneRequest};
 use crate::model::{Command, DeploymentOrder, RunId, Summary, Timestamp, is_production};
@@ -114,7 +114,7 @@ impl OrderBox {
     /// Returns the box that confirms an abort of the open deployment; `None` if no deployment is open.
     pub(in crate::app) fn abort(lane: &Lane) -> Option<Self> {
         let (open, name) = (lane.open.as_ref()?, lane.name());
-        let back = title_of(open.from.as_ref());
+        let back = open.former();
         let mut lines =
             vec![(format!("{name}: {} is being deployed; an abort restores {back}", open.release.title()), Hue::Plain)];
         lines.extend(
@@ -289,7 +289,8 @@ fn name_field(name: &str) -> Field {
 
 /// Describes what a deployment or a rollback would do.
 fn lines(preview: &DeploymentPreview) -> Vec<(String, Hue)> {
-    let (from, to) = (title_of(preview.from.as_ref()), title_of(preview.to.as_ref()));
+    let title = |release: Option<&Release>| title_of(release, !preview.former_unknown);
+    let (from, to) = (title(preview.from.as_ref()), title(preview.to.as_ref()));
     let head = format!("{}: from {from} to {to}", preview.environment);
     let mut lines = vec![(head, Hue::Accent)];
     let is_back = !matches!(preview.way, DeploymentWay::Deploy(_));

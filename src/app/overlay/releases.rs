@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::app::msg::Effect;
-use crate::model::environment::{EnvironmentDeployment, Release, title_of};
+use crate::model::environment::{EnvironmentDeployment, Release};
 use crate::model::feed::{Notice, Request};
 use crate::model::lane::{Lane, LaneRequest};
 use crate::model::lane_details::{CommitResult, Deployable, Distance, LaneDetails};
@@ -68,7 +68,7 @@ impl App {
             Err(_) => (offered_row(lane).into_iter().collect(), Some(0)),
         };
         let title = deploys.then(|| {
-            let live = title_of(lane.environment.live().map(|live| &live.release));
+            let live = lane.environment.live_title();
             format!("Deploy to {}, {live} is live", lane.name())
         });
         if let Some(Overlay::Picker(picker)) = &mut self.overlay {
@@ -163,7 +163,7 @@ impl App {
     fn rollback_rows(&self, lane: &Lane) -> Vec<PickRow> {
         let environment = lane.name().to_owned();
         if let Some(open) = lane.on_its_way().filter(|open| open.is_running && open.step.is_some()) {
-            let back = title_of(open.from.as_ref());
+            let back = open.former();
             let label = format!("{back}  by aborting {}, which is in progress", open.release.title());
             return vec![(label, Pick::Lane(LaneRequest::PlanRollback { environment, to: None })).into()];
         }
@@ -210,6 +210,9 @@ impl App {
         // The deployments are sorted, the newest first.
         let later = lane.environment.deployments.iter().take_while(|later| *later != one).filter(|it| it.succeeded);
         let until = later.last().map_or(self.state.now, EnvironmentDeployment::at);
+        if one.is_found() {
+            return format!("live until {}, {}", text::past(self.state.now.since(until)), one.by());
+        }
         let length = match until.since(one.at()) {
             length if length < BRIEF => "briefly".to_owned(),
             length => text::ago(length),
@@ -253,7 +256,7 @@ fn offered(lane: &Lane, details: &LaneDetails) -> Result<usize, String> {
 
 /// Describes what a deployment of a release would change: `from v1.4.1 to v1.4.3: 3 commits are new`.
 fn distance_text(lane: &Lane, one: &Deployable, distance: Distance) -> String {
-    let (from, to) = (title_of(lane.environment.live().map(|live| &live.release)), one.release.title());
+    let (from, to) = (lane.environment.live_title(), one.release.title());
     match distance {
         Distance::Live => format!("{to} is live already: deploys it again"),
         Distance::New(count) => {

@@ -112,6 +112,7 @@ fn rollback() -> Feed {
         environment: "production".to_owned(),
         from: Some(release("v1.4.0")),
         to: Some(release("v1.3.9")),
+        former_unknown: false,
         way: DeploymentWay::RollBack {
             steps: ["Send 100 % of the traffic to blue", "Drain green", "Stop green"].map(str::to_owned).into(),
             is_instant: true,
@@ -161,6 +162,7 @@ fn a_deployment_is_requested_with_the_release_of_the_environment_before_and_show
         environment: "development".to_owned(),
         from: None,
         to: Some(release("v1.4.3")),
+        former_unknown: false,
         way: DeploymentWay::Deploy((1..=12).map(|number| format!("Step number {number}")).collect()),
         changes: Changes::default(),
         notes: vec!["needs an approval by one of ada".to_owned()],
@@ -334,6 +336,7 @@ fn a_deployment_that_waits_for_the_end_of_another_one_says_so_in_place_of_its_st
         environment: "staging".to_owned(),
         from: Some(release("v1.4.1")),
         to: Some(release("v1.4.3")),
+        former_unknown: false,
         way: DeploymentWay::Deploy(Vec::new()),
         changes: Changes::default(),
         notes: vec![behind.to_owned()],

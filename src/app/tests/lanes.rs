@@ -93,6 +93,7 @@ pub(super) fn on_its_way(tag: &str) -> LaneDeployment {
         run: run(),
         release: release(tag),
         from: Some(release("v1.4.1")),
+        from_unknown: false,
         cause: Cause::Manual,
         is_running: true,
         has_succeeded: false,

@@ -362,6 +362,7 @@ fn a_long_plan_scrolls_on_a_small_screen() {
         environment: "production".to_owned(),
         from: Some(release("v1.4.0")),
         to: Some(release("v1.4.3")),
+        former_unknown: false,
         way: DeploymentWay::Deploy((1..=12).map(|number| format!("Step number {number}")).collect()),
         changes: changes(20),
         notes: vec!["needs an approval by one of ada".to_owned()],

@@ -10,7 +10,6 @@ use crate::launch::commands::{self, CommandError, TrustedBy};
 use crate::launch::deploy::{DeployError, DeployRequest, Deployments, OpenDeployment, PreparedDeployment, WayBack};
 use crate::launch::trust::{Consent, Trust};
 use crate::model::deployment::{Cause, DeploymentPlan};
-use crate::model::environment::title_of;
 use crate::model::feed::{Feed, Notice};
 use crate::model::lane::{DeploymentPreview, DeploymentWay, LaneRequest};
 use crate::model::rollback::{Changes, RollbackRequest};
@@ -225,7 +224,10 @@ async fn prepared(deployments: &Deployments, request: DeployRequest) -> Result<A
         plan.iter().flat_map(|plan| plan.steps().into_iter().map(move |step| plan.describe(&step))).collect();
     let plain_start = plan.as_ref().and_then(|plan| prepared.plain_start(plan));
     let is_instant = plan.as_ref().is_some_and(DeploymentPlan::is_instant);
-    let (live, to) = (prepared.live(), prepared.release());
+    // What the target reports counts more than the ledger: another machine may have deployed.
+    let observed = plan.as_ref().and_then(DeploymentPlan::former);
+    let (live, to) = (observed.or(prepared.live()), prepared.release());
+    let former_unknown = plan.is_none() && !prepared.knows_live();
     let changes = match (live, is_rollback) {
         (None, _) => Changes::default(),
         (Some(live), true) => deployments.changes(to, live),
@@ -238,6 +240,7 @@ async fn prepared(deployments: &Deployments, request: DeployRequest) -> Result<A
         environment: prepared.settings().name.clone(),
         from: live.cloned(),
         to: Some(to.clone()),
+        former_unknown,
         way: if is_rollback { DeploymentWay::RollBack { steps, is_instant } } else { DeploymentWay::Deploy(steps) },
         changes,
         notes: behind
@@ -259,6 +262,7 @@ fn preview_of_abort(deployments: &Deployments, open: &OpenDeployment) -> Deploym
         environment: record.environment.clone(),
         from: Some(record.release.clone()),
         to: record.from.clone(),
+        former_unknown: record.from_unknown,
         way: DeploymentWay::Abort,
         changes: changes.unwrap_or_default(),
         notes: deployments.position(&record.run).into_iter().map(|at| format!("it is at {at}")).collect(),
@@ -302,7 +306,7 @@ async fn abort(
         commands::abort_interrupted(&open.folder, reason.to_owned(), TrustedBy::Record).await?;
     }
     started(&open.folder, feed).await;
-    Ok(format!("{} goes back to {}", open.record.environment, title_of(open.record.from.as_ref())))
+    Ok(format!("{} goes back to {}", open.record.environment, open.record.former()))
 }
 
 /// Lists the run of a deployment and shows it. A run that cannot be read is listed once its worker has begun.

@@ -253,6 +253,7 @@ impl Deployments {
             run: record.run.clone(),
             release: record.release.clone(),
             from: record.from.clone(),
+            from_unknown: record.from_unknown,
             cause: record.cause.clone(),
             is_running: open.is_running,
             has_succeeded: record.outcome == Some(Outcome::Succeeded),

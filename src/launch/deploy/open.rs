@@ -6,7 +6,7 @@ use super::lanes::MAX_DEPLOYMENTS;
 use super::{DeployError, DeployRequest, Deployments};
 use crate::launch::commands::{self, CommandError};
 use crate::model::deployment::{Cause, DeploymentRecord, EnvironmentState, Outcome};
-use crate::model::environment::{Release, title_of};
+use crate::model::environment::Release;
 use crate::model::rollback::{RollbackRequest, TargetError};
 use crate::model::{Command, DeploymentOrder, Timestamp};
 use crate::rollout::driver::Position;
@@ -225,7 +225,7 @@ impl Deployments {
             Cause::Job => return Err(by_job(record)),
             Cause::Manual => format!(
                 "{title} is on its way to {environment}{at}: `cuelight abort {environment}` brings {} back",
-                title_of(record.from.as_ref())
+                record.former()
             ),
         }))
     }

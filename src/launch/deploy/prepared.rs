@@ -61,6 +61,8 @@ pub struct PreparedDeployment {
     settings: EnvironmentSettings,
     release: NamedRelease,
     live: Option<Release>,
+    /// Whether the ledger knows what is live.
+    knows_live: bool,
     closed: Vec<Closed>,
     unreadable: Vec<String>,
     missing: Vec<Needed>,
@@ -80,10 +82,14 @@ impl Deployments {
             return Err(DeployError::NoReason("an override"));
         }
         let settings = self.settings(&request.environment)?.clone();
-        let mut release = release::resolve(&self.repository.root, request.release.as_deref().unwrap_or("HEAD"))?;
-        release.uncommitted = self.uncommitted(&settings, &request, &release.release)?;
         let ledger = self.ledger()?;
         let state = ledger.of(&settings.name);
+        let name = request.release.as_deref().unwrap_or("HEAD");
+        let mut release = match state.found_image(name).filter(|_| request.cause == Cause::Rollback) {
+            Some(found) => NamedRelease::of_image(found.clone()),
+            None => release::resolve(&self.repository.root, name)?,
+        };
+        release.uncommitted = self.uncommitted(&settings, &request, &release.release)?;
         if request.cause == Cause::Rollback
             && let Some(known) = state.release(&release.release.sha)
         {
@@ -101,12 +107,23 @@ impl Deployments {
         closed.extend(gates::closed(&facts).into_iter().filter(|one| !is_rollback || one.holds_rollbacks()));
         let trust = if request.trust { Trust::Given } else { trust::of(&self.runs, &self.repository, self.named())? };
         let consent = Consent::new(self.repository.clone(), self.named().to_vec(), trust, Vec::new());
-        let live = state.live().map(|live| live.release.clone());
+        let (live, knows_live) = (state.live().map(|live| live.release.clone()), state.knows_live());
         let unreadable = ledger.unreadable().iter().filter(|line| line.is_about(&settings.name));
         let unreadable = unreadable.map(ToString::to_string).collect();
         let missing = self.needed(&settings.name)?.into_iter().filter(|one| !one.is_set).collect();
         let left = self.left(&settings, &state);
-        Ok(PreparedDeployment { request, settings, release, live, closed, unreadable, missing, left, consent })
+        Ok(PreparedDeployment {
+            request,
+            settings,
+            release,
+            live,
+            knows_live,
+            closed,
+            unreadable,
+            missing,
+            left,
+            consent,
+        })
     }
 
     /// Returns a sentence about each host of the last successful deployment that the settings no longer have. Empty if
@@ -230,7 +247,7 @@ impl Deployments {
             workflow: workflow_name(&settings.name),
             event: DEPLOYMENT_EVENT.to_owned(),
             ref_name: release.tag.clone().unwrap_or_else(|| release.reference.clone()),
-            sha: release.sha.clone(),
+            sha: release.digits().to_owned(),
             ..info(&self.repository)
         };
         let (folder, held) = self.runs.create_locked(info.created)?;
@@ -294,6 +311,12 @@ impl PreparedDeployment {
     #[must_use]
     pub fn live(&self) -> Option<&Release> {
         self.live.as_ref()
+    }
+
+    /// Whether the ledger knows what is live. If not, the target may serve something although [`Self::live`] is `None`.
+    #[must_use]
+    pub fn knows_live(&self) -> bool {
+        self.knows_live
     }
 
     /// Checks that no gate refuses the deployment, unless it overrides them.

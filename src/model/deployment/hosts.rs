@@ -9,6 +9,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::plan::{Plan, PlanStep};
+use crate::model::environment::Release;
 
 /// The plan of a deployment: the plan of each host, and the order of their steps.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -64,6 +65,13 @@ impl DeploymentPlan {
     /// Returns the plans of all hosts, in order.
     pub fn plans(&self) -> impl Iterator<Item = &Plan> {
         std::iter::once(&self.first).chain(&self.others)
+    }
+
+    /// Returns the release that the target served when the plan was made; of several hosts, that of the first one that
+    /// served any. `None` if none did.
+    #[must_use]
+    pub fn former(&self) -> Option<&Release> {
+        self.plans().find_map(|plan| plan.old.as_ref()).map(|old| &old.release)
     }
 
     /// Returns mutable references to the plans of all hosts, in order.

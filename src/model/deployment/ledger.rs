@@ -128,6 +128,12 @@ pub enum Action {
         /// Why the deployment was requested.
         cause: Cause,
     },
+    /// The target was found to serve a release before the deployment changed it, of which the ledger does not know that it
+    /// is live.
+    Found {
+        /// The release; `None` if none served.
+        release: Option<Release>,
+    },
     /// Files with uncommitted changes are deployed with the commit. The reason names them.
     Changed,
     /// The image of the release was determined, before its first replica was started.
@@ -179,6 +185,7 @@ impl Action {
         match self {
             Self::Requested { cause: Cause::Manual | Cause::Job, .. } => "requested",
             Self::Requested { cause: Cause::Rollback, .. } => "requested rollback",
+            Self::Found { .. } => "found",
             Self::Changed => "has uncommitted changes",
             Self::Image(_) => "has the image",
             Self::RemovedImages => "removed old images",
@@ -328,7 +335,9 @@ mod tests {
     fn entries_are_read_as_they_were_written() {
         let release = Release { sha: "9093b37".to_owned(), reference: "v1".to_owned(), tag: Some("v1".to_owned()) };
         let actions = [
-            Action::Requested { release, from: None, cause: Cause::Manual },
+            Action::Requested { release: release.clone(), from: None, cause: Cause::Manual },
+            Action::Found { release: Some(release) },
+            Action::Found { release: None },
             Action::Began,
             Action::Ended { outcome: Outcome::Failed },
             Action::Locked { until: Some(Timestamp(9)) },

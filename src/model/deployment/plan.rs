@@ -122,11 +122,14 @@ impl Observed {
                 weight: weight.checked_div(hosts.len()).and_then(|mean| u8::try_from(mean).ok()).unwrap_or_default(),
             };
         }
-        let served = |host: &Self| host.live().and_then(|slot| host.slot(slot).release.clone());
+        let served = |host: &Self| host.live().map(|slot| host.slot(slot).release.clone());
         let differ = hosts.windows(2).any(|pair| served(&pair[0].1) != served(&pair[1].1));
         let of_host = |(name, host): &(Option<String>, Self)| {
             let short = |sha: String| Release { sha, ..Release::default() }.short().to_owned();
-            let sha = served(host).map_or_else(|| "nothing".to_owned(), short);
+            let sha = match served(host) {
+                None => "nothing".to_owned(),
+                Some(release) => release.map_or_else(|| "an unknown release".to_owned(), short),
+            };
             format!("{} {sha}", name.as_deref().unwrap_or_default())
         };
         let each = || hosts.iter().map(of_host).collect::<Vec<_>>().join(", ");

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{Action, Actor, Cause, Entry, Lock, Outcome, RecordedDeployment, ReleaseImage, UnreadableLine};
 use crate::model::environment::{
-    DeploymentSource, DeploymentState, Environment, EnvironmentDeployment, Origin, Release,
+    DeploymentSource, DeploymentState, Environment, EnvironmentDeployment, FOUND, Origin, Release, title_of,
 };
 use crate::model::{JobId, RunId, Timestamp};
 
@@ -20,6 +20,8 @@ pub struct DeploymentRecord {
     /// The release that was live when the deployment began or, until then, when it was requested. `None` if there was
     /// none, or if it was not known.
     pub from: Option<Release>,
+    /// Whether it is not known what was live, so that `from` is `None`.
+    pub from_unknown: bool,
     /// The job that deploys; `None` if the run itself is the deployment.
     pub job: Option<JobId>,
     /// Why the deployment was made.
@@ -77,6 +79,8 @@ pub struct EnvironmentState {
     /// Indices of the deployments that began, in the order in which they did so for the first time.
     begun: Vec<usize>,
     serving: Serving,
+    /// Releases that were found live, each with the index of the deployment that replaced it.
+    found: Vec<(usize, Release)>,
     /// Index of the last deployment that succeeded, by the order of the entries: the clock may have been set back.
     last_success: Option<usize>,
     /// The last lock, unless a person unlocked it.
@@ -108,6 +112,7 @@ impl Fold {
         }
         let Some(run) = &entry.deployment else { return };
         if let Action::Requested { release, from, cause } = &entry.action {
+            let from_unknown = from.is_none() && !state.knows_live();
             self.index.insert((run.clone(), entry.job.clone()), state.deployments.len());
             state.deployments.push(DeploymentRecord {
                 run: run.clone(),
@@ -115,6 +120,7 @@ impl Fold {
                 environment: state.name.clone(),
                 release: release.clone(),
                 from: from.clone(),
+                from_unknown,
                 cause: cause.clone(),
                 creator: entry.by.clone(),
                 created: entry.at,
@@ -167,11 +173,14 @@ impl Fold {
             Action::Began => state.live().map(|live| live.release.clone()),
             _ => None,
         };
+        let (knows_live, is_unknown) = (state.knows_live(), state.unknown().is_some());
         let record = &mut state.deployments[index];
         match &entry.action {
             Action::Began => {
                 if !record.began {
                     record.from = live;
+                    // A job observes no target. Any other deployment has, and has noted what it found.
+                    record.from_unknown = if record.cause == Cause::Job { !knows_live } else { is_unknown };
                     state.begun.push(index);
                 }
                 (record.began, record.paused) = (true, false);
@@ -179,6 +188,10 @@ impl Fold {
                 record.end_reason.clear();
                 self.last_begun = Some(index);
                 state.serving = self.before.entry(index).or_insert_with(|| state.serving.clone()).clone();
+            }
+            Action::Found { release } => {
+                (record.from, record.from_unknown) = (release.clone(), false);
+                state.found.extend(release.clone().map(|release| (index, release)));
             }
             Action::Approved => record.approved = Some(entry.by.clone()),
             Action::Rejected => {
@@ -330,6 +343,23 @@ impl EnvironmentState {
         }
     }
 
+    /// Whether it is known which release is live, or that none is: a deployment has succeeded, and the state is not unknown
+    /// since. Before the first success, something else may serve.
+    #[must_use]
+    pub fn knows_live(&self) -> bool {
+        match self.serving {
+            Serving::Deployment(_) => true,
+            Serving::Nothing => self.last_success.is_some(),
+            Serving::Unknown(_) => false,
+        }
+    }
+
+    /// Returns the release with this image that was found live, of which only the image is known.
+    #[must_use]
+    pub fn found_image(&self, id: &str) -> Option<&Release> {
+        self.found.iter().map(|(_, release)| release).find(|release| release.is_image() && release.sha == id)
+    }
+
     /// Returns the deployments that began after the deployment of `run`, the last one first. A deployment that was
     /// requested earlier may begin later, because it waited. If that of `run` did not begin, returns those that were
     /// requested after it and began.
@@ -357,18 +387,55 @@ impl EnvironmentState {
         let mut begun = self.begun.iter().rev().map(|index| &self.deployments[*index]);
         let in_order =
             self.deployments().map(|record| if record.began { begun.next().unwrap_or(record) } else { record });
-        let deployments = in_order.map(|record| record.shown(self.is_live(record)));
+        let mut deployments = Vec::new();
+        for record in in_order {
+            deployments.push(record.shown(self.is_live(record)));
+            deployments.extend(self.found_by(record));
+        }
         Environment {
             source: DeploymentSource::Local,
             unknown: self.unknown().map(str::to_owned),
-            deployments: deployments.collect(),
+            deployments,
             locked: self.lock(now).map(|lock| lock.text(now)),
             ..Environment::named(&self.name)
         }
     }
 }
 
+impl EnvironmentState {
+    /// Returns the release that a deployment found live and replaced, in the form that deployments have, so that a rollback
+    /// can return to it. `None` if there is none, or if an earlier deployment to the environment had that release: it may
+    /// have failed.
+    fn found_by(&self, record: &DeploymentRecord) -> Option<EnvironmentDeployment> {
+        let (index, release) = self.found.iter().find(|(index, _)| std::ptr::eq(&self.deployments[*index], record))?;
+        let is_known = self.deployments[..=*index].iter().any(|one| one.release.sha == release.sha);
+        let is_back = record.outcome.is_some_and(Outcome::is_undone);
+        (!is_known && !is_back).then(|| EnvironmentDeployment {
+            release: release.clone(),
+            state: DeploymentState::Inactive,
+            succeeded: true,
+            began: true,
+            creator: String::new(),
+            created: record.created,
+            ended: None,
+            description: FOUND.to_owned(),
+            origin: Origin::default(),
+            outcome: None,
+            run: None,
+            local: None,
+            job: None,
+            url: None,
+        })
+    }
+}
+
 impl DeploymentRecord {
+    /// Returns the title of the release that was live before: `nothing` if none was, or `unknown` if that is not known.
+    #[must_use]
+    pub fn former(&self) -> String {
+        title_of(self.from.as_ref(), !self.from_unknown)
+    }
+
     /// Returns the state of the deployment as GitHub would report it.
     #[must_use]
     pub fn state(&self, is_live: bool) -> DeploymentState {
@@ -648,6 +715,65 @@ mod tests {
         assert_eq!(from(vec![began()]).as_deref(), Some("v2"));
         // What it left halfway does not change what it replaces.
         assert_eq!(from(vec![began(), ended("v0", Outcome::Interrupted), began()]).as_deref(), Some("v2"));
+    }
+
+    #[test]
+    fn what_a_deployment_replaces_is_nothing_only_if_that_is_known() {
+        let requested =
+            |run: &str| entry(1, run, Action::Requested { release: release(run), from: None, cause: Cause::Manual });
+        let began = |run: &str| vec![requested(run), entry(2, run, Action::Began)];
+        let former = |entries: &[Vec<Entry>], run: &str| {
+            state(entries).deployment(&RunId::new(run)).expect("requested").former()
+        };
+        assert_eq!(former(&[vec![requested("v1")]], "v1"), "unknown", "the target was not asked yet");
+        assert_eq!(former(&[began("v1")], "v1"), "nothing", "it was asked, and served nothing");
+        let failed = deployed("v1", Outcome::Failed);
+        assert_eq!(former(&[failed.clone(), vec![requested("v2")]], "v2"), "unknown");
+        assert_eq!(former(&[failed.clone(), began("v2")], "v2"), "unknown");
+        let found = |release| vec![entry(2, "v2", Action::Found { release })];
+        assert_eq!(former(&[failed.clone(), began("v2"), found(Some(release("v1")))], "v2"), "v1 v1-sha");
+        assert_eq!(former(&[failed, began("v2"), found(None)], "v2"), "nothing");
+        let stopped = vec![entry(9, "v1", Action::Stopped)];
+        assert_eq!(former(&[deployed("v1", Outcome::Succeeded), stopped, vec![requested("v2")]], "v2"), "nothing");
+        let job = Action::Requested { release: release("v1"), from: None, cause: Cause::Job };
+        assert_eq!(former(&[vec![entry(1, "v1", job), entry(2, "v1", Action::Began)]], "v1"), "unknown");
+    }
+
+    #[test]
+    fn a_rollback_can_return_to_an_image_that_ran_before_the_first_deployment() {
+        use crate::model::rollback::RollbackRequest;
+
+        const IMAGE: &str = "sha256:0123456789abcdef";
+        let found = |run: &str, outcome| {
+            let [requested, began, ended] = <[Entry; 3]>::try_from(deployed(run, outcome)).expect("three");
+            vec![requested, began, entry(2, run, Action::Found { release: Release::of_image(IMAGE) }), ended]
+        };
+        let back = |state: &EnvironmentState, to: Option<&str>| {
+            let request = RollbackRequest { to: to.map(str::to_owned), ..RollbackRequest::default() };
+            let shown = state.shown(Timestamp(99));
+            shown.rollback(&request).map(|(_, to)| to.release.sha.clone()).map_err(|error| error.to_string())
+        };
+        let adopted = state(&[found("v1", Outcome::Succeeded)]);
+        assert_eq!(adopted.deployment(&RunId::new("v1")).expect("known").former(), "0123456 image");
+        for to in [None, Some("0123456"), Some("sha256:0123")] {
+            assert_eq!(back(&adopted, to).as_deref(), Ok(IMAGE), "{to:?}");
+        }
+        assert_eq!(adopted.found_image(IMAGE).map(Release::short), Some("0123456"));
+        let later = state(&[found("v1", Outcome::Succeeded), deployed("v2", Outcome::Succeeded)]);
+        assert_eq!(back(&later, None).as_deref(), Ok("v1-sha"));
+        assert_eq!(back(&later, Some("0123456")).as_deref(), Ok(IMAGE));
+        let names = |state: &EnvironmentState| {
+            let shown = state.shown(Timestamp(99)).deployments.into_iter();
+            shown.map(|one| (one.release.name().to_owned(), one.by())).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&later)[2], ("0123456".to_owned(), FOUND.to_owned()));
+        // It serves again, so it is not one that was replaced.
+        assert_eq!(names(&state(&[found("v1", Outcome::RolledBack)])).len(), 1);
+        // A release that an earlier deployment left halfway is no release to return to.
+        let left = vec![entry(2, "v2", Action::Found { release: Some(release("v1")) })];
+        let [requested, began, ended] = <[Entry; 3]>::try_from(deployed("v2", Outcome::Succeeded)).expect("three");
+        let halfway = state(&[deployed("v1", Outcome::Failed), vec![requested, began], left, vec![ended]]);
+        assert!(back(&halfway, None).is_err(), "{:?}", back(&halfway, None));
     }
 
     #[test]

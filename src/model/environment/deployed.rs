@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Release;
+use super::{FOUND, Release};
 use crate::model::{Conclusion, Gate, Phase, RunId, Timestamp};
 
 /// One attempt to deploy a release to an environment.
@@ -222,9 +222,19 @@ impl EnvironmentDeployment {
         self.state.words(self.succeeded, self.outcome)
     }
 
+    /// Whether the release was only found live: it ran before the first deployment by this machine, or another machine
+    /// deployed it. `created` is then the time at which it was found.
+    #[must_use]
+    pub fn is_found(&self) -> bool {
+        self.local.is_none() && self.run.is_none() && self.description == FOUND
+    }
+
     /// Returns who deployed, and what is special about it: `rollback by ana, approved by olu`.
     #[must_use]
     pub fn by(&self) -> String {
+        if self.is_found() {
+            return self.description.clone();
+        }
         let rollback = if self.origin.is_rollback { "rollback " } else { "" };
         let by = format!("{rollback}by {}", self.creator);
         std::iter::once(by).chain(self.origin.decisions()).collect::<Vec<_>>().join(", ")
@@ -234,6 +244,9 @@ impl EnvironmentDeployment {
     /// cart`.
     #[must_use]
     pub fn by_and_why(&self) -> String {
+        if self.is_found() {
+            return self.by();
+        }
         let whys = [&self.origin.reason, &self.description].into_iter().filter(|why| !why.is_empty());
         let whys = whys.map(String::as_str).collect::<Vec<_>>().join("; ");
         if whys.is_empty() { self.by() } else { format!("{}: {whys}", self.by()) }

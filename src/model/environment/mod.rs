@@ -101,13 +101,17 @@ pub struct Release {
     pub tag: Option<String>,
 }
 
+/// Description of a release that was found live; see [`EnvironmentDeployment::is_found`].
+pub(super) const FOUND: &str = "found there, not deployed by this machine";
+
 /// Beginning of the id of an image.
 const IMAGE: &str = "sha256:";
 
-/// Returns the title of a release, or `nothing` for `None`.
+/// Returns the title of a release. For `None`, returns `nothing`, or `unknown` if it is not known whether there is one.
 #[must_use]
-pub fn title_of(release: Option<&Release>) -> String {
-    release.map_or_else(|| "nothing".to_owned(), Release::title)
+pub fn title_of(release: Option<&Release>, is_known: bool) -> String {
+    let none = if is_known { "nothing" } else { "unknown" };
+    release.map_or_else(|| none.to_owned(), Release::title)
 }
 
 /// Difference between the live release and a branch.
@@ -136,10 +140,16 @@ impl Release {
         self.sha.starts_with(IMAGE)
     }
 
+    /// Returns the commit, or the digits of the id of the image.
+    #[must_use]
+    pub fn digits(&self) -> &str {
+        self.sha.strip_prefix(IMAGE).unwrap_or(&self.sha)
+    }
+
     /// Returns the short id of the commit, or of the image.
     #[must_use]
     pub fn short(&self) -> &str {
-        short_sha(self.sha.strip_prefix(IMAGE).unwrap_or(&self.sha))
+        short_sha(self.digits())
     }
 
     /// Returns the tag, or the short commit.
@@ -158,10 +168,13 @@ impl Release {
         }
     }
 
-    /// Whether a text names the release: its tag, or a beginning of its commit of at least four digits.
+    /// Whether a text names the release: its tag, or a beginning of its commit, or of the id of its image, of at least four
+    /// digits.
     #[must_use]
     pub fn is(&self, written: &str) -> bool {
-        let is_commit = written.len() >= 4 && self.sha.starts_with(&written.to_ascii_lowercase());
+        let lower = written.to_ascii_lowercase();
+        let digits = lower.strip_prefix(IMAGE).filter(|_| self.is_image()).unwrap_or(&lower);
+        let is_commit = digits.len() >= 4 && self.digits().starts_with(digits);
         is_commit || self.tag.as_deref() == Some(written)
     }
 }
@@ -277,6 +290,12 @@ impl Environment {
             health: None,
             kept: None,
         }
+    }
+
+    /// Returns the title of the live release: `nothing` if none is live, or `unknown` if that is not known.
+    #[must_use]
+    pub fn live_title(&self) -> String {
+        title_of(self.live().map(|live| &live.release), self.unknown.is_none())
     }
 
     /// Returns the deployment that is live: the newest that is observed as successful, and not superseded. `None` if

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::model::deployment::{Action, NotifyEvent};
+use crate::model::deployment::{Action, DeploymentPlan, NotifyEvent};
+use crate::model::environment::{Release, title_of};
 use crate::model::{Event, PendingReview, StepNumber};
 use crate::repo::uncommitted::named;
 use crate::rollout::gates::{self, Closed, GateFacts, GateKind};
@@ -38,6 +39,22 @@ impl Driver {
         let position = Position { plan, done: 0, back: None, has_ended: false, is_paused: false };
         position.write(&self.tools.folder)?;
         Ok(position)
+    }
+
+    /// Records which release the target served when the plan was made, unless the ledger knows that it is live. Hosts that
+    /// served different ones are left out.
+    pub(super) fn note_found(&mut self, plan: &DeploymentPlan) -> Result<(), StoreError> {
+        let found = plan.former();
+        let sha = |release: &Release| release.sha.clone();
+        let of_all = plan.plans().all(|of| of.old.as_ref().map(|old| sha(&old.release)) == found.map(sha));
+        let state = self.latest.state()?;
+        let live = state.live().map(|live| sha(&live.release));
+        let is_known = state.unknown().is_none() && (found.is_none() || live == found.map(sha));
+        if is_known || !of_all {
+            return Ok(());
+        }
+        let text = format!("{} was live, as the target reported it", title_of(found, true));
+        self.append(Action::Found { release: found.cloned() }, text)
     }
 
     /// Passes the gates and waits for the turn again, after an interruption. A rollback needs only the turn. A paused

@@ -75,6 +75,10 @@ impl Driver {
             None => format!("{} is {}", image.name, image.id),
         };
         progress.say(&text);
+        if release.is_image() {
+            // Nobody deployed this image from here, so it is not one of the old images that are removed.
+            return Ok(());
+        }
         Ok(self.append(Action::Image(image), text)?)
     }
 

@@ -17,7 +17,7 @@ pub(super) fn check(plan: &Plan, done: usize, observed: &Observed, known: &Known
         let was_there = !is_filled && plan.found.slot(slot).release.as_deref() == Some(found);
         if !was_there && !expected.is_some_and(|release| is_release(found, release, known)) {
             let found = known(found).map_or_else(|| found.to_owned(), |release| release.title());
-            let expected = title_of(expected);
+            let expected = title_of(expected, true);
             return Err(Trouble::Taken { slot, found, expected });
         }
     }

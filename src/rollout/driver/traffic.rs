@@ -105,9 +105,10 @@ impl Sampler {
         self.outlet.record(Event::TrafficObserved { job: self.job.clone(), slots, note });
     }
 
-    /// Returns the title of the release of a commit, or the commit if the release is not known.
+    /// Returns the title of the release of a commit, or the commit if the release is not known. `None` is the release of
+    /// replicas whose target does not name one.
     fn title(&self, sha: Option<&str>) -> String {
-        let Some(sha) = sha else { return title_of(None) };
+        let Some(sha) = sha else { return title_of(None, false) };
         let of_plan = self.releases.iter().find(|release| release.sha == sha).cloned();
         of_plan.or_else(|| (self.known)(sha)).map_or_else(|| sha.to_owned(), |release| release.title())
     }

@@ -123,9 +123,10 @@ pub fn plan(
                 let (blue, green) = (observed.slot(Slot::Blue).weight, observed.slot(Slot::Green).weight);
                 return Err(PlanError::Between { environment: settings.name.clone(), blue, green });
             }
-            let sha = state.release.clone().unwrap_or_default();
-            let unknown = || PlanError::UnknownRelease { environment: settings.name.clone(), sha: sha.clone() };
-            let release = known(&sha).ok_or_else(unknown)?;
+            let sha = state.release.as_deref();
+            let named = || sha.unwrap_or("a release that the target does not name").to_owned();
+            let unknown = || PlanError::UnknownRelease { environment: settings.name.clone(), sha: named() };
+            let release = sha.and_then(&known).ok_or_else(unknown)?;
             (live.other(), Some(Versioned { slot: live, release, replicas: state.replicas }))
         }
     };

@@ -95,6 +95,15 @@ pub enum ComposeFault {
     /// The name of the image contains `{tag}`, and the release has no tag.
     #[error(transparent)]
     NoTag(#[from] NoTag),
+    /// An image that was found running, and of which only the id is known, was removed since.
+    #[error(
+        "the image {0} is no longer on the engine, and nothing else is known of the release that it was: deploy a tag, \
+         branch or commit"
+    )]
+    ImageGone(
+        /// The short id.
+        String,
+    ),
     /// The slot runs a release that is not the one in the plan.
     #[error("{slot} runs {found}, not {wanted}: something else has started it")]
     OtherRelease {

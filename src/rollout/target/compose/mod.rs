@@ -22,7 +22,7 @@ use serde_json::json;
 use tokio::sync::OnceCell;
 
 use crate::engine::sandbox::compose::{ComposeError, ComposeProgram};
-use crate::engine::sandbox::docker::client::DockerClient;
+use crate::engine::sandbox::docker::client::{DockerClient, DockerError};
 use crate::model::RunId;
 use crate::model::deployment::{
     ComposeSettings, EnvironmentSettings, Observed, Plan, PlanStep, Probe, ReleaseImage, Slot, Strategy, image_of,
@@ -296,7 +296,11 @@ impl Target for ComposeTarget {
     ) -> BoxFuture<'t, Result<Option<ReleaseImage>, TargetError>> {
         async move {
             let name = image_of(&self.compose.image, release).map_err(ComposeFault::from)?;
-            let newest = images::newest(self.client().await?, name, progress).await;
+            let client = self.client().await?;
+            if release.is_image() && matches!(client.image(&name).await, Err(DockerError::Missing { .. })) {
+                return Err(ComposeFault::ImageGone(release.short().to_owned()).into());
+            }
+            let newest = images::newest(client, name, progress).await;
             Ok(Some(newest.map_err(ComposeFault::from)?))
         }
         .boxed()
