@@ -81,6 +81,18 @@ impl Shop {
         self.project.call(args)
     }
 
+    /// Runs the program with the state folder of another machine.
+    fn call_elsewhere(&self, args: &[&str]) -> Said {
+        let mut command = self.project.command(args);
+        command.env("CUELIGHT_STATE_DIR", self.project.home().join("elsewhere"));
+        Said(command.output().expect("the program starts"))
+    }
+
+    /// Returns the name of the container that is the lock.
+    fn lock(&self) -> String {
+        format!("cuelight-lock-{}-shop", self.name)
+    }
+
     /// Runs Compose by hand.
     fn compose(&self, args: &[&str]) {
         let words = compose().expect("installed");
@@ -121,6 +133,7 @@ impl Drop for Shop {
         let containers: Vec<&str> = list.lines().collect();
         docker(&[&["rm", "-f", "-v"], &containers[..]].concat());
         docker(&["network", "rm", &format!("{}_default", self.name)]);
+        docker(&["rm", "-f", &self.lock()]);
         for tag in RELEASES {
             docker(&["rmi", &self.image(tag)]);
         }
@@ -182,6 +195,29 @@ fn replicas_without_a_published_port_are_replaced_one_after_the_other() {
     kill_workers_of(&run);
     shop.call(&["abort", "live"]).expect(0, &[]);
     until("v1 serves alone", || (shop.running() == ["v1", "v1"]).then_some(()));
+}
+
+#[test]
+fn deployments_of_one_project_from_two_machines_do_not_meet() {
+    let Some(shop) = Shop::new("") else { return };
+    shop.settle("strategy = 'rolling'", "project = 'PROJECT'".replace("PROJECT", &shop.name).as_str());
+    shop.call_elsewhere(&["trust"]).expect(0, &[]);
+    shop.call(&["deploy", "live", "v1"]).expect(0, &["is live"]);
+    let is_locked = || docker(&["container", "inspect", &shop.lock()]).is_some();
+    assert!(!is_locked(), "the lock is released at the end");
+    // Its health check has no result for a minute.
+    let run = shop.call(&["deploy", "live", "late", "--detach"]).out().trim().to_owned();
+    until("the new release runs", || shop.running().contains(&"late".to_owned()).then_some(()));
+    let refused = shop.call_elsewhere(&["deploy", "live", "v2"]);
+    refused.expect(1, &["another deployment to the environment is in progress (held by ", &run]);
+    assert_eq!(shop.running(), ["late", "v1"]);
+    // The lock of a killed worker expires; until then, its deployment continues at once.
+    kill_workers_of(&run);
+    assert!(is_locked());
+    shop.call(&["abort", "live"]).expect(0, &[]);
+    until("v1 serves alone", || (shop.running() == ["v1"]).then_some(()));
+    shop.call_elsewhere(&["deploy", "live", "v2"]).expect(0, &["is live"]);
+    assert_eq!((shop.running(), is_locked()), (vec!["v2".to_owned()], false));
 }
 
 #[test]

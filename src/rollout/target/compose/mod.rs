@@ -12,7 +12,8 @@
 //!   all its running containers. So a new container gets requests as soon as it runs, and a stopped one has the time of
 //!   `stop_grace_period` to finish its requests.
 //!
-//! There is no lock against deployments from other machines: deployments of one state folder take turns.
+//! The lock against deployments from other machines is a container of the project and the service; see
+//! [`Lease`](super::docker::lease::Lease).
 
 use std::path::PathBuf;
 
@@ -33,7 +34,8 @@ use crate::rollout::outlet::Progress;
 use crate::rollout::shell::{CommandError, Output, Shell};
 use crate::store::json;
 
-use super::docker::{images, names, status};
+use super::docker::lease::Lease;
+use super::docker::{DockerFault, images, names, status};
 use super::{Target, TargetError};
 
 mod error;
@@ -57,6 +59,7 @@ pub struct ComposeTarget {
     client: OnceCell<DockerClient>,
     /// The service as the files of the project described it when Compose was first asked.
     described: OnceCell<Service>,
+    lock: tokio::sync::Mutex<Option<Lease>>,
 }
 
 impl ComposeTarget {
@@ -71,7 +74,8 @@ impl ComposeTarget {
         last_file: PathBuf,
     ) -> Self {
         let (program, client, described) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
-        Self { settings, compose, deployment, shell, last_file, program, client, described }
+        let lock = tokio::sync::Mutex::new(None);
+        Self { settings, compose, deployment, shell, last_file, program, client, described, lock }
     }
 
     async fn client(&self) -> Result<&DockerClient, ComposeFault> {
@@ -93,6 +97,25 @@ impl ComposeTarget {
             project.service(self.program().await?, &self.compose.service, &self.shell, self.compose.timeout).await
         };
         self.described.get_or_try_init(describe).await
+    }
+
+    /// Returns the name of the lock: of the project, as Compose names it, and of the service. Version 1 of Compose does not
+    /// print the name, so without `target.project` only deployments from the same folder meet. Other environments of the same
+    /// service have the same lock, because they have the same containers.
+    async fn lock_name(&self) -> Result<String, ComposeFault> {
+        let project = match (&self.compose.project, &self.service().await?.project) {
+            (Some(name), _) | (None, Some(name)) => name.clone(),
+            (None, None) => self.project()?.name_of_folder(),
+        };
+        Ok(format!("cuelight-lock-{project}-{}", self.compose.service))
+    }
+
+    /// Makes sure that the lock is still held, if it was taken.
+    async fn confirm(&self) -> Result<(), DockerFault> {
+        match self.lock.lock().await.as_ref() {
+            Some(held) => held.confirm().await,
+            None => Ok(()),
+        }
     }
 
     async fn scene(&self) -> Result<Scene, ComposeFault> {
@@ -316,7 +339,11 @@ impl Target for ComposeTarget {
         plan: &'t Plan,
         progress: &'t Progress,
     ) -> BoxFuture<'t, Result<(), TargetError>> {
-        async move { Ok(self.carry_out(step, plan, progress).await?) }.boxed()
+        async move {
+            self.confirm().await?;
+            Ok(self.carry_out(step, plan, progress).await?)
+        }
+        .boxed()
     }
 
     fn health<'t>(&'t self, slot: Slot, plan: &'t Plan, progress: &'t Progress) -> BoxFuture<'t, Answer> {
@@ -341,6 +368,26 @@ impl Target for ComposeTarget {
             let mut all: Vec<&Replica> = scene.all.iter().filter(|replica| replica.slot == slot).collect();
             all.sort_by_key(|replica| replica.is_well());
             status::evidence(client, all.into_iter().map(Replica::suspect), progress).await
+        }
+        .boxed()
+    }
+
+    fn lock<'t>(&'t self, owner: &'t str, is_patient: bool) -> BoxFuture<'t, Result<(), TargetError>> {
+        async move {
+            let (client, name) = (self.client().await?, self.lock_name().await?);
+            let id = self.deployment.to_string();
+            let taken = Lease::take(client, &name, (&id, owner), is_patient).await?;
+            *self.lock.lock().await = Some(taken);
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn unlock(&self) -> BoxFuture<'_, ()> {
+        async move {
+            if let Some(held) = self.lock.lock().await.take() {
+                held.release().await;
+            }
         }
         .boxed()
     }

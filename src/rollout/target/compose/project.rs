@@ -26,6 +26,8 @@ pub(super) struct Project {
 /// A service, as the files of its project describe it.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub(super) struct Service {
+    /// The name of its project; `None` if Compose does not print it, as version 1 does not.
+    pub(super) project: Option<String>,
     /// A port of the machine that each container would publish.
     pub(super) publishes: Option<String>,
     /// The name of its only container.
@@ -55,6 +57,13 @@ impl Project {
         Ok(Self { folder, files, name: settings.project.clone() })
     }
 
+    /// Returns a name for the project if Compose does not print the one that it has: the path of the folder, with `-` in
+    /// place of other characters than letters, digits and `_`.
+    pub(super) fn name_of_folder(&self) -> String {
+        let path = self.folder.to_string_lossy();
+        path.trim_matches('/').chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).collect()
+    }
+
     /// Returns the environment variables with which Compose reads the files, and `last` after them. All profiles are
     /// on, because the service may have one, or depend on a service that has. Each call that starts containers names
     /// the service, so no other is started.
@@ -81,14 +90,14 @@ impl Project {
         let environment = shell.environment.iter().map(|(name, value)| (name, value));
         command.arg("config").current_dir(&shell.folder).env_clear().envs(environment).envs(self.variables(None));
         let words = format!("{} config", program.words());
-        let text = in_time(limit, &words, program.run(command, words.clone())).await?;
-        let document = yaml::read(&text).map_err(|problem| ComposeFault::Config(problem.message))?;
+        let printed = in_time(limit, &words, program.run(command, words.clone())).await?;
+        let document = yaml::read(&printed).map_err(|problem| ComposeFault::Config(problem.message))?;
         let services = get(&document.root, "services");
         let Some(service) = services.and_then(|services| get(services, name)) else {
             let known = services.map(keys).unwrap_or_default().join(", ");
             return Err(ComposeFault::NoService { service: name.to_owned(), known });
         };
-        Ok(read(service))
+        Ok(Service { project: get(&document.root, "name").and_then(text), ..read(service) })
     }
 }
 
@@ -116,6 +125,7 @@ fn read(service: &YamlNode<'_>) -> Service {
         (!is_off, first)
     });
     Service {
+        project: None,
         publishes: get(service, "ports").into_iter().flat_map(items).find_map(published),
         container: get(service, "container_name").and_then(text),
         is_on_machine: get(service, "network_mode").and_then(text).as_deref() == Some("host"),
@@ -183,6 +193,13 @@ mod tests {
         let call = std::future::pending::<Result<(), ComposeError>>();
         let error = in_time(limit, "compose config", call).await.expect_err("too slow").to_string();
         assert!(error.starts_with("`compose config` did not end within "), "{error}");
+    }
+
+    #[test]
+    fn a_project_without_a_name_is_named_by_its_folder() {
+        let of =
+            |folder: &str| Project { folder: PathBuf::from(folder), files: Vec::new(), name: None }.name_of_folder();
+        assert_eq!((of("/srv/My Shop.v2"), of("/")), ("srv-My-Shop-v2".to_owned(), String::new()));
     }
 
     #[test]

@@ -32,6 +32,7 @@ mod config;
 mod error;
 pub(super) mod images;
 mod latency;
+pub(super) mod lease;
 mod leftovers;
 mod lock;
 pub(super) mod names;
