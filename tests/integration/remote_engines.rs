@@ -126,7 +126,8 @@ fn a_job_runs_in_a_container_of_an_engine_behind_ssh() {
     let first = project();
     runs_whole(&first, &run(&first, "ssh://build@far:2222", ""));
     let asked = fs::read_to_string(&log).expect("written");
-    let expected = "-T -o BatchMode=yes -o ConnectTimeout=20 -l build -p 2222 -- far docker system dial-stdio";
+    let options = "-T -o BatchMode=yes -o ConnectTimeout=20 -o ServerAliveInterval=15";
+    let expected = format!("{options} -l build -p 2222 -- far docker system dial-stdio");
     assert!(asked.lines().all(|line| line == expected), "{asked}");
     // Connections are used again. The streams of the three steps and of the archives need one each, and there are few
     // others. Otherwise, each of more than 40 requests would need one.

@@ -4,6 +4,7 @@
 //! keys and jump hosts come from the user's own configuration. `ssh` never prompts, because a worker has no terminal
 //! and the screen uses the terminal itself.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::PathBuf;
@@ -11,16 +12,17 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::task::{self, Poll};
 use std::time::Duration;
-use std::{future, io};
 
 use bollard::errors::Error;
 use bollard::{BollardRequest, Docker};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use http::Uri;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::UnixStream;
 use tokio::process::Command;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
 use tower_service::Service;
 
@@ -34,6 +36,15 @@ const PING_TIMEOUT: Duration = Duration::from_secs(5);
 const SSH_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time limit for the start of an answer, in seconds.
 const CALL_TIMEOUT_SECONDS: u64 = 120;
+/// Arguments of `ssh` before the host. An engine that went away without a word, because a line is cut or this machine has
+/// slept, ends the connection within a minute: without it, nothing would ever end a request to it.
+const OPTIONS: [&str; 7] = ["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20", "-o", "ServerAliveInterval=15"];
+/// How many connections may be about to log in at the same time. `sshd` refuses some of more than ten (`MaxStartups`), and a
+/// step that starts many replicas needs a connection for each.
+const MAX_STARTING: usize = 8;
+/// How long a connection counts as one that is about to log in, if nothing comes from the engine. A connection may be opened
+/// and not used.
+const STARTS_WITHIN: Duration = Duration::from_secs(5);
 /// How long to wait for the error messages of an `ssh` after the end of its connection.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -102,7 +113,10 @@ pub(super) async fn dial(endpoint: &Endpoint) -> Result<Docker, DialError> {
 /// them.
 #[derive(Clone)]
 struct Dialer {
+    program: &'static str,
     arguments: Arc<[String]>,
+    /// Permits for connections that are about to log in.
+    starting: Arc<Semaphore>,
     /// Standard error of the last `ssh` that failed.
     words: watch::Sender<String>,
 }
@@ -124,7 +138,7 @@ impl Dialer {
         if host.is_empty() || user.is_some_and(str::is_empty) {
             return Err(DialError::NoHost);
         }
-        let mut arguments = ["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20"].map(str::to_owned).to_vec();
+        let mut arguments = OPTIONS.map(str::to_owned).to_vec();
         arguments.extend(user.into_iter().flat_map(|user| ["-l".to_owned(), user.to_owned()]));
         arguments.extend(port.into_iter().flat_map(|port| ["-p".to_owned(), port.to_owned()]));
         arguments.extend(["--", host, "docker"].map(str::to_owned));
@@ -132,21 +146,31 @@ impl Dialer {
         let quoted = |path: &str| format!("'unix:///{}'", path.replace('\'', r"'\''"));
         arguments.extend(socket.into_iter().flat_map(|path| ["--host".to_owned(), quoted(path)]));
         arguments.extend(["system", "dial-stdio"].map(str::to_owned));
-        Ok(Self { arguments: arguments.into(), words: watch::Sender::default() })
+        Ok(Self::of("ssh", arguments))
+    }
+
+    fn of(program: &'static str, arguments: Vec<String>) -> Self {
+        let starting = Arc::new(Semaphore::new(MAX_STARTING));
+        Self { program, arguments: arguments.into(), starting, words: watch::Sender::default() }
     }
 
     /// Starts an `ssh` whose standard input and output are the connection. The process ends when the connection is
-    /// closed.
-    fn connect(&self) -> io::Result<UnixStream> {
+    /// closed. `permit` is held until the first answer, which shows that `ssh` has logged in, or until the process ends.
+    fn connect(&self, permit: OwnedSemaphorePermit) -> io::Result<UnixStream> {
         let (near, far) = StdStream::pair()?;
         near.set_nonblocking(true)?;
+        let watched = UnixStream::from_std(near.try_clone()?)?;
         let far = OwnedFd::from(far);
-        let mut child = Command::new("ssh")
+        let mut child = Command::new(self.program)
             .args(&*self.arguments)
             .stdin(Stdio::from(far.try_clone()?))
             .stdout(Stdio::from(far))
             .stderr(Stdio::piped())
             .spawn()?;
+        tokio::spawn(async move {
+            let _ = timeout(STARTS_WITHIN, watched.readable()).await;
+            drop(permit);
+        });
         let stderr = child.stderr.take();
         let words = self.words.clone();
         tokio::spawn(async move {
@@ -173,14 +197,19 @@ impl Dialer {
 impl Service<Uri> for Dialer {
     type Response = TokioIo<UnixStream>;
     type Error = io::Error;
-    type Future = future::Ready<io::Result<TokioIo<UnixStream>>>;
+    type Future = BoxFuture<'static, io::Result<TokioIo<UnixStream>>>;
 
     fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        future::ready(self.connect().map(TokioIo::new))
+        let dialer = self.clone();
+        async move {
+            let permit = Arc::clone(&dialer.starting).acquire_owned().await.map_err(io::Error::other)?;
+            dialer.connect(permit).map(TokioIo::new)
+        }
+        .boxed()
     }
 }
 
@@ -189,7 +218,29 @@ mod tests {
     use super::*;
 
     fn arguments(address: &str) -> Result<String, DialError> {
-        Dialer::to(address).map(|dialer| dialer.arguments[5..].join(" "))
+        Dialer::to(address).map(|dialer| dialer.arguments[OPTIONS.len()..].join(" "))
+    }
+
+    #[tokio::test]
+    async fn only_some_connections_log_in_at_the_same_time() {
+        let uri = || Uri::from_static("http://docker");
+        let mut silent = Dialer::of("sleep", vec!["5".to_owned()]);
+        let mut connections = Vec::new();
+        for _ in 0..MAX_STARTING {
+            connections.push(silent.call(uri()).await.expect("connected"));
+        }
+        assert!(silent.call(uri()).now_or_never().is_none(), "`sshd` would refuse it");
+        // A connection that has ended, or has an answer, is no longer about to log in.
+        let mut ends = Dialer::of("true", Vec::new());
+        for _ in 0..2 * MAX_STARTING {
+            ends.call(uri()).await.expect("connected");
+        }
+    }
+
+    #[test]
+    fn a_connection_to_an_engine_that_is_gone_ends() {
+        let dialer = Dialer::to("host").expect("an address");
+        assert!(dialer.arguments.windows(2).any(|pair| pair == ["-o", "ServerAliveInterval=15"]));
     }
 
     #[test]
