@@ -27,8 +27,11 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// How long an attempt may take.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A lock that is held.
-pub(super) struct Lock(Tunnel);
+/// A lock that is held, until its connection ends.
+pub(super) struct Lock {
+    tunnel: Tunnel,
+    owner: String,
+}
 
 impl Lock {
     /// Takes the lock in the router's container. `owner` is shown to others who want the lock. With `is_patient`, waits
@@ -51,7 +54,7 @@ impl Lock {
             let text = String::from_utf8_lossy(&printed.output);
             let text = text.trim();
             if text == "locked" {
-                return Ok(Self(tunnel));
+                return Ok(Self { tunnel, owner: owner.to_owned() });
             }
             if !text.starts_with("held by") {
                 let answer = format!("{text} {}", String::from_utf8_lossy(&printed.errors).trim());
@@ -66,9 +69,25 @@ impl Lock {
         }
     }
 
+    /// Makes sure before a change that no other deployment has the lock. If the connection has ended, because a line was cut
+    /// or the engine was restarted, takes the lock again. If nobody can be asked, the change itself tells why.
+    pub(super) async fn confirm(&mut self, client: &DockerClient, router: &str) -> Result<(), DockerFault> {
+        if !self.tunnel.has_ended() {
+            return Ok(());
+        }
+        match Self::take(client, router, &self.owner, false).await {
+            Ok(again) => *self = again,
+            // The engine has not noticed the end of the connection yet.
+            Err(DockerFault::Locked(by)) if by.contains(&self.owner) => {}
+            Err(DockerFault::Locked(by)) => return Err(DockerFault::LockLost(by)),
+            Err(error) => tracing::warn!(%error, "the lock of the environment cannot be taken again"),
+        }
+        Ok(())
+    }
+
     /// Releases the lock.
     pub(super) async fn release(self) {
         // If the engine does not answer, the end of the connection releases the lock.
-        let _ = timeout(ATTEMPT_TIMEOUT, self.0.close()).await;
+        let _ = timeout(ATTEMPT_TIMEOUT, self.tunnel.close()).await;
     }
 }

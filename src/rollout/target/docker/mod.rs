@@ -290,6 +290,14 @@ impl DockerTarget {
         }
     }
 
+    /// Makes sure that no other deployment has the lock, if it was taken.
+    async fn confirm(&self) -> Result<(), DockerFault> {
+        match self.lock.lock().await.as_mut() {
+            Some(held) => held.confirm(self.client().await?, &self.router.name()).await,
+            None => Ok(()),
+        }
+    }
+
     /// Checks whether the replicas of a slot are healthy: according to Docker, the router, and a probe by this process.
     async fn healthy(&self, slot: Slot) -> Result<Answer, DockerFault> {
         let scene = self.scene().await?;
@@ -393,7 +401,11 @@ impl Target for DockerTarget {
         plan: &'t Plan,
         progress: &'t Progress,
     ) -> BoxFuture<'t, Result<(), TargetError>> {
-        async move { Ok(self.carry_out(step, plan, progress).await?) }.boxed()
+        async move {
+            self.confirm().await?;
+            Ok(self.carry_out(step, plan, progress).await?)
+        }
+        .boxed()
     }
 
     fn health<'t>(&'t self, slot: Slot, _: &'t Plan, _: &'t Progress) -> BoxFuture<'t, Answer> {

@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use bollard::container::LogOutput;
 use bollard::exec::{CreateExecOptions, StartExecResults};
-use futures_util::{Stream, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::engine::sandbox::docker::client::{DockerClient, DockerError};
@@ -65,6 +65,18 @@ impl Tunnel {
         self.input.flush().await
     }
 
+    /// Whether the output of the process has ended, and so the process or the connection. Output that has come since the last
+    /// read is dropped.
+    pub(super) fn has_ended(&mut self) -> bool {
+        loop {
+            match self.output.next().now_or_never() {
+                None => return false,
+                Some(Some(Ok(_))) => {}
+                Some(Some(Err(_)) | None) => return true,
+            }
+        }
+    }
+
     /// Ends the input of the process, and waits until the process has ended.
     pub(super) async fn close(mut self) {
         // The process may have ended already.
@@ -90,5 +102,25 @@ impl Tunnel {
             }
         }
         printed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_has_ended_once_its_output_has() {
+        let line = || Ok(LogOutput::StdOut { message: b"line".to_vec().into() });
+        let mut open = Tunnel::of(tokio::io::sink(), stream::iter([line()]).chain(stream::pending()));
+        assert!(!open.has_ended());
+        let mut ended = Tunnel::of(tokio::io::sink(), stream::iter([line()]));
+        assert!(ended.has_ended());
+        let broken = bollard::errors::Error::RequestTimeoutError;
+        assert!(
+            Tunnel::of(tokio::io::sink(), stream::iter([line(), Err(broken)]).chain(stream::pending())).has_ended()
+        );
     }
 }
