@@ -11,14 +11,14 @@ use tokio::sync::watch;
 use crate::engine::cancel::Cancellation;
 use crate::engine::concurrency::{AcquireError, GroupRequest};
 use crate::engine::outlet::Outlet as _;
-use crate::model::deployment::{RecordOn, workflow_name};
+use crate::model::deployment::workflow_name;
 use crate::model::{Command, EndReason, Event, JobId, Phase, Run, StepNumber};
 use crate::repo::git::{Access, Repository};
 use crate::repo::uncommitted::changed_files;
 use crate::rollout::driver::{self, Begin, Queue, QueueError, Stop, Subject, Tools, Turn};
 use crate::rollout::ledger::{self, LedgerFile};
 use crate::rollout::outlet::{Outlet, StepLog};
-use crate::rollout::recording::{Connect, Server};
+use crate::rollout::recording::{Connect, server_of};
 use crate::rollout::release;
 use crate::rollout::shell::Shell;
 use crate::rollout::target;
@@ -123,10 +123,7 @@ impl HostedAttempt for DeploymentAttempt {
                 let (root, sha, uses) = (spec.repository.clone(), spec.release.sha.clone(), spec.uses_working_tree);
                 move || if uses { changed_files(&root, Access::Trusted, &sha) } else { Ok(Vec::new()) }
             };
-            let server = settings.record.map(|RecordOn::GitHub| -> Server {
-                let (connect, root, runs) = (request.connect, spec.repository.clone(), folder.runs());
-                Box::new(move || connect(root.clone(), runs.clone()))
-            });
+            let server = server_of(settings, request.connect, spec.repository.clone(), folder.runs());
             let tools = Tools {
                 server,
                 targets: Arc::new(target::of(settings, folder.id(), shell.clone(), kept)),

@@ -22,6 +22,7 @@ use crate::repo::git::{Access, Repository};
 use crate::repo::uncommitted::{changed_files, named};
 use crate::rollout::gates::{self, Closed, GateFacts, GateKind, Refused};
 use crate::rollout::ledger::{self, LOOK_EVERY, Latest, LedgerFile};
+use crate::rollout::recording::{Connect, server_of};
 use crate::rollout::release::{self, NamedRelease};
 use crate::store::StoreError;
 use crate::store::clock::{minute_of_week, now};
@@ -43,14 +44,17 @@ pub(super) struct JobEnvironments {
     repository: PathBuf,
     outlet: Arc<RunOutlet>,
     concurrency: Arc<ConcurrencyQueue>,
-    /// The settings at the start of the attempt; `None` if they cannot be read. Commands of notifications come only
-    /// from these settings, which the user has trusted: a job may have changed the file since.
+    /// The settings at the start of the attempt; `None` if they cannot be read. Commands of notifications, and whether a
+    /// server records deployments, come only from these settings, which the user has trusted: a job may have changed the
+    /// file since.
     trusted: Option<Config>,
     /// Environment of the worker process, for the notifications.
     environment: Vec<(OsString, OsString)>,
+    /// Connects to the server that records deployments.
+    connect: Connect,
     /// Reviews that jobs wait for.
     reviews: Mutex<Vec<PendingReview>>,
-    /// Notifications about jobs that have ended, which may not be sent yet.
+    /// Notifications about jobs that have ended, and their records on a server, which may not be sent yet.
     notices: Mutex<Vec<JobNotices>>,
 }
 
@@ -59,8 +63,7 @@ impl JobEnvironments {
         folder: &RunFolder,
         (info, dirty): (&RunInfo, Vec<String>),
         (repository, environment): (PathBuf, &[(OsString, OsString)]),
-        outlet: &Arc<RunOutlet>,
-        concurrency: &Arc<ConcurrencyQueue>,
+        (outlet, concurrency, connect): (&Arc<RunOutlet>, &Arc<ConcurrencyQueue>, Connect),
     ) -> Arc<Self> {
         Arc::new(Self {
             trusted: Config::load(Some(&repository)).ok(),
@@ -71,12 +74,19 @@ impl JobEnvironments {
             outlet: Arc::clone(outlet),
             concurrency: Arc::clone(concurrency),
             environment: environment.to_vec(),
+            connect,
             reviews: Mutex::default(),
             notices: Mutex::default(),
         })
     }
 
-    /// Waits for the notifications about jobs that have ended, for a limited time.
+    /// Sends the notifications about the end of a job, and reports it to the server that records the deployment.
+    fn ended(&self, mut notices: JobNotices, outcome: Outcome, reason: &str) {
+        notices.ended(outcome, reason);
+        self.notices.lock().unwrap_or_else(PoisonError::into_inner).push(notices);
+    }
+
+    /// Waits for the notifications about jobs that have ended, and for their records, for a limited time.
     pub(super) async fn finish(&self) {
         let notices = std::mem::take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner));
         join_all(notices.into_iter().map(JobNotices::finish)).await;
@@ -102,13 +112,14 @@ impl JobEnvironments {
         let from = read.of(&settings.name).live().map(|live| live.release.clone());
         let NamedRelease { release, uncommitted, .. } = release;
         let by = ledger::actor(&repository);
+        let server = server_of(&settings, self.connect, self.repository.clone(), self.folder.runs());
         let notices = JobNotices::new(
             (self.folder.id(), &job),
             &settings,
             &release,
-            by.name(),
+            &by,
             (&self.repository, &self.environment),
-            &self.outlet,
+            (&self.outlet, &ledger, server),
         );
         let visit = Visit {
             latest: Latest::new(ledger.clone(), settings.name.clone()),
@@ -170,7 +181,8 @@ impl EnvironmentGate for JobEnvironments {
             let Some(settings) = config.environment_of_job(&environment) else { return Ok(None) };
             let trusted = self.trusted.as_ref().and_then(|config| config.environment_of_job(&environment));
             let notify = trusted.and_then(|settings| settings.notify.clone());
-            let visit = self.request(job, EnvironmentSettings { notify, ..settings.clone() })?;
+            let record = trusted.and_then(|settings| settings.record);
+            let visit = self.request(job, EnvironmentSettings { notify, record, ..settings.clone() })?;
             Ok(Some(Box::new(visit) as Box<dyn JobDeployment>))
         }
         .boxed()
@@ -205,7 +217,7 @@ struct Visit {
     stage: Stage,
     /// The turn of the deployment; `None` before the deployment has it, and after its end.
     turn: Option<Ticket>,
-    /// Notifications about the job; `None` once it has ended.
+    /// Notifications about the job, and its record on a server; `None` once it has ended.
     notices: Option<JobNotices>,
 }
 
@@ -332,9 +344,8 @@ impl JobDeployment for Visit {
         };
         let reason = reason.unwrap_or(why);
         let ended = self.append(Action::Ended { outcome }, reason);
-        if let Some(mut notices) = self.notices.take() {
-            notices.ended(outcome, reason);
-            self.environments.notices.lock().unwrap_or_else(PoisonError::into_inner).push(notices);
+        if let Some(notices) = self.notices.take() {
+            self.environments.ended(notices, outcome, reason);
         }
         drop(self.turn.take());
         ended.map_err(|error| EnvironmentError(format!("the ledger lacks the end of its deployment: {error}")))
@@ -350,6 +361,9 @@ impl Drop for Visit {
         };
         if let Err(error) = self.append(Action::Ended { outcome }, reason) {
             tracing::error!(%error, "the ledger of the environment lacks an entry");
+        }
+        if let Some(notices) = self.notices.take() {
+            self.environments.ended(notices, outcome, reason);
         }
     }
 }

@@ -92,7 +92,9 @@ pub async fn carry_out(
 ) -> Result<Conclusion, StoreError> {
     let RunSpec { info, work, .. } = RunSpec::read(folder)?;
     let work: Box<dyn Work> = match work {
-        WorkSpec::WorkflowRun(spec) => Box::new(WorkflowRun::new(folder.clone(), info, *spec, secrets, environment)),
+        WorkSpec::WorkflowRun(spec) => {
+            Box::new(WorkflowRun::new(folder.clone(), info, *spec, (secrets, environment), connect))
+        }
         WorkSpec::Deployment(spec) => Box::new(DeploymentRun::new(folder.clone(), *spec, environment, connect)),
         WorkSpec::Remote(_) => return Err(StoreError::NotLocal { path: folder.spec_path() }),
     };

@@ -29,6 +29,7 @@ use crate::engine::{Options, Resumed, RunContext};
 use crate::model::capabilities::Unavailable;
 use crate::model::{Command, Conclusion, EndReason, Event, JobId, Phase, Reply, RepositoryId, Run, RunInfo};
 use crate::repo::git::{GitError, NO_COMMIT};
+use crate::rollout::recording::Connect;
 use crate::store::concurrency::Ticket;
 use crate::store::folder::RunFolder;
 use crate::store::history::{Filter, StatusFilter};
@@ -55,6 +56,8 @@ struct Request {
     secrets: IndexMap<String, String>,
     /// Environment of the worker process, inherited by steps on this machine.
     environment: Vec<(OsString, OsString)>,
+    /// Connects to the server that records deployments.
+    connect: Connect,
 }
 
 impl WorkflowRun {
@@ -62,11 +65,11 @@ impl WorkflowRun {
         folder: RunFolder,
         info: RunInfo,
         spec: WorkflowSpec,
-        secrets: IndexMap<String, String>,
-        environment: Vec<(OsString, OsString)>,
+        (secrets, environment): (IndexMap<String, String>, Vec<(OsString, OsString)>),
+        connect: Connect,
     ) -> Self {
         let environment = environment.into_iter().filter(|variable| !is_secret(variable, &secrets)).collect();
-        Self(Arc::new(Request { folder, info, spec, secrets, environment }))
+        Self(Arc::new(Request { folder, info, spec, secrets, environment, connect }))
     }
 }
 
@@ -471,7 +474,8 @@ impl WorkflowAttempt {
         };
         let here = (request.spec.repository.clone(), request.environment.as_slice());
         let of_tree = (&info, request.spec.dirty.clone());
-        let environments = JobEnvironments::new(&request.folder, of_tree, here, &host.outlet, &queue);
+        let of_run = (&host.outlet, &queue, request.connect);
+        let environments = JobEnvironments::new(&request.folder, of_tree, here, of_run);
         let (gate, holds) = (Arc::clone(&environments), Arc::clone(holds));
         let context = request.context(prepared.facts, host.outlet, queue, gate, holds, copied);
         let orders = Orders { stop: host.cancelled, displaced: host.displaced };
@@ -504,7 +508,8 @@ mod tests {
     fn request(case: &Case) -> Arc<Request> {
         let (folder, spec) = (case.folder.clone(), case.spec.clone());
         let info = history::info(&folder).expect("read");
-        Arc::new(Request { folder, info, spec, secrets: IndexMap::new(), environment: Vec::new() })
+        let connect: Connect = |_, _| panic!("no job deploys");
+        Arc::new(Request { folder, info, spec, secrets: IndexMap::new(), environment: Vec::new(), connect })
     }
 
     #[tokio::test]

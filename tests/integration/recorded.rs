@@ -146,6 +146,31 @@ fn a_deployment_a_failure_and_a_rollback_are_recorded_with_their_states() {
 }
 
 #[test]
+fn a_job_that_deploys_is_recorded_as_a_deployment_is() {
+    let Some(recorded) = Recorded::new() else { return };
+    let job = |name: &str, run: &str| {
+        format!("  {name}:\n    runs-on: ubuntu-latest\n    environment: staging\n    steps: [{{run: {run}}}]\n")
+    };
+    let workflow =
+        format!("on: push\njobs:\n{}{}    needs: ship\n", job("ship", "echo shipped"), job("again", "exit 1"));
+    recorded.shop.project.write(".github/workflows/ship.yml", &workflow);
+    recorded.shop.project.commit();
+    recorded.push("HEAD");
+    recorded.call(&["run", "ship.yml", "--trust"]).expect(1, &[]);
+    let all = recorded.on_server();
+    let states: Vec<_> = all.iter().map(|(_, states)| states.join(" ")).collect();
+    assert_eq!(states, ["in_progress success", "in_progress failure"]);
+    let jobs: Vec<_> = all.iter().map(|(one, _)| one["payload"]["cuelight_job"].clone()).collect();
+    assert_eq!(jobs, ["ship", "again"]);
+    let description = all[0].0["description"].as_str().expect("a description");
+    assert!(description.ends_with(": job by ada"), "{description}");
+    let shown: Value = serde_json::from_str(&recorded.call(&["show", "--json"]).out()).expect("JSON");
+    let page = shown["jobs"][0]["deployment_page"].as_str().unwrap_or_default();
+    assert!(page.ends_with("deployments/activity_log?environments_filter=staging"), "{shown}");
+    recorded.call(&["audit", "staging"]).expect(0, &["was recorded as success", "was recorded as failure"]);
+}
+
+#[test]
 fn a_server_that_refuses_or_is_gone_changes_no_deployment() {
     let Some(recorded) = Recorded::new() else { return };
     // The commit of v2 is not pushed.

@@ -133,8 +133,11 @@ impl DeploymentServer for OnGitHub {
         async move {
             let environment = segment(&wanted.environment);
             let path = self.path(&format!("?sha={}&environment={environment}&per_page=100", escaped(&wanted.sha)));
+            let job = wanted.job.as_ref().map(ToString::to_string);
             let is_wanted = |one: &Deployment| {
-                one.payload.as_ref().and_then(|payload| payload.cuelight_run.as_deref()) == Some(wanted.run.as_str())
+                one.payload.as_ref().is_some_and(|payload| {
+                    payload.cuelight_run.as_deref() == Some(wanted.run.as_str()) && payload.cuelight_job == job
+                })
             };
             let mut pages = self.client.pages(&path, MAX_PAGES, Freshness::NOW, Priority::User);
             while let Some(answer) = pages.next().await.map_err(sorted)? {
@@ -151,13 +154,16 @@ impl DeploymentServer for OnGitHub {
 
     fn create<'s>(&'s self, new: &'s NewDeployment) -> BoxFuture<'s, Result<u64, ServerError>> {
         async move {
-            let body = json!({
+            let mut body = json!({
                 "ref": new.sha, "environment": new.environment, "description": new.description, "task": "deploy",
                 // The gates of the environment have decided already, and nothing is to be merged.
                 "auto_merge": false, "required_contexts": [],
                 "production_environment": new.is_production, "transient_environment": new.is_transient,
                 "payload": {"cuelight_run": new.run, "strategy": new.strategy, "release": new.release},
             });
+            if let Some(job) = &new.job {
+                body["payload"]["cuelight_job"] = json!(job);
+            }
             match self.post(self.path(""), body).await {
                 Ok(Some(id)) => Ok(id),
                 // 202 without an id: GitHub has merged instead of creating a deployment.

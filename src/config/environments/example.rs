@@ -31,7 +31,7 @@ pub(in crate::config) const EXAMPLE: &str = r#"
 # auto_stop = "24h"
 # url = "https://app.example.com"
 # Where deployments are also recorded: "github", in the repository of the remote, with its states and the url. That never
-# delays a deployment or changes its result. Commits must be pushed first. Jobs that deploy are not recorded there. Default: none.
+# delays a deployment or changes its result. Commits must be pushed first. Jobs that deploy are recorded there, too. Default: none.
 # record = "github"
 # Environment variables that the commands need: `cuelight env production --check` says which are missing. Values of
 # secrets, and of variables whose names say so, such as DEPLOY_TOKEN, are masked in logs and messages. Default: none.

@@ -233,10 +233,11 @@ pub async fn carry_out(
 fn recorder(subject: &Subject, tools: &mut Tools, job: &JobId) -> Recorder {
     let Subject { settings, release, cause, creator, worker } = subject;
     let run = tools.folder.id().clone();
-    let new = new_deployment(settings, release, (cause, creator), &run);
+    let new = new_deployment(settings, release, (cause, creator), (&run, None));
     let (ledger, outlet) = (tools.ledger.clone(), Arc::clone(&tools.outlet));
     let environment = settings.name.clone();
-    let records = Records { ledger, outlet, run, job: job.clone(), environment, by: worker.clone() };
+    let (job, by) = (job.clone(), worker.clone());
+    let records = Records { ledger, outlet, run, job, deploys: None, environment, by };
     Recorder::new(tools.server.take(), new, records, tools.attempt == 1)
 }
 

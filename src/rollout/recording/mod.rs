@@ -7,6 +7,7 @@
 //! for the run's deployment on the server first.
 
 use std::future::pending;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,13 +18,14 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::model::deployment::{
-    Action, Actor, Cause, DeploymentRecord, Entry, EnvironmentSettings, EnvironmentState, RecordedDeployment,
+    Action, Actor, Cause, DeploymentRecord, Entry, EnvironmentSettings, EnvironmentState, RecordOn, RecordedDeployment,
     RecordedState,
 };
 use crate::model::environment::Release;
 use crate::model::{Event, JobId, RunId, is_production};
 use crate::store::StoreError;
 use crate::store::clock::now;
+use crate::store::folder::RunsDir;
 
 use super::ledger::LedgerFile;
 use super::outlet::Outlet;
@@ -47,6 +49,9 @@ const LAST: Duration = Duration::from_secs(10);
 /// Number of older deployments whose states the server gets, too, if it lacks them.
 const MAX_OLDER: usize = 10;
 
+/// Name of the strategy of a deployment by a job of a workflow.
+pub const BY_JOB: &str = "job";
+
 /// Where the records of a deployment go, and who writes them.
 #[derive(Clone)]
 pub struct Records {
@@ -58,6 +63,8 @@ pub struct Records {
     pub run: RunId,
     /// The job of that run.
     pub job: JobId,
+    /// The job in the entries of the ledger, if a job of a workflow deploys; `None` if the run itself is the deployment.
+    pub deploys: Option<JobId>,
     /// Name of the environment.
     pub environment: String,
     /// Person who runs the worker process.
@@ -70,19 +77,28 @@ pub fn new_deployment(
     settings: &EnvironmentSettings,
     release: &Release,
     (cause, creator): (&Cause, &Actor),
-    run: &RunId,
+    (run, job): (&RunId, Option<&JobId>),
 ) -> NewDeployment {
-    let what = if *cause == Cause::Rollback { "rollback" } else { settings.strategy.name() };
+    // The steps of a job decide how it deploys.
+    let strategy = if *cause == Cause::Job { BY_JOB } else { settings.strategy.name() };
+    let what = if *cause == Cause::Rollback { "rollback" } else { strategy };
     NewDeployment {
         run: run.clone(),
+        job: job.cloned(),
         sha: release.sha.clone(),
         environment: settings.name.clone(),
         description: shortened(&format!("{}: {what} by {}", release.name(), creator.user)),
         is_production: is_production(&settings.name),
         is_transient: settings.auto_stop.is_some(),
-        strategy: settings.strategy.name(),
+        strategy,
         release: release.name().to_owned(),
     }
+}
+
+/// Returns the server that records the deployments to an environment; `None` if none does. `root` is the repository.
+#[must_use]
+pub fn server_of(settings: &EnvironmentSettings, connect: Connect, root: PathBuf, runs: RunsDir) -> Option<Server> {
+    settings.record.map(|RecordOn::GitHub| -> Server { Box::new(move || connect(root.clone(), runs.clone())) })
 }
 
 /// Reports the states of one deployment to a server.
@@ -162,7 +178,16 @@ impl Records {
 
     /// Returns the deployment according to the ledger; `None` if the ledger cannot be read.
     fn record(&self) -> Option<DeploymentRecord> {
-        self.state().ok()?.deployment(&self.run).cloned()
+        let state = self.state().ok()?;
+        let own = match &self.deploys {
+            Some(job) => state.of_job(&self.run, job),
+            None => state.deployment(&self.run),
+        };
+        own.cloned()
+    }
+
+    fn is_own(&self, record: &DeploymentRecord) -> bool {
+        record.run == self.run && record.job == self.deploys
     }
 
     /// Returns the deployment as the server has it, according to the ledger.
@@ -170,13 +195,24 @@ impl Records {
         self.record()?.recorded
     }
 
-    fn append(&self, run: &RunId, action: Action, reason: &str) -> Result<(), StoreError> {
+    /// Appends an entry about the deployment.
+    fn append(&self, action: Action, reason: &str) -> Result<(), StoreError> {
+        self.append_about((&self.run, self.deploys.as_ref()), action, reason)
+    }
+
+    /// Appends an entry about a deployment to the environment.
+    fn append_about(
+        &self,
+        (run, job): (&RunId, Option<&JobId>),
+        action: Action,
+        reason: &str,
+    ) -> Result<(), StoreError> {
         self.ledger.append(&Entry {
             at: now(),
             by: self.by.clone(),
             environment: self.environment.clone(),
             deployment: Some(run.clone()),
-            job: None,
+            job: job.cloned(),
             action,
             reason: reason.to_owned(),
         })
@@ -185,7 +221,7 @@ impl Records {
     /// Records why the server does not have the deployment or its state.
     fn note(&self, page: Option<String>, failure: &str) {
         let failure = self.outlet.masked(failure);
-        if let Err(error) = self.append(&self.run, Action::NotRecorded, &failure) {
+        if let Err(error) = self.append(Action::NotRecorded, &failure) {
             tracing::warn!(%error, "the ledger lacks that the deployment is not recorded on its server");
         }
         let job = self.job.clone();
@@ -332,7 +368,7 @@ impl Reporting {
     /// Writes to the ledger what the server has, unless that is done.
     fn write(&mut self) -> Result<(), StoreError> {
         if let Some(record) = &self.unwritten {
-            self.records.append(&self.new.run, Action::Recorded(record.clone()), "")?;
+            self.records.append(Action::Recorded(record.clone()), "")?;
             self.unwritten = None;
         }
         Ok(())
@@ -342,7 +378,7 @@ impl Reporting {
     /// this deployment took their place, or one of them is live again.
     async fn report_older(&self, server: &dyn DeploymentServer, own: &Status) -> Result<(), ReportError> {
         let state = self.records.state()?;
-        let older = state.deployments().skip_while(|record| record.run != self.new.run).skip(1).take(MAX_OLDER);
+        let older = state.deployments().skip_while(|record| !self.records.is_own(record)).skip(1).take(MAX_OLDER);
         for record in older {
             let outdated = outdated(record, state.is_live(record), own.state);
             let Some((known, wanted)) = outdated.filter(|(known, _)| is_on(server, known)) else { continue };
@@ -353,7 +389,8 @@ impl Reporting {
             let url = own.url.clone().filter(|_| wanted == RecordedState::Success);
             server.report(known.id, &Status { state: wanted, description, url }).await?;
             let record_now = RecordedDeployment { state: Some(wanted), ..known.clone() };
-            self.records.append(&record.run, Action::Recorded(record_now), "")?;
+            let about = (&record.run, record.job.as_ref());
+            self.records.append_about(about, Action::Recorded(record_now), "")?;
         }
         Ok(())
     }

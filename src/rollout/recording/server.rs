@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::model::RunId;
 use crate::model::deployment::RecordedState;
+use crate::model::{JobId, RunId};
 use crate::store::folder::RunsDir;
 
 /// A repository on a server that records deployments, as GitHub does.
@@ -40,6 +40,8 @@ pub type Connect = fn(PathBuf, RunsDir) -> BoxFuture<'static, Result<Arc<dyn Dep
 pub struct NewDeployment {
     /// The run of the deployment, by which it is found again.
     pub run: RunId,
+    /// The job of the run that deploys; `None` if the run itself is the deployment.
+    pub job: Option<JobId>,
     /// Full id of the commit.
     pub sha: String,
     /// Name of the environment.

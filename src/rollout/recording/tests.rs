@@ -125,7 +125,7 @@ impl Rig {
         let outlet: Arc<dyn Outlet> = Arc::clone(&self.memory) as Arc<dyn Outlet>;
         let (run, job, by) = (RunId::new(run), JobId::new(&self.environment), Actor::default());
         let (ledger, environment) = (self.ledger.clone(), self.environment.clone());
-        let records = Records { ledger, outlet, run, job, environment, by };
+        let records = Records { ledger, outlet, run, job, deploys: None, environment, by };
         let action = Action::Requested { release: release("v1"), from: None, cause: Cause::Manual };
         add(&records, action);
         records
@@ -134,7 +134,7 @@ impl Rig {
     fn new_deployment(&self, records: &Records) -> NewDeployment {
         let mut settings = settings(crate::model::deployment::Strategy::Recreate, 1, &[]);
         settings.name.clone_from(&self.environment);
-        new_deployment(&settings, &release("v1"), (&Cause::Manual, &Actor::default()), &records.run)
+        new_deployment(&settings, &release("v1"), (&Cause::Manual, &Actor::default()), (&records.run, None))
     }
 
     fn recorder(&self, records: &Records, server: &Arc<Fake>, is_first: bool) -> Recorder {
@@ -169,7 +169,7 @@ impl Rig {
 }
 
 fn add(records: &Records, action: Action) {
-    records.append(&records.run, action, "").expect("written");
+    records.append(action, "").expect("written");
 }
 
 async fn settled() {
@@ -336,6 +336,37 @@ async fn an_image_without_a_commit_is_not_recorded_and_needs_no_request() {
     assert_eq!((requests, server.states()), ((0, 0), Vec::new()));
     let why = "aaaaaaa is an image whose commit is not known, and GitHub records only deployments of commits";
     assert_eq!(rig.events(), [format!("the deployment is not recorded on GitHub: {why}")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_jobs_of_a_run_are_two_deployments_on_the_server() {
+    let (rig, server) = (Rig::new("staging"), Fake::answering(&[]));
+    let of_run = rig.requested("r1");
+    let mut going = Vec::new();
+    for job in ["eu", "us"] {
+        let records = Records { job: JobId::new(job), deploys: Some(JobId::new(job)), ..of_run.clone() };
+        add(&records, Action::Requested { release: release("v1"), from: None, cause: Cause::Job });
+        add(&records, Action::Began);
+        let new = NewDeployment { job: Some(JobId::new(job)), ..rig.new_deployment(&records) };
+        let recorder = Rig::recorder_of(new, &records, &server, true);
+        recorder.report(RecordedState::InProgress, "", None);
+        settled().await;
+        going.push((job, records, recorder));
+    }
+    for (_, records, recorder) in going {
+        add(&records, Action::Ended { outcome: Outcome::Succeeded });
+        recorder.report(RecordedState::Success, "", None);
+        recorder.finish().await;
+    }
+    let created: Vec<_> = server.created.lock().expect("no panic").iter().map(|new| new.job.clone()).collect();
+    assert_eq!(created, [Some(JobId::new("eu")), Some(JobId::new("us"))]);
+    let state = rig.ledger.read().expect("read").of("staging");
+    let known = |job: &str| state.of_job(&RunId::new("r1"), &JobId::new(job)).expect("requested").recorded.clone();
+    let (eu, us) = (known("eu").expect("recorded"), known("us").expect("recorded"));
+    assert_eq!((eu.id, us.id, us.state), (1, 2, Some(RecordedState::Success)));
+    // The entries about the jobs are not about the run.
+    let of_run = state.deployments().find(|record| record.job.is_none()).expect("requested");
+    assert_eq!(of_run.recorded, None);
 }
 
 #[tokio::test(start_paused = true)]

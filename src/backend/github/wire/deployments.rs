@@ -140,6 +140,8 @@ answers! {
     pub struct Payload {
         /// Id of the run of the deployment.
         cuelight_run: String,
+        /// The job of the run that deploys; missing if the run itself is the deployment.
+        cuelight_job: String,
     }
 
     /// A state of a deployment.
