@@ -136,7 +136,8 @@ pub enum Action {
     },
     /// Files with uncommitted changes are deployed with the commit. The reason names them.
     Changed,
-    /// The image of the release was determined, before its first replica was started.
+    /// The image of the release was determined: before its first replica was started or, if the target fetches images out
+    /// of sight, once the replicas run.
     Image(ReleaseImage),
     /// Images of earlier releases were removed. The reason names them.
     RemovedImages,

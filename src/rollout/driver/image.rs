@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 
+use crate::model::StepNumber;
 use crate::model::deployment::{
-    Action, Cause, DeploymentPlan, DeploymentRecord, Ledger, Outcome, Plan, ReleaseImage, Versioned,
+    Action, Cause, DeploymentPlan, DeploymentRecord, EnvironmentState, Ledger, Outcome, Plan, ReleaseImage, Versioned,
 };
+use crate::model::environment::Release;
 use crate::rollout::outlet::Progress;
 use crate::store::StoreError;
 
@@ -60,26 +62,41 @@ impl Driver {
             image.elsewhere.insert(there, other.id);
         }
         let release = &plan.first().new.release;
-        let is_named = |record: &DeploymentRecord| record.image.as_ref().is_some_and(|known| known.name == image.name);
-        let before = self.latest.state()?.with_image(&release.sha, is_named);
-        let moved = before.and_then(|record| Some((record.image.as_ref()?, record.created)));
-        let text = match moved.filter(|(before, _)| before.id != image.id) {
-            Some((before, at)) => format!(
-                "{} has moved: it was {} when {} was deployed on {}, and is {} now",
-                image.name,
-                before.id,
-                release.title(),
-                at.clock(),
-                image.id
-            ),
-            None => format!("{} is {}", image.name, image.id),
-        };
+        let text = described(self.latest.state()?, release, &image);
         progress.say(&text);
         if release.is_image() {
             // Nobody deployed this image from here, so it is not one of the old images that are removed.
             return Ok(());
         }
         Ok(self.append(Action::Image(image), text)?)
+    }
+
+    /// Records which image the replicas run, if the target fetches images out of sight: after a success, when they run. Says
+    /// so if its name has moved since the release was deployed before. A target that does not tell changes nothing.
+    pub(super) async fn note_running_image(&mut self, plan: &DeploymentPlan) {
+        let run = self.run_id().clone();
+        let progress = Progress::new(&self.tools.outlet, &self.job, StepNumber(self.announced.len() as u32));
+        let (targets, plan) = (Arc::clone(&self.tools.targets), plan.first());
+        let asked = targets.of(0).running_image(plan.new.slot, plan, &progress);
+        let image = match self.controls.refusing(asked).await {
+            Ok(Some(image)) => image,
+            Ok(None) => return,
+            Err(error) => return progress.say(&format!("it is not known which image runs: {error}")),
+        };
+        let noted = self.latest.state().map(|state| {
+            let is_known = state.deployment(&run).is_some_and(|record| record.image.is_some());
+            (!is_known).then(|| described(state, &plan.new.release, &image))
+        });
+        let noted = noted.and_then(|text| match text {
+            Some(text) => {
+                progress.say(&text);
+                self.append(Action::Image(image), text)
+            }
+            None => Ok(()),
+        });
+        if let Err(error) = noted {
+            tracing::warn!(%error, "the ledger lacks the image of the deployment");
+        }
     }
 
     /// Removes the images of earlier releases beyond the number in the settings. Errors do not change how the deployment
@@ -98,6 +115,24 @@ impl Driver {
         if let Err(error) = removed.await {
             tracing::warn!(%error, "images of earlier releases are not removed");
         }
+    }
+}
+
+/// Describes the image of a release, and that its name has moved if an earlier deployment of the release had another image.
+fn described(state: &EnvironmentState, release: &Release, image: &ReleaseImage) -> String {
+    let is_named = |record: &DeploymentRecord| record.image.as_ref().is_some_and(|known| known.name == image.name);
+    let before = state.with_image(&release.sha, is_named);
+    let moved = before.and_then(|record| Some((record.image.as_ref()?, record.created)));
+    match moved.filter(|(before, _)| before.id != image.id) {
+        Some((before, at)) => format!(
+            "{} has moved: it was {} when {} was deployed on {}, and is {} now",
+            image.name,
+            before.id,
+            release.title(),
+            at.clock(),
+            image.id
+        ),
+        None => format!("{} is {}", image.name, image.id),
     }
 }
 
@@ -158,6 +193,19 @@ mod tests {
     }
 
     const GOOD: Option<Outcome> = Some(Outcome::Succeeded);
+
+    #[test]
+    fn a_name_that_stands_for_another_image_than_before_has_moved() {
+        let mut entries = Vec::new();
+        add(&mut entries, "live", "v1", GOOD, Some("web@sha256:1"));
+        add(&mut entries, "live", "v2", GOOD, Some("web@sha256:2"));
+        let state = Ledger::new(entries).of("live");
+        let of = |id: &str| described(&state, &release("v1"), &ReleaseImage::new("shop:v1".to_owned(), id.to_owned()));
+        assert_eq!(of("web@sha256:1"), "shop:v1 is web@sha256:1");
+        let moved = format!("shop:v1 has moved: it was web@sha256:1 when {} was deployed on ", release("v1").title());
+        let text = of("web@sha256:3");
+        assert!(text.starts_with(&moved) && text.ends_with(", and is web@sha256:3 now"), "{text}");
+    }
 
     #[test]
     fn images_are_old_once_no_environment_needs_them() {

@@ -323,7 +323,10 @@ impl Driver {
             None => self.forward(position).await,
         };
         match halt {
-            Ok(()) => (Outcome::Succeeded, None),
+            Ok(()) => {
+                self.note_running_image(&position.plan).await;
+                (Outcome::Succeeded, None)
+            }
             Err(Halt { reason, next: AfterHalt::Leave }) if self.has_succeeded() => (Outcome::Succeeded, Some(reason)),
             Err(Halt { reason, next: AfterHalt::Leave }) => (Outcome::Failed, Some(reason)),
             Err(Halt { reason, next }) => match self.turn_for_back().await {

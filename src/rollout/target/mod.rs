@@ -141,6 +141,17 @@ pub trait Target: Send + Sync {
         ready(Ok(None)).boxed()
     }
 
+    /// Returns the image that the replicas of a slot run, as the target reports it. `None` for a target that fetches images
+    /// itself, see [`Self::image`], and while none is reported.
+    fn running_image<'t>(
+        &'t self,
+        _: Slot,
+        _: &'t Plan,
+        _: &'t Progress,
+    ) -> BoxFuture<'t, Result<Option<ReleaseImage>, TargetError>> {
+        ready(Ok(None)).boxed()
+    }
+
     /// Removes images of earlier releases that no container uses. Returns the names of the removed ones.
     fn remove_images<'t>(&'t self, _: &'t [ReleaseImage]) -> BoxFuture<'t, Result<Vec<String>, TargetError>> {
         ready(Ok(Vec::new())).boxed()

@@ -10,7 +10,7 @@
 //! - [`api`]: requests to the API server, with their time limits; [`objects`]: their answers
 //! - [`rollout`]: what only a Rollout has; [`steer`]: promotes, aborts and retries it
 //! - [`scene`]: the running releases; [`change`]: the changes of the workload
-//! - [`evidence`]: why pods are not ready
+//! - [`evidence`]: why pods are not ready; [`image`]: which image they run
 //! - [`lock`]: the lock against deployments from other machines
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,7 +26,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::model::RunId;
 use crate::model::deployment::{
-    EnvironmentSettings, KubernetesSettings, Observed, Plan, PlanStep, Probe, Slot, Workload, written,
+    EnvironmentSettings, KubernetesSettings, Observed, Plan, PlanStep, Probe, ReleaseImage, Slot, Workload, written,
 };
 use crate::model::environment::Release;
 use crate::rollout::check::{self, Answer};
@@ -39,6 +39,7 @@ mod api;
 mod change;
 mod error;
 mod evidence;
+mod image;
 mod lock;
 mod objects;
 mod rollout;
@@ -265,6 +266,33 @@ impl KubernetesTarget {
         })
     }
 
+    /// Returns the image that the pods of a slot run, with its name in the template. `None` if another release has replaced
+    /// that of the slot, or if no node has reported an image.
+    async fn running(
+        &self,
+        slot: Slot,
+        plan: &Plan,
+        progress: &Progress,
+    ) -> Result<Option<ReleaseImage>, KubernetesFault> {
+        let scene = self.scene(None).await?;
+        let template = &scene.workload.spec.template;
+        let found = scene::container(template, &self.kubernetes).and_then(|at| scene::containers(template).get(at));
+        let text = |name: &str| found.and_then(|container| container[name].as_str());
+        let (Some(container), Some(name), Some(set)) = (text("name"), text("image"), scene.current()) else {
+            return Ok(None);
+        };
+        if scene.slot() != slot || !scene.is_of(slot, plan, &self.kubernetes) {
+            return Ok(None);
+        }
+        let pods = evidence::pods(self.cluster().await?, set).await?;
+        let mut images = image::running(&pods, container).into_iter();
+        let Some((first, _)) = images.next() else { return Ok(None) };
+        for (other, count) in images {
+            progress.say(&format!("{count} of {} pods run {other}, and the others {first}", pods.len()));
+        }
+        Ok(Some(ReleaseImage::new(name.to_owned(), first)))
+    }
+
     /// Returns the command that resumes the workload after another client has paused it, without its name.
     fn resume_command(&self) -> &'static str {
         match self.kubernetes.workload {
@@ -312,6 +340,15 @@ impl Target for KubernetesTarget {
             Ok(self.scene(is_begun.then_some(progress)).await?.observed(&self.kubernetes))
         }
         .boxed()
+    }
+
+    fn running_image<'t>(
+        &'t self,
+        slot: Slot,
+        plan: &'t Plan,
+        progress: &'t Progress,
+    ) -> BoxFuture<'t, Result<Option<ReleaseImage>, TargetError>> {
+        async move { Ok(self.running(slot, plan, progress).await?) }.boxed()
     }
 
     fn act<'t>(

@@ -164,6 +164,9 @@ pub(super) struct PodStatus {
 pub(super) struct ContainerStatus {
     pub(super) name: String,
     pub(super) ready: bool,
+    /// The image itself, as the node has it; empty until the container was started.
+    #[serde(rename = "imageID")]
+    pub(super) image_id: String,
     pub(super) restart_count: u32,
     pub(super) state: ContainerState,
     pub(super) last_state: ContainerState,

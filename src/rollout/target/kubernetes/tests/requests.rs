@@ -319,3 +319,35 @@ async fn a_credential_plugin_that_hangs_is_given_up() {
     let expected = "cannot connect to Kubernetes at http://127.0.0.1:1: the credential plugin did not end within 30s";
     assert_eq!(said, expected);
 }
+
+#[tokio::test]
+async fn the_image_is_the_one_that_the_nodes_report() {
+    let server = Server::of(recorded("steady"));
+    let (target, said) = (server.target(), Said::default());
+    let (plan, progress) = (plan(), said.progress());
+    target.act(&START, &plan, &progress).await.expect("changed");
+    server.roll();
+    let container = server.state().deployment["spec"]["template"]["spec"]["containers"][0]["name"].clone();
+    let pod = |name: &str, ready: bool, image: &str| {
+        json!({
+            "metadata": {"name": name, "uid": name, "ownerReferences": [{"uid": "new"}]},
+            "status": {"containerStatuses": [
+                {"name": container, "ready": ready, "imageID": image},
+                {"name": "sidecar", "ready": true, "imageID": "sidecar@sha256:9"},
+            ]},
+        })
+    };
+    let image = async || {
+        let found = target.running_image(Slot::Green, &plan, &progress).await.expect("answered");
+        found.map(|image| (image.name, image.id))
+    };
+    server.state().pods = json!([pod("a", false, "rig/web@sha256:1"), pod("b", true, "")]);
+    assert_eq!(image().await, None, "no node has reported the image of a ready container");
+    let [moved, first] = ["docker-pullable://rig/web@sha256:2", "rig/web@sha256:1"];
+    server.state().pods = json!([pod("a", true, moved), pod("b", true, first), pod("c", true, first)]);
+    assert_eq!(image().await, Some(("rig/web:v2".to_owned(), "rig/web@sha256:1".to_owned())));
+    let others = "1 of 3 pods run rig/web@sha256:2, and the others rig/web@sha256:1";
+    assert!(said.text().contains(others), "{}", said.text());
+    let other = target.running_image(Slot::Blue, &plan, &progress).await.expect("answered");
+    assert_eq!(other, None, "the release was replaced");
+}
