@@ -178,6 +178,7 @@ impl Driver {
             }
             self.report_state(RecordedState::Success, "");
         }
+        self.is_live = true;
         let run = self.run_id().clone();
         let state = self.latest.state().ok();
         state.and_then(|state| state.deployment(&run)?.ended).unwrap_or_else(now)

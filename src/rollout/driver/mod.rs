@@ -203,6 +203,8 @@ struct Driver {
     /// Outlines of the steps that were recorded so far.
     announced: Vec<StepOutline>,
     turn: Option<Turn>,
+    /// Whether this attempt has found that the release is live. It stays so if the ledger cannot be read later.
+    is_live: bool,
     /// Why hosts do not answer, by index. They are not locked during the turn, so they are not changed.
     silent: BTreeMap<usize, TargetError>,
     notifier: Notifier,
@@ -222,8 +224,9 @@ pub async fn carry_out(
     let job = JobId::new(&subject.settings.name);
     let notifier = Notifier::new(subject.settings.notify.as_ref(), &tools.shell, &tools.outlet, &job);
     let recorder = recorder(&subject, &mut tools, &job);
-    let (announced, turn, silent) = (Vec::new(), None, BTreeMap::new());
-    let mut driver = Driver { subject, tools, controls, latest, job, announced, turn, silent, notifier, recorder };
+    let (announced, turn, is_live, silent) = (Vec::new(), None, false, BTreeMap::new());
+    let mut driver =
+        Driver { subject, tools, controls, latest, job, announced, turn, is_live, silent, notifier, recorder };
     driver.announce();
     let (outcome, reason) = driver.run(begin).await;
     driver.end(outcome, reason).await
@@ -359,9 +362,9 @@ impl Driver {
         }
     }
 
-    /// Whether the ledger records the success of the deployment.
+    /// Whether the release is live: this attempt knows it, or the ledger records the success.
     fn has_succeeded(&self) -> bool {
-        self.outcome() == Some(Outcome::Succeeded)
+        self.is_live || self.outcome() == Some(Outcome::Succeeded)
     }
 
     /// Runs `work` while answering commands.

@@ -223,3 +223,23 @@ async fn a_deployment_that_has_ended_refuses_commands_while_it_reports_the_end()
     fs::remove_file(&hold).expect("removed");
     going.end.await.expect("no panic");
 }
+
+#[tokio::test]
+async fn a_release_that_is_live_stays_if_the_ledger_cannot_be_read_while_the_former_one_is_kept() {
+    let keep_old = Duration::from_hours(1);
+    let rig = Rig::new(EnvironmentSettings { keep_old, ..settings(Strategy::BlueGreen { pause: None }, 2, COMMANDS) });
+    rig.deployed("v1").await;
+    let going = rig.deploy("v2");
+    rig.ended(&going.folder).await;
+    let (ledgers, aside) = (rig.runs().environments(), rig.home.path().join("aside"));
+    fs::rename(&ledgers, &aside).expect("moved");
+    fs::write(&ledgers, "").expect("written");
+    // Any command lets the wait look at the ledger, unless it has done so already and ended.
+    let command = Command::Deployment { order: DeploymentOrder::Pause, by: Some(person("olu")) };
+    let _ = going.order.send((command, oneshot::channel().0)).await;
+    let reason = going.end.await.expect("no panic").reason.expect("a reason");
+    assert!(reason.starts_with(&format!("{} is live, but step ", release("v2").title())), "{reason}");
+    assert_eq!(rig.running(), "blue.1=v1 blue.2=v1 green.1=v2 green.2=v2 weight green 100");
+    fs::remove_file(&ledgers).and_then(|()| fs::rename(&aside, &ledgers)).expect("moved back");
+    assert_eq!(rig.record(&going.folder).outcome, Some(Outcome::Succeeded));
+}
