@@ -54,7 +54,8 @@ impl Driver {
             return Ok(());
         }
         let text = format!("{} was live, as the target reported it", title_of(found, true));
-        self.append(Action::Found { release: found.cloned() }, text)
+        // An earlier attempt may have recorded it, and ended before its first step was done.
+        self.tools.ledger.append_once(self.entry(Action::Found { release: found.cloned() }, &text))
     }
 
     /// Passes the gates and waits for the turn again, after an interruption. A rollback needs only the turn. A paused

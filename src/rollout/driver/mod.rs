@@ -294,10 +294,10 @@ impl Driver {
         {
             return not_begun(&error.into(), left.as_deref());
         }
-        if left.is_none()
+        if position.done == 0
             && let Err(error) = self.note_found(&position.plan)
         {
-            return not_begun(&error.into(), None);
+            return not_begun(&error.into(), left.as_deref());
         }
         let state = if self.has_succeeded() { RecordedState::Success } else { RecordedState::InProgress };
         self.report_state(state, left.as_deref().unwrap_or_default());

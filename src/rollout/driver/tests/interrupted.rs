@@ -49,6 +49,33 @@ async fn a_worker_that_is_killed_at_any_step_goes_on_or_back() {
     }
 }
 
+#[tokio::test]
+async fn what_was_found_live_is_recorded_once_whenever_the_worker_is_killed() {
+    let commands: Vec<_> = COMMANDS.iter().copied().chain([(ScriptCommand::Status, STATUS)]).collect();
+    let rig = Rig::new(settings(Strategy::Recreate, 2, &commands));
+    // Another machine has deployed v1.
+    for file in ["blue.1", "blue.2"] {
+        fs::write(rig.root().join(file), "v1\n").expect("written");
+    }
+    fs::write(rig.root().join("sha.blue"), release("v1").sha).expect("written");
+    fs::write(rig.root().join("weight"), "blue 100\n").expect("written");
+    let going = rig.deploy("v2");
+    going.memory.started(1).await;
+    going.end.abort();
+    assert!(going.end.await.is_err_and(|error| error.is_cancelled()));
+    let again = rig.begin(&going.folder, "v2", Cause::Manual, Begin::Forward);
+    assert_eq!(again.end.await.expect("no panic").conclusion, Conclusion::Success);
+    let read = rig.file().read().expect("read");
+    let found: Vec<_> = read.entries().iter().filter(|entry| matches!(entry.action, Action::Found { .. })).collect();
+    let expected = Action::Found { release: Some(release("v1")) };
+    assert_eq!(found.iter().map(|entry| &entry.action).collect::<Vec<_>>(), [&expected]);
+    assert_eq!(rig.record(&going.folder).former(), release("v1").title());
+    // It can be returned to, although no deployment from here has put it there.
+    let back = rig.state().shown(now());
+    let (_, to) = back.rollback(&crate::model::rollback::RollbackRequest::default()).expect("a release");
+    assert_eq!(to.release, release("v1"));
+}
+
 /// Returns the number of steps from v1 to v2.
 fn steps_of(strategy: &Strategy) -> usize {
     let settings = settings(strategy.clone(), 2, COMMANDS);
