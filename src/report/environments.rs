@@ -210,7 +210,8 @@ impl Page {
         let run = one.address(&self.repository).unwrap_or_default();
         let glyph = self.style.glyph(&one.state.phase(&environment.name));
         let run = self.style.paint(Hue::Dim, run);
-        text!("{} {:<releases$}  {:<11}  {:>4}  {:<12}  {:>7}  {}", glyph, release, state, age, one.creator, took, run)
+        let who = if one.is_found() { "(found)" } else { one.creator.as_str() };
+        text!("{} {:<releases$}  {:<11}  {:>4}  {:<12}  {:>7}  {}", glyph, release, state, age, who, took, run)
             .trim_end()
     }
 }

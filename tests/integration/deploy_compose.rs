@@ -221,6 +221,27 @@ fn deployments_of_one_project_from_two_machines_do_not_meet() {
 }
 
 #[test]
+fn containers_of_the_project_from_another_folder_are_not_overlooked() {
+    let Some(shop) = Shop::new("") else { return };
+    if compose().is_some_and(|words| words.len() == 1) {
+        // Version 1 does not print the name of the project.
+        skip_even_in_ci("Compose is of version 1");
+        return;
+    }
+    shop.settle("strategy = 'rolling'", "");
+    let (project, place) = (&shop.name, "/srv/elsewhere");
+    let labels = [
+        format!("com.docker.compose.project={project}"),
+        "com.docker.compose.service=shop".to_owned(),
+        format!("com.docker.compose.project.working_dir={place}"),
+    ];
+    let labels: Vec<&str> = labels.iter().flat_map(|label| ["--label", label]).collect();
+    docker(&[&["run", "-d", "--init"], &labels[..], &["busybox:local", "sleep", "1000"]].concat()).expect("it runs");
+    let refused = shop.call(&["deploy", "live", "v1"]);
+    refused.expect(1, &[place, &format!("write project = \"{project}\" in the target")]);
+}
+
+#[test]
 fn what_compose_cannot_deliver_is_refused_before_anything_changes() {
     let Some(shop) = Shop::new("    ports: ['127.0.0.1:PORT:80']") else { return };
     shop.settle("strategy = 'rolling'", "");

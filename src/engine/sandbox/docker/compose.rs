@@ -42,6 +42,8 @@ pub struct ComposeContainer {
     pub name: String,
     /// Name of the project.
     pub project: String,
+    /// Folder of the project, on the machine whose Compose made the container.
+    pub folder: String,
     /// Number in the service, from 1; 0 if its label is missing.
     pub number: u32,
     /// Labels, including those of Compose.
@@ -72,6 +74,7 @@ impl DockerClient {
                 id: found.id?,
                 name: found.names.iter().flatten().next()?.trim_start_matches('/').to_owned(),
                 project: labels.get(PROJECT).cloned().unwrap_or_default(),
+                folder: labels.get(FOLDER).cloned().unwrap_or_default(),
                 number: labels.get(NUMBER).and_then(|number| number.parse().ok()).unwrap_or_default(),
                 image: found.image_id.unwrap_or_default(),
                 status: found.status.unwrap_or_default(),

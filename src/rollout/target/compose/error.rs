@@ -49,6 +49,19 @@ pub enum ComposeFault {
         /// The services of the file.
         known: String,
     },
+    /// The project has containers that were made from another folder, and which are not found by the folder.
+    #[error(
+        "the project {project} also has containers of {service} from the folder {folder}: write project = \"{project}\" in the \
+         target, so that they are replaced, or give one of the projects another name"
+    )]
+    OtherFolder {
+        /// Name of the project.
+        project: String,
+        /// The service.
+        service: String,
+        /// The other folder.
+        folder: String,
+    },
     /// The service has containers in several projects.
     #[error("the service runs in the projects {0}: name one of them in target.project")]
     Projects(String),

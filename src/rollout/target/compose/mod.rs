@@ -15,7 +15,7 @@
 //! The lock against deployments from other machines is a container of the project and the service; see
 //! [`Lease`](super::docker::lease::Lease).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, try_join_all};
@@ -134,10 +134,24 @@ impl ComposeTarget {
         self.settings.strategy == Strategy::Recreate
     }
 
+    /// Checks that the containers of the project are those of its folder. Without `target.project`, they are found by the
+    /// folder, but Compose itself goes by the name: it would take those of another folder for replicas of this one.
+    async fn check_folder(&self, described: &Service) -> Result<(), ComposeFault> {
+        let (None, Some(project)) = (&self.compose.project, &described.project) else { return Ok(()) };
+        let (folder, service) = (self.project()?.folder, &self.compose.service);
+        let all = self.client().await?.compose_replicas(&folder, Some(project.as_str()), service).await?;
+        let other = all.into_iter().find(|container| Path::new(&container.folder) != folder);
+        other.map_or(Ok(()), |other| {
+            let (project, service) = (project.clone(), service.clone());
+            Err(ComposeFault::OtherFolder { project, service, folder: other.folder })
+        })
+    }
+
     /// Checks that Compose can carry out a plan.
     async fn checked(&self, plan: &Plan) -> Result<(), ComposeFault> {
         let service = self.compose.service.clone();
         let found = self.service().await?;
+        self.check_folder(found).await?;
         if self.recreates() && plan.new.replicas == 1 {
             return Ok(());
         }

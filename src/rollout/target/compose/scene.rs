@@ -107,6 +107,7 @@ mod tests {
             id: format!("id{number}"),
             name: format!("shop-web-{number}"),
             project: "shop".to_owned(),
+            folder: "/srv/shop".to_owned(),
             number,
             labels: labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             image: format!("sha256:{number}"),
