@@ -400,9 +400,7 @@ impl EnvironmentState {
             ..Environment::named(&self.name)
         }
     }
-}
 
-impl EnvironmentState {
     /// Returns the release that a deployment found live and replaced, in the form that deployments have, so that a rollback
     /// can return to it. `None` if there is none, or if an earlier deployment to the environment had that release: it may
     /// have failed.
