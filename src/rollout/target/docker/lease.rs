@@ -100,11 +100,8 @@ impl Seen {
     fn next(self, before: &mut Option<(Self, Instant)>, now: Instant, is_patient: bool) -> Next {
         match before {
             Some((same, since)) if *same == self => {
-                if now.duration_since(*since) > LASTS {
-                    Next::Remove
-                } else {
-                    Next::Wait
-                }
+                let has_expired = now.duration_since(*since) > LASTS;
+                if has_expired { Next::Remove } else { Next::Wait }
             }
             Some((other, _)) if !is_patient && other.id == self.id => Next::Refuse,
             _ => {
@@ -128,11 +125,8 @@ impl Lease {
         let mut before = None;
         loop {
             match Seen::read(client, name).await? {
-                None => {
-                    make(client, name, (deployment, owner)).await?;
-                    // Another deployment may have been faster.
-                    continue;
-                }
+                // Another deployment may be faster, so the lock is read again.
+                None => make(client, name, (deployment, owner)).await?,
                 Some(found) if found.deployment == deployment => return Ok(Self::of(client.clone(), name, found)),
                 Some(found) => {
                     let (id, owner) = (found.id.clone(), found.owner.clone());
