@@ -9,6 +9,7 @@ use futures_util::future::{BoxFuture, join_all};
 use indexmap::IndexMap;
 use tokio::time::timeout;
 
+use super::prepared::observe;
 use super::{DeployError, Deployments};
 use crate::model::Timestamp;
 use crate::model::deployment::{Counters, EnvironmentSettings, EnvironmentState, Ledger, Observed, Outcome, Slot};
@@ -19,6 +20,7 @@ use crate::rollout::driver::Position;
 use crate::rollout::gates::{self, Closed, GateFacts, GateKind};
 use crate::rollout::ledger::Latest;
 use crate::rollout::release;
+use crate::rollout::target::Targets;
 use crate::store::clock::{minute_of_week, now};
 
 /// Maximum number of deployments of an environment that are shown and searched for open ones.
@@ -45,6 +47,9 @@ pub struct LaneMemory {
     counted: BTreeMap<String, VecDeque<Counted>>,
     /// Environments whose targets did not answer when they were asked last.
     silent: BTreeSet<String>,
+    /// The targets, with their connections, by environment, and the settings that they are for. Over SSH, to log in may take
+    /// longer than a look may.
+    targets: BTreeMap<String, (EnvironmentSettings, Arc<Targets>)>,
 }
 
 /// What a target has counted up to some time.
@@ -75,7 +80,21 @@ impl LaneMemory {
                 self.reported.insert(environment, Reported { observed, at, requests });
             }
             None => {
+                // The next look connects again.
+                self.targets.remove(&environment);
                 self.silent.insert(environment);
+            }
+        }
+    }
+
+    /// Returns the targets that the last look has used for these settings, or new ones.
+    fn targets(&mut self, settings: &EnvironmentSettings, connect: impl FnOnce() -> Targets) -> Arc<Targets> {
+        match self.targets.get(&settings.name) {
+            Some((known, targets)) if known == settings => Arc::clone(targets),
+            _ => {
+                let targets = Arc::new(connect());
+                self.targets.insert(settings.name.clone(), (settings.clone(), Arc::clone(&targets)));
+                targets
             }
         }
     }
@@ -131,23 +150,12 @@ impl Deployments {
         memory.reported.retain(|name, _| is_asked(name));
         memory.silent.retain(|name| is_asked(name));
         memory.counted.retain(|name, _| is_asked(name));
-        Ok(reporting.into_iter().map(|settings| Arc::clone(self).report(settings.clone()).boxed()).collect())
-    }
-
-    async fn report(self: Arc<Self>, settings: EnvironmentSettings) -> TargetReport {
-        let at = now();
-        let (observed, counters) = match timeout(REPORT_TIMEOUT, self.observe(&settings)).await {
-            Ok(Ok((observed, counters))) => (Some(observed), counters),
-            Ok(Err(error)) => {
-                tracing::debug!(%error, environment = settings.name, "a target does not report what is running");
-                (None, None)
-            }
-            Err(_) => {
-                tracing::debug!(limit = ?REPORT_TIMEOUT, environment = settings.name, "a target does not answer");
-                (None, None)
-            }
-        };
-        TargetReport { environment: settings.name, observed, counters, at }
+        memory.targets.retain(|name, _| is_asked(name));
+        let reports = reporting.into_iter().map(|settings| {
+            let targets = memory.targets(settings, || self.targets(settings));
+            report(settings.name.clone(), targets).boxed()
+        });
+        Ok(reports.collect())
     }
 
     /// Returns the lanes of all environments, each after the environments in which its releases must succeed first.
@@ -284,6 +292,23 @@ impl Deployments {
     }
 }
 
+/// Asks the targets of an environment what they run.
+async fn report(environment: String, targets: Arc<Targets>) -> TargetReport {
+    let at = now();
+    let (observed, counters) = match timeout(REPORT_TIMEOUT, observe(&targets, &environment)).await {
+        Ok(Ok((observed, counters))) => (Some(observed), counters),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, environment, "a target does not report what is running");
+            (None, None)
+        }
+        Err(_) => {
+            tracing::debug!(limit = ?REPORT_TIMEOUT, environment, "a target does not answer");
+            (None, None)
+        }
+    };
+    TargetReport { environment, observed, counters, at }
+}
+
 /// Returns the release to offer for an environment, after the name of where it is from: what is live in the environment
 /// that comes before, or `head`, the checked-out commit. `states` has the environments that have settings.
 pub(super) fn source(
@@ -327,7 +352,10 @@ fn in_order(mut rest: Vec<&EnvironmentSettings>) -> Vec<&EnvironmentSettings> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::RunId;
     use crate::model::deployment::Strategy;
+    use crate::rollout::shell::Shell;
+    use crate::rollout::target;
     use crate::rollout::testing::settings;
 
     #[test]
@@ -341,6 +369,27 @@ mod tests {
         assert!(memory.silent.is_empty() && memory.reported["a"].at == Timestamp(2));
         memory.remember(report(None, Timestamp(3)));
         assert!(memory.silent.contains("a") && memory.reported["a"].at == Timestamp(2));
+    }
+
+    #[test]
+    fn the_connections_of_a_look_are_used_by_the_next_one() {
+        let mut memory = LaneMemory::default();
+        let (first, other) = (settings(Strategy::Recreate, 1, &[]), settings(Strategy::Recreate, 2, &[]));
+        let connect = |settings: &EnvironmentSettings| {
+            let shell = Shell { folder: "/shop".into(), environment: Vec::new() };
+            target::of(settings, &RunId::default(), shell, "/state".into())
+        };
+        let one = memory.targets(&first, || connect(&first));
+        assert!(Arc::ptr_eq(&one, &memory.targets(&first, || panic!("connects again"))));
+        let changed = memory.targets(&other, || connect(&other));
+        assert!(!Arc::ptr_eq(&one, &changed), "for other settings");
+        memory.remember(TargetReport {
+            environment: other.name.clone(),
+            observed: None,
+            counters: None,
+            at: Timestamp(1),
+        });
+        assert!(!Arc::ptr_eq(&changed, &memory.targets(&other, || connect(&other))), "after a look without an answer");
     }
 
     #[test]

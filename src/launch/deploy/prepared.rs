@@ -178,32 +178,8 @@ impl Deployments {
         Ok(plan)
     }
 
-    /// Returns what the target of an environment reports, of all its hosts together, and the requests that it has counted,
-    /// by slot; `None` if it does not count them. The note names hosts that do not answer. The caller has made sure that
-    /// the repository is trusted.
-    ///
-    /// # Errors
-    /// No host answers.
-    pub(super) async fn observe(
-        &self,
-        settings: &EnvironmentSettings,
-    ) -> Result<(Observed, Option<[Counters; 2]>), TargetError> {
-        let targets = self.targets(settings);
-        let traffic = targets.traffic().await;
-        if traffic.len() < targets.count() {
-            return Ok((answered(&targets, &settings.name).await?, None));
-        }
-        let counted: Option<Vec<[Counters; 2]>> = traffic.iter().map(|host| host.counters).collect();
-        let sum = |all: Vec<[Counters; 2]>| {
-            let plus = |[blue, green]: [Counters; 2], [b, g]: [Counters; 2]| [blue.plus(b), green.plus(g)];
-            all.into_iter().fold([Counters::default(); 2], plus)
-        };
-        let hosts: Vec<_> = traffic.into_iter().map(|host| (host.host, host.observed)).collect();
-        Ok((Observed::of_hosts(&hosts), counted.map(sum)))
-    }
-
     /// Returns the targets of an environment, to ask them something.
-    fn targets(&self, settings: &EnvironmentSettings) -> Targets {
+    pub(super) fn targets(&self, settings: &EnvironmentSettings) -> Targets {
         let shell = Shell { folder: self.repository.root.clone(), environment: std::env::vars_os().collect() };
         target::of(settings, &RunId::default(), shell, self.file().observed(&settings.name))
     }
@@ -382,6 +358,29 @@ fn left_hosts(before: &[String], settings: &EnvironmentSettings, last: &Release)
         format!("{host} is no longer a host of {name}: what runs there stays as it is; {title} was deployed there last")
     })
     .collect()
+}
+
+/// Returns what the target of an environment reports, of all its hosts together, and the requests that it has counted, by
+/// slot; `None` if it does not count them. The note names hosts that do not answer. The caller has made sure that the
+/// repository is trusted.
+///
+/// # Errors
+/// No host answers.
+pub(super) async fn observe(
+    targets: &Targets,
+    environment: &str,
+) -> Result<(Observed, Option<[Counters; 2]>), TargetError> {
+    let traffic = targets.traffic().await;
+    if traffic.len() < targets.count() {
+        return Ok((answered(targets, environment).await?, None));
+    }
+    let counted: Option<Vec<[Counters; 2]>> = traffic.iter().map(|host| host.counters).collect();
+    let sum = |all: Vec<[Counters; 2]>| {
+        let plus = |[blue, green]: [Counters; 2], [b, g]: [Counters; 2]| [blue.plus(b), green.plus(g)];
+        all.into_iter().fold([Counters::default(); 2], plus)
+    };
+    let hosts: Vec<_> = traffic.into_iter().map(|host| (host.host, host.observed)).collect();
+    Ok((Observed::of_hosts(&hosts), counted.map(sum)))
 }
 
 /// Returns what each host of an environment reports, with its name.
