@@ -179,6 +179,16 @@ impl Requests {
 }
 
 impl Lane {
+    /// Returns the title of the live release: `nothing` if none is live, or `unknown` if that is not known. Before the first
+    /// success of a deployment from here, only the target can tell whether something else serves.
+    #[must_use]
+    pub fn live_title(&self) -> String {
+        let Environment { deployments, unknown, .. } = &self.environment;
+        let is_empty = |reported: &Reported| Slot::ALL.iter().all(|slot| reported.observed.slot(*slot).replicas == 0);
+        let is_told = deployments.iter().any(|one| one.succeeded) || self.reported.as_ref().is_some_and(is_empty);
+        title_of(self.environment.live().map(|live| &live.release), unknown.is_none() && is_told)
+    }
+
     /// Returns the name of the environment.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -455,5 +465,35 @@ mod tests {
         };
         assert!(with(Some(release("v1").sha), 2) && with(None, 2));
         assert!(!with(Some(release("v1").sha), 0) && !with(Some(release("v2").sha), 2));
+    }
+
+    #[test]
+    fn nothing_is_live_only_if_a_success_or_the_target_tells_so() {
+        let one = |state| deployment_of("v1", state, Timestamp(0));
+        let with = |deployments: Vec<_>, replicas: Option<u32>| {
+            let reported = replicas.map(|replicas| {
+                let mut observed = Observed::default();
+                observed.slot_mut(Slot::Blue).replicas = replicas;
+                Reported { observed, at: Timestamp(1), requests: None }
+            });
+            let environment = Environment { deployments, ..Environment::named("production") };
+            let lane = Lane {
+                environment,
+                offered: Release::default(),
+                lock: None,
+                frozen: None,
+                open: None,
+                reported,
+                is_silent: false,
+                stops: None,
+            };
+            lane.live_title()
+        };
+        assert_eq!(with(Vec::new(), None), "unknown");
+        assert_eq!(with(Vec::new(), Some(0)), "nothing");
+        assert_eq!(with(Vec::new(), Some(2)), "unknown", "something runs that was not deployed from here");
+        assert_eq!(with(vec![one(DeploymentState::Inactive)], None), "nothing", "it was stopped");
+        let live = one(DeploymentState::Success);
+        assert_eq!(with(vec![live.clone()], None), live.release.title());
     }
 }

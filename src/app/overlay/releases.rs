@@ -68,7 +68,7 @@ impl App {
             Err(_) => (offered_row(lane).into_iter().collect(), Some(0)),
         };
         let title = deploys.then(|| {
-            let live = lane.environment.live_title();
+            let live = lane.live_title();
             format!("Deploy to {}, {live} is live", lane.name())
         });
         if let Some(Overlay::Picker(picker)) = &mut self.overlay {
@@ -256,7 +256,7 @@ fn offered(lane: &Lane, details: &LaneDetails) -> Result<usize, String> {
 
 /// Describes what a deployment of a release would change: `from v1.4.1 to v1.4.3: 3 commits are new`.
 fn distance_text(lane: &Lane, one: &Deployable, distance: Distance) -> String {
-    let (from, to) = (lane.environment.live_title(), one.release.title());
+    let (from, to) = (lane.live_title(), one.release.title());
     match distance {
         Distance::Live => format!("{to} is live already: deploys it again"),
         Distance::New(count) => {

@@ -292,12 +292,6 @@ impl Environment {
         }
     }
 
-    /// Returns the title of the live release: `nothing` if none is live, or `unknown` if that is not known.
-    #[must_use]
-    pub fn live_title(&self) -> String {
-        title_of(self.live().map(|live| &live.release), self.unknown.is_none())
-    }
-
     /// Returns the deployment that is live: the newest that is observed as successful, and not superseded. `None` if
     /// there is none among the known deployments.
     #[must_use]
