@@ -12,8 +12,7 @@
 //!   all its running containers. So a new container gets requests as soon as it runs, and a stopped one has the time of
 //!   `stop_grace_period` to finish its requests.
 //!
-//! The lock against deployments from other machines is a container of the project and the service; see
-//! [`Lease`](super::docker::lease::Lease).
+//! The lock against deployments from other machines is a [`Lease`] of the project and the service.
 
 use std::path::{Path, PathBuf};
 
