@@ -43,6 +43,26 @@ fn what_runs_is_read_from_the_containers_alone() {
 }
 
 #[test]
+fn a_configuration_that_the_router_has_not_read_is_read_by_the_next_deployment() {
+    let Some(service) = Service::new("strategy = 'rolling'", "replicas = 5") else { return };
+    service.call(&["deploy", "live", "v1"]).expect(0, &["is live"]);
+    let router = service.container("router");
+    let (inside, kept) = (format!("{router}:/etc/cuelight-router.cfg"), service.project.home().join("router.cfg"));
+    let kept = kept.display().to_string();
+    docker(&["cp", &inside, &kept]).expect("copied");
+    service.settle("strategy = 'rolling'", "replicas = 1");
+    // The second one finds no replicas with higher numbers any more, so the router has fewer places.
+    for release in ["v2", "v1"] {
+        service.call(&["deploy", "live", release]).expect(0, &["is live"]);
+    }
+    // A worker was killed after it had replaced the file.
+    docker(&["cp", &kept, &inside]).expect("copied");
+    service.settle("strategy = 'rolling'", "replicas = 5");
+    service.call(&["deploy", "live", "v2"]).expect(0, &["is live"]);
+    assert_eq!((service.page().as_deref(), service.running().len()), (Some("v2"), 5));
+}
+
+#[test]
 fn all_that_deployments_of_a_service_left_is_removed() {
     let Some(service) = Service::new("strategy = 'rolling'", "replicas = 2") else { return };
     service.call(&["deploy", "live", "v1"]).expect(0, &["is live"]);

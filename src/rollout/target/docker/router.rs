@@ -41,6 +41,11 @@ const START_POLL: Duration = Duration::from_millis(50);
 /// Folder and name of the router's configuration file.
 const FOLDER: &str = "/etc";
 const CONFIGURATION: &str = "cuelight-router.cfg";
+/// Name of a configuration that the router has not accepted yet.
+const NEW: &str = "cuelight-router.new";
+/// Name of the configuration that the running router has read: the process that replaced its file may have been killed
+/// before the router read it.
+const LOADED: &str = "cuelight-router.loaded";
 
 /// Prompt that the socket prints after each answer.
 const PROMPT: &str = "\n> ";
@@ -162,7 +167,7 @@ impl Router {
                     }
                 }
             }
-            self.upload(client, configuration).await?;
+            self.upload(client, configuration, &[CONFIGURATION, LOADED]).await?;
             if let Err(error) = client.api().start_container(&name, None).await {
                 let error = DockerError::of(format!("cannot start the router {name}"), error);
                 let reason = error.to_string();
@@ -266,15 +271,16 @@ impl Router {
         Ok(())
     }
 
-    async fn upload(&self, client: &DockerClient, configuration: &str) -> Result<(), DockerFault> {
+    /// Writes a configuration to files of these names.
+    async fn upload(&self, client: &DockerClient, configuration: &str, names: &[&str]) -> Result<(), DockerFault> {
         let mut archive = tar::Builder::new(Vec::new());
-        let mut header = tar::Header::new_gnu();
-        header.set_size(configuration.len() as u64);
-        header.set_mode(0o644);
-        let packed = archive
-            .append_data(&mut header, CONFIGURATION, configuration.as_bytes())
-            .and_then(|()| archive.into_inner())
-            .expect("a vector takes all bytes");
+        for name in names {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(configuration.len() as u64);
+            header.set_mode(0o644);
+            archive.append_data(&mut header, name, configuration.as_bytes()).expect("a vector takes all bytes");
+        }
+        let packed = archive.into_inner().expect("a vector takes all bytes");
         let options = UploadToContainerOptionsBuilder::default().path(FOLDER).build();
         let sent =
             client.api().upload_to_container(&self.name(), Some(options), bollard::body_full(packed.into())).await;
@@ -282,22 +288,22 @@ impl Router {
         Ok(())
     }
 
-    /// Gives a running router this configuration, if it has another one. A configuration that the router rejects is
-    /// replaced by the former one.
+    /// Gives a running router this configuration, if it has another one. A configuration that the router rejects changes
+    /// nothing. If this process ends in between, the next deployment begins again.
     async fn configure(&self, client: &DockerClient, configuration: &str) -> Result<(), DockerFault> {
-        let file = format!("{FOLDER}/{CONFIGURATION}");
-        let (_, found) = client.run_quietly(&self.name(), &["cat", &file]).await?;
-        if found == configuration {
+        let (_, loaded) = client.run_quietly(&self.name(), &["cat", &format!("{FOLDER}/{LOADED}")]).await?;
+        if loaded == configuration {
             return Ok(());
         }
-        self.keep_state(client).await?;
-        self.upload(client, configuration).await?;
+        self.upload(client, configuration, &[NEW]).await?;
+        let file = format!("{FOLDER}/{NEW}");
         let (status, answer) = client.run_quietly(&self.name(), &["haproxy", "-c", "-f", &file]).await?;
         if status != 0 {
             let command = format!("haproxy -c -f {file}");
-            self.upload(client, &found).await?;
             return Err(DockerFault::Command { router: self.name(), command, answer });
         }
+        self.keep_state(client).await?;
+        self.upload(client, configuration, &[CONFIGURATION]).await?;
         client.kill(&self.name(), "USR2").await?;
         // The open connection still leads to the old process.
         *self.session.lock().await = None;
@@ -307,7 +313,7 @@ impl Router {
             // A process that was just replaced may not answer.
             let places = self.places(client).await.map(|places| places.len()).unwrap_or_default();
             if places == wanted {
-                return Ok(());
+                return self.upload(client, configuration, &[LOADED]).await;
             }
             *self.session.lock().await = None;
             if began.elapsed() > START_TIMEOUT {
