@@ -11,7 +11,8 @@ use crate::model::deployment::ReleaseImage;
 use crate::rollout::outlet::Progress;
 
 /// Makes sure that the image of a release is here, and returns its name or id. `former` is the image with which the
-/// release succeeded earlier, which is preferred to the one that the name stands for now.
+/// release succeeded earlier, which is preferred to the one that the name stands for now. The name counts only if that image
+/// is known to be gone, and not if the engine cannot tell.
 pub(in crate::rollout::target) async fn ensure(
     client: &DockerClient,
     name: &str,
@@ -19,9 +20,12 @@ pub(in crate::rollout::target) async fn ensure(
     progress: &Progress,
 ) -> Result<String, DockerError> {
     if let Some(id) = former {
-        // A registry has an image by its digest, but not by its id.
-        let found =
-            if id.contains('@') { client.ensure_image(id, None, &|_| {}).await } else { client.image(id).await };
+        let found = match client.image(id).await {
+            // A registry has an image by its digest, but not by its id.
+            Err(DockerError::Missing { .. }) if id.contains('@') => client.ensure_image(id, None, &|_| {}).await,
+            Err(error @ DockerError::Missing { .. }) => Err(error),
+            found => Ok(found?),
+        };
         match found {
             Ok(_) => {
                 progress.say(&format!("{id} is the image of the earlier deployment"));
@@ -92,4 +96,70 @@ pub async fn ensure_built(folder: &Path, tag: &str, say: &mut (dyn FnMut(&str) +
     let context = Folder::open(folder).map_err(failed)?;
     let build = ImageBuild { context: &context, place: folder, dockerfile: "Dockerfile", tag };
     Ok(client.build(&build, HashMap::new(), say).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::model::{Event, JobId, StepNumber};
+    use crate::rollout::outlet::{Outlet, StepLog};
+
+    /// Starts an engine that answers with this status when it is asked for an image by its id, and has the others.
+    async fn engine(status: &'static str) -> DockerClient {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = format!("tcp://{}", listener.local_addr().expect("an address"));
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = vec![0; 8192];
+                let count = stream.read(&mut request).await.unwrap_or_default();
+                let head = String::from_utf8_lossy(&request[..count]).into_owned();
+                let (status, body) = match () {
+                    () if head.contains("/images/sha256") => (status, r#"{"message":"no"}"#),
+                    () if head.contains("/images/") => ("200 OK", r#"{"Id":"sha256:2"}"#),
+                    () => ("200 OK", r#"{"ApiVersion":"1.41","Version":"1"}"#),
+                };
+                let length = body.len();
+                let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n");
+                let answer = format!("{head}Content-Length: {length}\r\n\r\n{body}");
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        DockerClient::at(&address).await.expect("an engine")
+    }
+
+    struct Silent;
+
+    impl Outlet for Silent {
+        fn record(&self, _: Event) {}
+
+        fn log(&self, _: &JobId, _: StepNumber) -> Box<dyn StepLog> {
+            Box::new(Self)
+        }
+
+        fn masked(&self, text: &str) -> String {
+            text.to_owned()
+        }
+    }
+
+    impl StepLog for Silent {
+        fn write(&mut self, _: &[u8]) {}
+
+        fn finish(&mut self) {}
+    }
+
+    #[tokio::test]
+    async fn an_image_is_gone_only_if_the_engine_says_so() {
+        let outlet: Arc<dyn Outlet> = Arc::new(Silent);
+        let progress = Progress::new(&outlet, &JobId::new("production"), StepNumber(1));
+        let former = "sha256:1".to_owned();
+        let gone = ensure(&engine("404 Not Found").await, "shop:v1", Some(&former), &progress).await;
+        assert_eq!(gone.expect("the image of the name"), "shop:v1");
+        let busy = ensure(&engine("500 Internal Server Error").await, "shop:v1", Some(&former), &progress).await;
+        assert!(busy.is_err(), "another image must not be started in its place: {busy:?}");
+    }
 }

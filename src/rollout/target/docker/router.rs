@@ -224,7 +224,11 @@ impl Router {
             .await
             .map_err(|error| DockerFault::RouterImage { image: settings.router.clone(), reason: error.to_string() })?;
         let network = self.names.network();
-        if client.network(&network).await.is_err() {
+        if let Err(error) = client.network(&network).await {
+            // An engine accepts a second network of the same name, after which neither can be used by its name.
+            if !matches!(error, DockerError::Missing { .. }) {
+                return Err(error.into());
+            }
             let request = NetworkCreateRequest {
                 name: network.clone(),
                 driver: Some("bridge".to_owned()),
