@@ -90,8 +90,15 @@ impl Router {
 
     /// Returns the places by name.
     pub(super) async fn places(&self, client: &DockerClient) -> Result<HashMap<String, Place>, DockerFault> {
-        let commands = [format!("show servers state {}", config::BACKEND), "show stat".to_owned()];
-        let answers = self.ask(client, &commands).await?;
+        let servers = format!("show servers state {}", config::BACKEND);
+        let commands = [servers, "show stat".to_owned(), "show info".to_owned()];
+        let mut answers = self.ask(client, &commands).await?;
+        if state::is_stopping(&answers[2]) {
+            // The router has got another configuration, by another deployment: the connection still leads to the process
+            // from before.
+            *self.session.lock().await = None;
+            answers = self.ask(client, &commands).await?;
+        }
         let mut places = state::places(&answers[0], &answers[1]).ok_or_else(|| DockerFault::Command {
             router: self.name(),
             command: commands[0].clone(),

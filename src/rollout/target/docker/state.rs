@@ -81,6 +81,11 @@ pub(super) fn places(servers: &str, statistics: &str) -> Option<HashMap<String, 
     Some(places)
 }
 
+/// Whether the process that answered `show info` takes no new requests any more, because another one has taken its place.
+pub(super) fn is_stopping(info: &str) -> bool {
+    info.lines().any(|line| line.trim() == "Stopping: 1")
+}
+
 /// Reads a table whose first line has `# ` and the names of the columns.
 fn table(text: &str, between: char) -> Option<Vec<HashMap<&str, &str>>> {
     let mut lines = text.lines().skip_while(|line| !line.starts_with("# "));
@@ -107,6 +112,12 @@ app,blue1,2,1,3,2,UP,L7OK,200,90,4,1,2,9,5012,
 app,blue2,0,0,0,0,DRAIN,L7STS,503,0,0,0,0,0,0,
 app,green1,0,0,0,0,MAINT (resolution),,,0,0,0,0,0,0,
 ";
+
+    #[test]
+    fn a_process_that_was_replaced_says_so() {
+        let info = |stopping| format!("Name: HAProxy\nVersion: 2.6.12\nStopping: {stopping}\nJobs: 3\n");
+        assert!(is_stopping(&info(1)) && !is_stopping(&info(0)) && !is_stopping(""));
+    }
 
     #[test]
     fn places_have_their_state_and_what_they_answered() {
