@@ -132,7 +132,7 @@ fn job_summaries_are_printed_as_they_were_written() {
 fn mistyped_names_get_a_suggestion() {
     let project = Project::new(MIXED);
     for (meant, command) in [("ls", "runs"), ("stop", "cancel"), ("login", "auth login")] {
-        project.call(&[meant]).expect(3, &[&format!("did you mean `cuelight {command}`?")]);
+        project.call(&[meant]).expect(2, &[&format!("did you mean `cuelight {command}`?")]);
     }
     project.call(&["dmeo"]).expect(2, &["neither a run nor a command", "did you mean `cuelight demo`?"]);
     project.call(&["run", "--evnet", "push"]).expect(2, &["--event"]);

@@ -252,7 +252,7 @@ fn a_disk_that_fills_up_at_any_moment_is_the_reason_and_nothing_is_left() {
             return assert!(said.contains("No space left"), "{shown}");
         }
         started.fetch_add(1, Ordering::Relaxed);
-        for word in ["code 1\n", "show 0\n", "\"status\": \"failure\""] {
+        for word in ["code 1\n", "show 0\n", "\"status\":\"failure\""] {
             assert!(said.contains(word), "`{word}` is not in {shown}");
         }
         // This is the reason of the run, or of the job whose step could not be prepared.

@@ -128,7 +128,7 @@ fn a_full_disk_is_the_reason_of_the_end() {
             echo left $(ls $DISK/state/runs/*/ballast $DISK/state/runs/*/work/a/_temp 2>/dev/null)
             echo processes $(pgrep -f \"worker $DISK\")";
         let Some(said) = on_small_disk(&project, 3, script) else { return };
-        for word in ["code 1\n", "\"status\": \"failure\"", "the disk is full", "kept", "left\n", "processes\n"] {
+        for word in ["code 1\n", "\"status\":\"failure\"", "the disk is full", "kept", "left\n", "processes\n"] {
             assert!(said.contains(word), "{name}: `{word}` is not in:\n{said}");
         }
         assert!(!said.contains("worker lost"), "{name}:\n{said}");
