@@ -15,6 +15,9 @@ use super::{App, cx};
 impl App {
     /// Handles a key: text for an open overlay, a part of a sequence, or the keys of an action.
     pub(super) fn key(&mut self, event: KeyEvent) -> Vec<Effect> {
+        if self.screen().is_none() {
+            return self.key_unseen(event);
+        }
         if self.pressed.is_empty()
             && let Some(outcome) = self.overlay_key(event)
         {
@@ -44,6 +47,23 @@ impl App {
                     _ => Vec::new(),
                 }
             }
+        }
+    }
+
+    /// Handles a key while the terminal is too small to show anything. Only leaving, suspending and redrawing work:
+    /// everything else would act on what nobody sees. Runs go on, because the question about them cannot be shown.
+    fn key_unseen(&mut self, event: KeyEvent) -> Vec<Effect> {
+        self.pressed.push(Key::from(event));
+        let works = |action: Action| matches!(action, Action::Quit | Action::Suspend | Action::Redraw);
+        let found = self.keymap.lookup(Context::Everywhere, &self.pressed);
+        if matches!(&found, Lookup::Prefix(rest) if rest.iter().any(|one| works(one.action))) {
+            return Vec::new();
+        }
+        self.pressed.clear();
+        match found {
+            Lookup::Action(Action::Quit) => vec![Effect::Quit],
+            Lookup::Action(action) if works(action) => self.act(action),
+            Lookup::Action(_) | Lookup::Prefix(_) | Lookup::Unbound => Vec::new(),
         }
     }
 
@@ -136,6 +156,9 @@ impl App {
 
     /// Inserts pasted text into the active text input.
     pub(super) fn paste(&mut self, text: &str) {
+        if self.screen().is_none() {
+            return;
+        }
         if let Some(overlay) = &mut self.overlay {
             overlay.paste(text);
             self.typed();

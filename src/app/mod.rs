@@ -243,6 +243,10 @@ impl App {
             }
             Msg::Resize(width, height) => {
                 self.area = Rect::new(0, 0, width, height);
+                if self.screen().is_none() {
+                    // The rest of a sequence would not be seen.
+                    self.pressed.clear();
+                }
                 Vec::new()
             }
             Msg::Key(key) if key.kind != KeyEventKind::Release => {

@@ -4,13 +4,13 @@ use std::ops::Range;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
+use ratatui::style::Style;
 
 use crate::ui::frame;
 use crate::ui::frame::Framed;
 use crate::ui::layout;
 use crate::ui::layout::{PANELS, Panel, PanelInfo, Screen};
 use crate::ui::text;
-use crate::ui::theme::Hue;
 
 use super::action::{Action, Context};
 use super::chrome::{ActionHint, HintPlace, Hints};
@@ -25,9 +25,7 @@ impl App {
     pub fn draw(&self, buffer: &mut Buffer) {
         let area = buffer.area;
         let Some(screen) = layout::screen(area, self.view) else {
-            let text = text::clip("too small", usize::from(area.width), "");
-            text::put(buffer, area.x, area.y, area.width, &text, self.theme.style(Hue::Dim));
-            return;
+            return self.draw_too_small(buffer);
         };
         chrome::header(&self.state, self.theme, self.summary(), self.run(), screen.header, buffer);
         let framed: Vec<Framed> =
@@ -54,6 +52,25 @@ impl App {
             (self.pressed.is_empty(), self.keymap.lookup(self.context(), &self.pressed))
         {
             hints::draw(&self.pressed, &rest, &self.state, self.theme, subject, toast_area, buffer);
+        }
+    }
+
+    /// Draws the size that the screen needs, and the key that leaves it, on a terminal that is too small for panels.
+    fn draw_too_small(&self, buffer: &mut Buffer) {
+        let area = buffer.area;
+        let (columns, rows) = layout::SMALLEST;
+        let leave = self.keymap.keys(Action::Quit).first().map(|key| format!("{key} quits")).unwrap_or_default();
+        let needed = format!("needs {columns}x{rows}; {leave}");
+        let forms = [format!("The terminal is too small: {needed}"), needed, leave];
+        let fits = |form: &&String| {
+            // A word that is broken cannot be read.
+            let is_whole = form.split(' ').all(|word| text::columns(word) <= area.width);
+            is_whole && text::wrap(form, usize::from(area.width)).len() <= usize::from(area.height)
+        };
+        let [.., shortest] = &forms;
+        let form = forms.iter().find(fits).unwrap_or(shortest);
+        for (line, y) in text::wrap(form, usize::from(area.width).max(1)).iter().zip(area.y..area.bottom()) {
+            text::put(buffer, area.x, y, area.width, line, Style::new());
         }
     }
 

@@ -19,6 +19,26 @@ fn a_prefix_shows_what_can_follow() {
 }
 
 #[test]
+fn only_leaving_works_while_the_terminal_is_too_small_to_show_anything() {
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.press("1jg").resize(20, 5).asked();
+    let words = driver.screen().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(words, "The terminal is too small: needs 30x8; q quits");
+    driver.press("dy<enter>sy<enter>:").send(Msg::Paste("trust".to_owned()));
+    assert_eq!(driver.asked(), [], "nobody saw a question");
+    assert!(driver.app.overlay.is_none() && driver.app.pressed.is_empty());
+    for (key, effect) in [("<ctrl-z>", Effect::Suspend), ("<ctrl-l>", Effect::Redraw), ("<ctrl-c>", Effect::Quit)] {
+        assert_eq!(driver.press(key).asked(), [effect], "{key}");
+    }
+    assert_eq!(driver.press("q").asked(), [Effect::Quit], "without the question about the active run");
+    driver.resize(10, 2);
+    assert!(driver.shows("q quits"), "{}", driver.screen());
+    driver.resize(80, 24).press("d");
+    assert!(driver.app.overlay.is_some(), "{}", driver.screen());
+    assert_eq!(driver.resize(29, 24).press("y").asked(), [], "the question is not on the screen either");
+}
+
+#[test]
 fn a_prefix_box_fits_on_small_screens_and_in_ascii() {
     for (width, height) in [(30, 8), (40, 10), (80, 24)] {
         let mut driver = Driver::showing(width, height, Glyphs::Ascii);
