@@ -7,6 +7,7 @@ use ratatui::style::Style;
 use tui_input::{Input, InputRequest};
 use unicode_segmentation::UnicodeSegmentation;
 
+use crate::ui::caret;
 use crate::ui::terminal_text;
 use crate::ui::text;
 use crate::ui::theme::Theme;
@@ -80,8 +81,8 @@ impl TextInput {
         true
     }
 
-    /// Draws as much of the text around the cursor as fits into a row, with the cursor if `focused`. Returns the column
-    /// after the text.
+    /// Draws as much of the text around the cursor as fits into a row. If `focused`, also draws the cursor, whose cell is
+    /// the caret of the screen. Returns the column after the text.
     pub(super) fn draw(&self, focused: bool, theme: Theme, row: Rect, buffer: &mut Buffer) -> u16 {
         let text = self.text();
         let cursor = text.char_indices().nth(self.0.cursor()).map_or(text.len(), |(at, _)| at);
@@ -94,7 +95,7 @@ impl TextInput {
             return end;
         }
         let x = row.x + columns(&text[first..cursor]) as u16;
-        let after = text::put(buffer, x, row.y, row.right().saturating_sub(x), under, theme.selected());
+        let after = text::put(buffer, x, row.y, row.right().saturating_sub(x), under, caret::marked(theme.selected()));
         end.max(after)
     }
 }
@@ -183,6 +184,17 @@ mod tests {
         ] {
             assert_eq!(drawn(&input(keys)), shown, "{keys}");
         }
+    }
+
+    #[test]
+    fn the_cursor_of_a_focused_input_is_the_caret() {
+        let caret = |focused, keys| {
+            let mut buffer = Buffer::empty(Rect::new(0, 0, 6, 1));
+            input(keys).draw(focused, Theme::default(), buffer.area, &mut buffer);
+            caret::find(&buffer)
+        };
+        assert_eq!((caret(true, "abc"), caret(true, "日本<left>")), (Some((3, 0)), Some((2, 0))));
+        assert_eq!(caret(false, "abc"), None);
     }
 
     proptest! {

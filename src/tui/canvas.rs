@@ -13,11 +13,15 @@ use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
 
-use crate::ui::{link, sgr, text};
+use crate::ui::{caret, link, sgr, text};
 
 /// Start and end of a synchronized update (contour-terminal's "synchronized output", mode 2026).
 const BEGIN: &[u8] = b"\x1b[?2026h";
 const END: &[u8] = b"\x1b[?2026l";
+
+/// Shows the terminal's cursor as a bar, which leaves the drawn caret below it visible, and hides it again.
+const SHOW_CURSOR: &[u8] = b"\x1b[6 q\x1b[?25h";
+const HIDE_CURSOR: &[u8] = b"\x1b[?25l\x1b[0 q";
 
 /// Minimum difference between the numbers of moved and unmoved rows for which scrolling costs less than drawing.
 const MIN_MOVED_ROWS: usize = 3;
@@ -39,6 +43,8 @@ pub struct Canvas<W> {
     lost: bool,
     /// Whether rows may be scrolled by the terminal.
     scrolls: bool,
+    /// Column and row of the terminal's cursor; `None` while it is hidden.
+    caret: Option<(u16, u16)>,
 }
 
 impl<W: Write> Canvas<W> {
@@ -46,7 +52,7 @@ impl<W: Write> Canvas<W> {
     pub fn new(terminal: W, width: u16, height: u16, scrolls: bool) -> Self {
         let area = Rect::new(0, 0, width, height);
         let (shown, next) = (Buffer::empty(area), Buffer::empty(area));
-        Self { terminal, shown, next, bytes: Vec::new(), lost: true, scrolls }
+        Self { terminal, shown, next, bytes: Vec::new(), lost: true, scrolls, caret: None }
     }
 
     /// Changes the size. The content of the terminal is unknown afterwards.
@@ -87,6 +93,8 @@ impl<W: Write> Canvas<W> {
         self.bytes.extend_from_slice(BEGIN);
         if std::mem::take(&mut self.lost) {
             self.shown.reset();
+            self.caret = None;
+            self.bytes.extend_from_slice(HIDE_CURSOR);
             self.bytes.extend_from_slice(b"\x1b[r\x1b[0m\x1b[2J");
         } else if self.scrolls {
             self.move_rows(moving);
@@ -99,6 +107,7 @@ impl<W: Write> Canvas<W> {
             }
         }
         pen.finish(&mut self.bytes);
+        self.place_cursor();
         std::mem::swap(&mut self.shown, &mut self.next);
         if self.bytes.len() == BEGIN.len() {
             return Ok(0);
@@ -107,6 +116,23 @@ impl<W: Write> Canvas<W> {
         self.terminal.write_all(&self.bytes)?;
         self.terminal.flush()?;
         Ok(self.bytes.len())
+    }
+
+    /// Puts the terminal's cursor at the caret of the next frame, or hides it if the frame has none.
+    fn place_cursor(&mut self) {
+        let caret = caret::find(&self.next);
+        let has_moved = caret != self.caret || self.bytes.len() > BEGIN.len();
+        match caret {
+            Some((x, y)) if has_moved => {
+                write!(self.bytes, "\x1b[{};{}H", y + 1, x + 1).expect("writing to memory cannot fail");
+                if self.caret.is_none() {
+                    self.bytes.extend_from_slice(SHOW_CURSOR);
+                }
+            }
+            None if self.caret.is_some() => self.bytes.extend_from_slice(HIDE_CURSOR),
+            _ => {}
+        }
+        self.caret = caret;
     }
 
     /// Scrolls the rows by the distance that most of them moved, if at least [`MIN_MOVED_ROWS`] more rows moved than
@@ -380,6 +406,32 @@ mod tests {
         canvas.terminal.clear();
         canvas.paint(0..0, |_| None, linked).expect("memory");
         assert!(!String::from_utf8(canvas.terminal.clone()).expect("text").contains("https"));
+    }
+
+    #[test]
+    fn the_cursor_of_the_terminal_is_shown_at_the_caret_only() {
+        let mut canvas = canvas(false);
+        let cursor = |canvas: &Canvas<Vec<u8>>| {
+            let terminal = terminal(&canvas.terminal);
+            let screen = terminal.screen();
+            (!screen.hide_cursor()).then(|| screen.cursor_position())
+        };
+        let mut paint = |text: &'static str, caret: Option<u16>| {
+            let draw = |buffer: &mut Buffer| {
+                buffer.set_string(0, 5, text, Style::new());
+                if let Some(x) = caret {
+                    buffer.set_string(x, 3, "_", caret::marked(Style::new()));
+                }
+            };
+            let bytes = canvas.paint(0..0, |_| None, draw).expect("memory");
+            (cursor(&canvas), bytes > 0)
+        };
+        assert_eq!(paint("a", None), (None, true));
+        assert_eq!(paint("a", Some(4)), (Some((3, 4)), true));
+        assert_eq!(paint("a", Some(4)), (Some((3, 4)), false), "nothing changed");
+        assert_eq!(paint("b", Some(4)), (Some((3, 4)), true), "it comes back after a change elsewhere");
+        assert_eq!(paint("b", Some(5)), (Some((3, 5)), true));
+        assert_eq!(paint("b", None), (None, true));
     }
 
     /// Maximum number of bytes for a line of a followed log on a screen of 120 columns and 40 rows.

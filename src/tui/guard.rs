@@ -25,6 +25,9 @@ const NO_MOUSE: &[u8] = b"\x1b[?1006l\x1b[?1000l";
 const SAVE_TITLE: &[u8] = b"\x1b[22;2t";
 const RESTORE_TITLE: &[u8] = b"\x1b[23;2t";
 
+/// Gives the cursor the form of the terminal's settings again (DECSCUSR).
+const CURSOR_STYLE: &[u8] = b"\x1b[0 q";
+
 /// Exclusive use of the terminal.
 #[derive(Debug)]
 pub struct Guard {
@@ -117,8 +120,9 @@ impl Drop for Guard {
 /// Undoes everything that [`Guard::enter`] and drawing do, in one write. Errors are ignored, because nothing is left to
 /// report them with.
 fn restore() {
-    // An unfinished frame, a scroll region and a style may be left over.
+    // An unfinished frame, a scroll region, a style and the form of the cursor may be left over.
     let mut bytes = b"\x1b[?2026l\x1b[r\x1b[m".to_vec();
+    bytes.extend_from_slice(CURSOR_STYLE);
     bytes.extend_from_slice(NO_MOUSE);
     bytes.extend_from_slice(RESTORE_TITLE);
     let _ = queue!(bytes, DisableFocusChange, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);

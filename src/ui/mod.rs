@@ -4,6 +4,7 @@
 //! clock or the environment.
 
 pub mod box_drawing;
+pub mod caret;
 pub mod export;
 pub mod frame;
 pub mod graph;
