@@ -212,8 +212,8 @@ fn wide(body: Rect, view: View) -> Vec<(Panel, Rect)> {
     let mut panels = Vec::with_capacity(PANELS.len());
     let shown: Vec<Panel> = [Panel::Services, Panel::Deploys].into_iter().filter(|panel| !view.hides(*panel)).collect();
     if three {
-        // The columns of the list need more room than a glance at the newest runs.
-        let (runs, rest) = columns(top, if view.focus == Panel::Runs { 46 } else { 24 });
+        // All columns of the list need more room than a glance at the states and names of the newest runs.
+        let (runs, rest) = columns(top, if view.focus == Panel::Runs { 46 } else { 30 });
         let (graph, right) = if shown.is_empty() { (rest, Rect::default()) } else { columns(rest, 66) };
         let (jobs, events) = columns(middle, 45);
         panels.extend([(Panel::Runs, runs), (Panel::Graph, graph), (Panel::Jobs, jobs), (Panel::Events, events)]);
@@ -329,7 +329,7 @@ mod tests {
             let screen = screen(area, view(focus, Panel::Jobs, Zoom::Normal)).expect("large enough");
             screen.panel(Panel::Runs).expect("shown").width
         };
-        assert_eq!((width(Panel::Jobs), width(Panel::Runs)), (48, 92));
+        assert_eq!((width(Panel::Jobs), width(Panel::Runs)), (60, 92));
     }
 
     proptest! {

@@ -55,22 +55,23 @@ const ALL: [Column; COUNT] = [
     Column::Id,
 ];
 
-/// Columns that are left out of a narrow list, in this order. The others, workflow and age, are always shown.
+/// Columns that are left out of a narrow list, in this order. The others, workflow and age, are always shown. The word
+/// for the state is the last one: a glyph alone is hard to tell from others, and a screen reader may not know it.
 const LEFT_OUT: [Column; COUNT - 2] = [
     Column::Who,
     Column::Title,
     Column::Event,
-    Column::Status,
     Column::Id,
+    Column::Time,
     Column::Repository,
     Column::Ref,
-    Column::Time,
+    Column::Status,
 ];
 
 /// Columns whose texts may be clipped, each with the width to which it shrinks before a column is left out. Room that
 /// is left is given to them in this order.
 const ELASTIC: [(Column, usize); 4] =
-    [(Column::Workflow, 12), (Column::Ref, 10), (Column::Title, 16), (Column::Repository, 10)];
+    [(Column::Workflow, 12), (Column::Ref, 8), (Column::Title, 16), (Column::Repository, 10)];
 
 /// The texts of a run's row.
 #[derive(Clone, Debug, Default)]
@@ -215,14 +216,9 @@ impl Columns {
                 *width = (*width + left).min(natural);
             }
         }
-        // A row that needs attention shows the reason, rather than its id and the word for its state.
+        // A row that needs attention shows the reason. The columns of the other rows stay.
         let urgent = rows.iter().filter(|row| row.is_urgent).map(|row| text::width(&row.note)).max();
         let urgent = urgent.unwrap_or_default().min(room * 2 / 3);
-        for column in [Column::Id, Column::Status] {
-            if span(&widths).saturating_sub(GAP) + room.saturating_sub(total(&widths)) < urgent {
-                widths[column as usize] = None;
-            }
-        }
         let missing = urgent.saturating_sub(span(&widths).saturating_sub(GAP));
         let left = room.saturating_sub(total(&widths));
         if let Some(width) = &mut widths[Column::Ref as usize] {
@@ -243,8 +239,9 @@ impl Columns {
         let left = self.room.map(|room| room.saturating_sub(total(&self.widths) + GAP));
         let shown = |column: &Column| self.widths[*column as usize];
         let span = span(&self.widths);
-        let note_fits = left.is_none_or(|left| text::width(&row.note) <= left || (left >= MIN_NOTE && !row.is_urgent));
-        let replaces = !note_fits && row.is_urgent && span >= MIN_NOTE;
+        let is_replacing = row.is_urgent && span >= MIN_NOTE + GAP;
+        let note_fits = left.is_none_or(|left| text::width(&row.note) <= left || (left >= MIN_NOTE && !is_replacing));
+        let replaces = !note_fits && is_replacing;
         let mut cells = Vec::new();
         for column in ALL {
             let Some(width) = shown(&column) else { continue };
@@ -337,6 +334,21 @@ mod tests {
         let shown = [140, 110, 80, 60, 43, 30, 22]
             .map(|room| format!("{room:<5}{}", lines(&several(), Some(room)).join("\n     ")));
         insta::assert_snapshot!(shown.join("\n"));
+    }
+
+    #[test]
+    fn a_run_that_waits_takes_no_column_of_the_others() {
+        let [_, failed, waits] = <[_; 3]>::try_from(several()).expect("three");
+        for room in [110, 80, 60, 54, 40] {
+            let (calm, urgent) =
+                (lines(&[failed.clone()], Some(room)), lines(&[failed.clone(), waits.clone()], Some(room)));
+            for text in ["failure", "機能", "2d ago"] {
+                assert!(calm[0].contains(text) && urgent[0].contains(text), "{room}: {calm:?} {urgent:?}");
+            }
+            assert_eq!(calm[0].contains("0002"), urgent[0].contains("0002"), "{room}: {urgent:?}");
+            assert!(urgent[1].starts_with("waiting"), "{room}: {urgent:?}");
+            assert!(room < 60 || urgent[1].contains("waits for"), "{room}: {urgent:?}");
+        }
     }
 
     #[test]

@@ -112,7 +112,7 @@ fn an_overlay_that_opens_by_itself_ends_a_sequence() {
 fn texts_are_edited_at_the_cursor_wherever_they_are_typed() {
     let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
     driver.press("1/rlease main<alt-b><alt-b><right>e");
-    assert!(driver.shows("/release main") && driver.shows("▌✓ Release"), "{}", driver.screen());
+    assert!(driver.shows("/release main") && driver.shows("▌✓ success  Release"), "{}", driver.screen());
     driver.press("<ctrl-u>");
     assert!(driver.shows("/lease main"), "what is before the cursor is deleted: {}", driver.screen());
     driver.press("<esc>");

@@ -192,7 +192,7 @@ fn clicking_selects_and_the_wheel_scrolls() {
     let mouse = |driver: &mut Driver, kind, (column, row)| {
         driver.send(Msg::Mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE }));
     };
-    let at = place(&driver, "│ ✓ Release");
+    let at = place(&driver, "│ ✓ success    Release");
     mouse(&mut driver, MouseEventKind::Down(MouseButton::Left), (at.0 + 2, at.1));
     assert_eq!(driver.app.selection.run_id(), Some(&RunId::new("20261123-101010-aaaa")));
     assert_eq!(driver.app.view.focus, Panel::Runs);
@@ -265,9 +265,9 @@ fn a_job_shows_the_progress_of_its_image() {
 fn lists_are_filtered_with_a_chip() {
     let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
     driver.press("1/rel main<enter>");
-    assert!(driver.shows("/rel main") && driver.shows("▌✓ Release") && !driver.shows("⊘ CI"));
+    assert!(driver.shows("/rel main") && driver.shows("▌✓ success  Release") && !driver.shows("⊘ cancelled"));
     driver.press("<esc>");
-    assert!(driver.shows("⊘ CI") && !driver.shows("/rel main"));
+    assert!(driver.shows("⊘ cancelled  CI") && !driver.shows("/rel main"));
     driver.press("1/status:canc<enter>");
     assert!(
         driver.shows("status:canc") && driver.shows("⊘ cancelled  CI") && !driver.shows("Release  main"),

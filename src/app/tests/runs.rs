@@ -65,6 +65,7 @@ fn watched_repositories_on_servers_are_listed_beside_the_own_one() {
     driver.feed(Feed::Watched(vec![RepositoryId::named("octo/other")]));
     assert_eq!(driver.app.selection.run_id(), Some(&RunId::new(ELSEWHERE)));
     assert_eq!(driver.app.view.focus, Panel::Jobs);
+    driver.press("1z");
     assert!(driver.shows("Runs of app and 1 watched") && !driver.shows("bbbb"), "{}", driver.screen());
     driver.press("R");
     assert!(driver.shows("Runs of all repositories") && driver.shows("bbbb"), "{}", driver.screen());
