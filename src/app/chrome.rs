@@ -129,7 +129,8 @@ fn status(
     let look = theme.look(&summary.phase);
     let lamp = theme.lamp(&summary.phase, state.now.0);
     let time = summary.started.map(|started| text::spent(started, summary.finished, state.now));
-    let expected = run.zip(state.expected(&summary.info.id));
+    // How long a run waits is not known.
+    let expected = run.zip(state.expected(&summary.info.id)).filter(|_| summary.phase.is_active());
     let rest = expected.and_then(|(run, expected)| expected.rest_of(run, state.now));
     let rest = rest.map(|rest| format!(", ~{} left", text::spent(state.now, None, state.now.after(rest))));
     let phase = format!("{lamp} {} {}{}", look.word, time.unwrap_or_default(), rest.unwrap_or_default());

@@ -11,6 +11,8 @@ pub enum JobState {
     Running,
     /// Waits for a person after a failed step, or before a step with a breakpoint.
     Held,
+    /// Waits for a review by a person.
+    Review,
     /// Failed.
     Failed,
     /// Failed, but may fail.
@@ -19,16 +21,17 @@ pub enum JobState {
     Skipped,
     /// Cancelled.
     Cancelled,
-    /// Has not started, or waits for a person.
+    /// Has not started.
     Waiting,
 }
 
 impl JobState {
     /// All states, in the order in which they are counted, which is that of their declaration.
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Ok,
         Self::Running,
         Self::Held,
+        Self::Review,
         Self::Failed,
         Self::Allowed,
         Self::Skipped,
@@ -45,9 +48,10 @@ impl JobState {
             Some(Conclusion::Success | Conclusion::Neutral) => Self::Ok,
             Some(Conclusion::Skipped) => Self::Skipped,
             Some(Conclusion::Cancelled | Conclusion::Stale) => Self::Cancelled,
-            Some(Conclusion::ActionRequired) => Self::Waiting,
+            Some(Conclusion::ActionRequired) => Self::Review,
             Some(Conclusion::Failure | Conclusion::TimedOut | Conclusion::StartupFailure) => Self::Failed,
             None if phase.is_held() => Self::Held,
+            None if matches!(phase, Phase::Waiting(Gate::Review(_))) => Self::Review,
             None if phase.is_active() => Self::Running,
             None => Self::Waiting,
         }
@@ -60,6 +64,7 @@ impl JobState {
             Self::Ok => "ok",
             Self::Running => "running",
             Self::Held => "held",
+            Self::Review => "to review",
             Self::Failed => "failed",
             Self::Allowed => "allowed",
             Self::Skipped => "skipped",
@@ -75,6 +80,7 @@ impl JobState {
             Self::Ok => Phase::Done(Conclusion::Success),
             Self::Running => Phase::Running,
             Self::Held => Phase::Waiting(Gate::Held { reason: None, until: Timestamp(0) }),
+            Self::Review => Phase::Waiting(Gate::Review(String::new())),
             Self::Failed => Phase::Done(Conclusion::Failure),
             Self::Allowed => Phase::Done(Conclusion::Neutral),
             Self::Skipped => Phase::Done(Conclusion::Skipped),

@@ -99,18 +99,22 @@ impl Pane for Runs {
         Some(format!("{} of {}", Panel::Runs.name(), cx.state.listed_repositories()?))
     }
 
-    /// Returns the filter, and the numbers of marked and of active runs. While there are older runs, also returns the
+    /// Returns the filter, and the numbers of marked runs, of running ones and of those that wait. While there are older runs, also returns the
     /// number of listed runs.
     fn title_suffix(&self, cx: &Cx, _: &Selection) -> String {
-        let active = Some(cx.state.listed().filter(|run| !run.phase.is_done()).count())
-            .filter(|count| *count > 0)
-            .map(|count| format!("{count} running"));
+        let counted = |word: &str, has_phase: fn(&Phase) -> bool| {
+            let count = cx.state.listed().filter(|run| has_phase(&run.phase)).count();
+            (count > 0).then(|| format!("{count} {word}"))
+        };
+        let running = counted("running", Phase::is_active);
+        let waiting = counted("waiting", |phase: &Phase| !phase.is_active() && !phase.is_done());
         let more = cx.state.has_older().then(|| format!("{}+", text::count(cx.state.listed().count() as u64)));
         let marked = Some(self.marked.len()).filter(|count| *count > 0).map(|count| format!("{count} marked"));
         RunFilter::parse(&self.filter, cx.state.now)
             .chips()
             .chain(marked)
-            .chain(active)
+            .chain(running)
+            .chain(waiting)
             .chain(more)
             .collect::<Vec<_>>()
             .join(cx.theme.dot())

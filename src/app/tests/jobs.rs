@@ -84,7 +84,7 @@ fn every_job_is_counted_once() {
     driver.feed(Feed::Opened(header(run()))).feed(Feed::Records { run: run(), records: script.records });
     driver.app = driver.app.clone().showing(run());
     driver.send(Msg::Tick(Timestamp(START + 30_000)));
-    let counts = "2 ok · 3 failed · 1 allowed · 1 skipped · 2 cancelled · 1 waiting";
+    let counts = "2 ok · 1 to review · 3 failed · 1 allowed · 1 skipped · 2 cancelled";
     assert!(driver.shows(counts), "{}", driver.screen());
 }
 

@@ -53,7 +53,13 @@ fn pending_reviews_are_shown_everywhere() {
     for cell in &driver.buffer().content {
         assert_eq!((cell.fg, cell.bg), (ratatui::style::Color::Reset, ratatui::style::Color::Reset));
     }
-    driver.press("<esc>G");
+    driver.press("<esc>");
+    let expected = crate::model::Expected { run: Some(std::time::Duration::from_secs(7_200)), ..Default::default() };
+    driver.feed(Feed::Expected { run: run(), expected });
+    assert!(!driver.shows("~1:29"), "nobody knows when the review comes: {}", driver.screen());
+    assert!(driver.shows("1 waiting") && !driver.shows("1 running"), "{}", driver.screen());
+    assert!(driver.shows("1✓ 3◆"), "the sign of a review: {}", driver.screen());
+    driver.press("G");
     let reason = "Deploy waits for a review of production (maria, olu): press `a` to approve or reject it";
     assert!(driver.shows(reason), "{}", driver.screen());
 }
