@@ -187,7 +187,7 @@ impl Overlay {
             }
             Self::Rollback(rollback) => wrapped_popup(screen, 90, |columns| rollback.height(columns)),
             Self::Order(order) => wrapped_popup(screen, 90, |columns| order.height(columns)),
-            Self::Review(review) => popup(screen, 90, review.height().saturating_add(2)),
+            Self::Review(review) => wrapped_popup(screen, 90, |columns| review.height(columns)),
             Self::Trust(trust) => {
                 let (columns, rows) = trust.size();
                 popup(screen, columns + 2, rows.saturating_add(2))
@@ -256,12 +256,20 @@ impl Overlay {
                 Hint::Note("up, down", "scroll"),
                 Hint::Key(Action::Back, "close"),
             ],
-            Self::Faults(_) => &[Hint::Key(Action::Edit, "open file"), Hint::Key(Action::Back, "close")],
+            Self::Faults(_) => &[
+                Hint::Key(Action::Edit, "open file"),
+                Hint::Key(Action::Back, "close"),
+                Hint::Note("up, down", "scroll"),
+            ],
             Self::Review(review) => review.hints(),
-            Self::Rollback(_) | Self::Order(_) => {
-                &[Hint::Note("pagedown, pageup", "scroll"), Hint::Key(Action::Back, "close")]
-            }
-            Self::Summaries(_) | Self::Diagnostics => &[Hint::Key(Action::Back, "close")],
+            Self::Rollback(_) => &[
+                Hint::Key(Action::Open, "roll back"),
+                Hint::Key(Action::Back, "close"),
+                Hint::Note("pagedown, pageup", "scroll"),
+            ],
+            Self::Order(order) => order.hints(),
+            Self::Summaries(_) => &[Hint::Note("up, down", "scroll"), Hint::Key(Action::Back, "close")],
+            Self::Diagnostics => &[Hint::Key(Action::Back, "close")],
             Self::Prompt(_) => &[],
         }
     }
@@ -310,10 +318,37 @@ fn input_row(input: &TextInput, focused: bool, cx: &Cx, area: Rect, buffer: &mut
     Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }
 }
 
+/// Returns as many of the hints of a line, which two blanks separate, as fit into a number of columns.
+fn fitting(hints: &str, columns: u16) -> String {
+    let mut fitting = String::new();
+    for hint in hints.split("  ") {
+        let gap = if fitting.is_empty() { "" } else { "  " };
+        if text::width(&fitting) + gap.len() + text::width(hint) > usize::from(columns) {
+            break;
+        }
+        fitting.push_str(gap);
+        fitting.push_str(hint);
+    }
+    fitting
+}
+
 /// Marks a row if it is selected.
 fn mark_selected(selected: bool, cx: &Cx, row: Rect, buffer: &mut Buffer) {
     if selected {
         buffer.set_style(row.intersection(buffer.area), cx.theme.selected());
         text::put(buffer, row.x, row.y, 1, cx.theme.bar(), Style::new());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_that_do_not_fit_are_left_out_whole() {
+        let hints = "space: choose  Enter: comment  Esc: close";
+        assert_eq!(fitting(hints, 41), hints);
+        assert_eq!(fitting(hints, 36), "space: choose  Enter: comment");
+        assert_eq!(fitting(hints, 5), "");
     }
 }

@@ -18,8 +18,8 @@ use crate::ui::frame::Scroll;
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
-use super::Outcome;
 use super::body::Body;
+use super::{Hint, Outcome, fitting};
 
 /// Maximum numbers of new commits, of undone ones, and of steps to list; further ones are only counted.
 const MAX_NEW: usize = 8;
@@ -84,6 +84,19 @@ impl Field {
             Rule::Name(name) if text == name => None,
             Rule::Name(name) if text.is_empty() || !self.is_refused => Some(format!("type `{name}` to confirm")),
             Rule::Name(name) => Some(format!("does not match `{name}`")),
+        }
+    }
+
+    /// Returns why the text is not valid, in fewer words if all do not fit into a number of columns.
+    fn fault_within(&self, columns: u16) -> Option<String> {
+        let fault = self.fault()?;
+        match &self.rule {
+            Rule::Name(_) if text::columns(&fault) <= columns => Some(fault),
+            Rule::Name(_) if self.is_refused && !self.input.text().trim().is_empty() => {
+                Some("does not match".to_owned())
+            }
+            Rule::Name(name) => Some(format!("type `{name}`")),
+            Rule::Anything | Rule::Something => Some(fault),
         }
     }
 }
@@ -228,6 +241,28 @@ impl OrderBox {
         })
     }
 
+    /// Returns what Enter does.
+    fn verb(&self) -> &'static str {
+        match self.order {
+            Order::Start(..) => "do it",
+            Order::Abort(..) | Order::AbortRun(_) => "abort",
+            Order::Lock(_) => "lock",
+            Order::Unlock(_) => "unlock",
+        }
+    }
+
+    /// Returns the hints for the footer.
+    pub(super) fn hints(&self) -> &'static [Hint] {
+        const CLOSE: Hint = Hint::Key(Action::Back, "close");
+        const SCROLL: Hint = Hint::Note("pagedown, pageup", "scroll");
+        match self.order {
+            Order::Start(..) => &[Hint::Key(Action::Open, "do it"), CLOSE, SCROLL],
+            Order::Abort(..) | Order::AbortRun(_) => &[Hint::Key(Action::Open, "abort"), CLOSE, SCROLL],
+            Order::Lock(_) => &[Hint::Key(Action::Open, "lock"), CLOSE],
+            Order::Unlock(_) => &[Hint::Key(Action::Open, "unlock"), CLOSE],
+        }
+    }
+
     /// Returns the number of rows below the text: the fields, and the hint.
     fn below(&self) -> usize {
         self.fields.len() + 1
@@ -254,23 +289,18 @@ impl OrderBox {
             let input = Rect { x, y, width: area.right().saturating_sub(x + 1), height: 1 };
             let end = field.input.draw(is_focused, cx.theme, input, buffer);
             let is_name = matches!(field.rule, Rule::Name(_));
-            if let Some(fault) = field.fault().filter(|_| field.is_refused || is_name) {
+            let room = area.right().saturating_sub(end + 3);
+            if let Some(fault) = field.fault_within(room).filter(|_| field.is_refused || is_name) {
                 let hue = if field.is_refused { Hue::Bad } else { Hue::Dim };
-                let room = area.right().saturating_sub(end + 3);
                 let fault = text::clip(&fault, usize::from(room), cx.theme.ellipsis());
                 text::put(buffer, end + 2, y, room, &fault, cx.theme.style(hue));
             }
             y += 1;
         }
-        let verb = match self.order {
-            Order::Start(..) => "do it",
-            Order::Abort(..) | Order::AbortRun(_) => "abort",
-            Order::Lock(_) => "lock",
-            Order::Unlock(_) => "unlock",
-        };
+        let verb = self.verb();
         let other = if self.fields.len() > 1 { "  Up, Down: other field" } else { "" };
         let hint = format!("Enter: {verb}  Esc: cancel{other}");
-        let hint = text::clip(&hint, usize::from(room), cx.theme.ellipsis());
+        let hint = fitting(&hint, room);
         let y = y.min(area.bottom().saturating_sub(1));
         text::put(buffer, area.x + 1, y, room, &hint, cx.theme.style(Hue::Dim));
         scroll

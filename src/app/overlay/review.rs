@@ -15,7 +15,7 @@ use crate::model::{Command, PendingReview, ReviewRefusal, RunId, Timestamp};
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
-use super::{Hint, Outcome, input_row, mark_selected};
+use super::{Hint, Outcome, fitting, input_row, mark_selected};
 
 /// Key that approves. Enter approves only on the line of that answer, because Enter is pressed too easily.
 const APPROVE: char = 'A';
@@ -23,12 +23,12 @@ const APPROVE: char = 'A';
 /// Key that rejects.
 const REJECT: char = 'X';
 
-/// Rows below the environments: an empty row, the versions of the focused environment, another empty row, the comment,
-/// two answers, and the hint.
-const ROWS_BELOW: u16 = 7;
+/// Rows that every box has below the environments: comment and answers, or the name to type.
+const ROWS_BELOW: u16 = 3;
 
-/// The same in a box without room for them: comment and answers, or the name to type.
-const FEW_ROWS_BELOW: u16 = 3;
+/// Further rows of a box with room for them, besides the versions of the focused environment: two empty ones, and the
+/// hint.
+const MORE_ROWS_BELOW: u16 = 3;
 
 /// Maximum width of the names of environments in columns.
 const NAMES: usize = 30;
@@ -73,6 +73,11 @@ struct Confirmation {
 impl Row {
     fn may_review(&self) -> bool {
         self.review.may_review() && !self.requested
+    }
+
+    /// Returns the rows of the versions in a box of this width.
+    fn versions_in(&self, columns: u16) -> Vec<String> {
+        text::wrap(&self.versions, usize::from(columns.saturating_sub(2)).max(1))
     }
 }
 
@@ -121,9 +126,10 @@ impl ReviewBox {
         }
     }
 
-    /// Returns the number of rows without the border.
-    pub(super) fn height(&self) -> u16 {
-        u16::try_from(self.rows.len().max(1)).unwrap_or(u16::MAX - ROWS_BELOW) + ROWS_BELOW
+    /// Returns the number of rows without the border, inside a border of this width.
+    pub(super) fn height(&self, columns: u16) -> u16 {
+        let versions = self.rows.iter().map(|row| row.versions_in(columns).len()).max().unwrap_or_default();
+        text::limited(self.rows.len().max(1) + versions) + ROWS_BELOW + MORE_ROWS_BELOW
     }
 
     /// Returns the numbers of chosen environments and of all, for the border.
@@ -268,14 +274,21 @@ impl ReviewBox {
     }
 
     pub(super) fn draw(&self, cx: &Cx, area: Rect, buffer: &mut Buffer) {
-        let is_full = area.height > ROWS_BELOW;
-        let below = if is_full { ROWS_BELOW } else { FEW_ROWS_BELOW };
-        let shown = area.height.saturating_sub(below).min(self.rows.len().max(1) as u16);
+        let focused = self.selected.min(self.rows.len().saturating_sub(1));
+        let mut versions = self.rows.get(focused).map_or_else(Vec::new, |row| row.versions_in(area.width));
+        // What is approved, and why an answer was not sent, are more important than a list of all environments. The
+        // hint repeats keys of the footer.
+        let room = area.height.saturating_sub(ROWS_BELOW);
+        let fault = u16::from(self.fault.is_some());
+        let wanted = text::limited(versions.len()) + fault;
+        let shown = text::limited(self.rows.len().max(1)).min(room.saturating_sub(wanted).max(1)).min(room);
+        versions.truncate(usize::from((room - shown).saturating_sub(fault)));
+        let spare = room - shown - text::limited(versions.len());
+        let (has_hint, has_gaps) = (spare > 0, spare >= MORE_ROWS_BELOW);
         let list = Rect { height: shown, ..area };
         if self.rows.is_empty() {
             empty("nothing waits for a review any more", cx, list, buffer);
         }
-        let focused = self.selected.min(self.rows.len().saturating_sub(1));
         let offset = keep_visible(0, focused, self.rows.len(), usize::from(shown));
         let names = self.rows.iter().map(|row| text::width(&self.named(row))).max().unwrap_or_default().min(NAMES);
         for ((index, row), y) in self.rows.iter().enumerate().skip(offset).zip(list.top()..list.bottom()) {
@@ -283,22 +296,25 @@ impl ReviewBox {
             self.draw_row(row, names as u16, cx, line, buffer);
             mark_selected(self.is_on(Line::Environment(index)), cx, line, buffer);
         }
-        let mut y = list.bottom() + u16::from(is_full);
+        let mut y = list.bottom() + u16::from(has_gaps);
         let mut line = || {
             let row = Rect { y, height: u16::from(y < area.bottom()), ..area };
             y += 1;
             row
         };
-        let versions = self.rows.get(focused).map_or("", |row| row.versions.as_str());
-        if is_full {
+        for versions in &versions {
             put(versions, cx.theme.style(Hue::Dim), cx, line(), buffer);
+        }
+        if has_gaps {
             line();
         }
         if let Some(asked) = &self.confirmation {
             let verb = if asked.approve { "approve" } else { "reject" };
             put(&format!("Type {} to {verb} it:", asked.name), Style::new(), cx, line(), buffer);
             input_row(&asked.typed, true, cx, line(), buffer);
-            line();
+            if has_hint {
+                line();
+            }
             return self.hint(&format!("Enter: {verb}  Esc: back"), cx, line(), buffer);
         }
         let row = line();
@@ -357,8 +373,10 @@ impl ReviewBox {
 
     /// Draws why the last answer was not sent, else the hint.
     fn hint(&self, hint: &str, cx: &Cx, area: Rect, buffer: &mut Buffer) {
-        let (line, hue) = self.fault.map_or((hint, Hue::Dim), |fault| (fault, Hue::Bad));
-        put(line, cx.theme.style(hue), cx, area, buffer);
+        match self.fault {
+            Some(fault) => put(fault, cx.theme.style(Hue::Bad), cx, area, buffer),
+            None => put(&fitting(hint, area.width.saturating_sub(2)), cx.theme.style(Hue::Dim), cx, area, buffer),
+        }
     }
 }
 

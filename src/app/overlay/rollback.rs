@@ -81,8 +81,15 @@ impl RollbackBox {
         let (scroll, y) = self.body.draw(cx, Rect { height: above, ..area }, buffer);
         let (hue, verb) = if self.is_wrong { (Hue::Bad, "Does not match:") } else { (Hue::Dim, "To confirm,") };
         let room = area.width.saturating_sub(2);
-        let prompt = format!("{verb} type `{}` and press Enter; Esc: cancel", self.expected());
-        let prompt = text::clip(&prompt, usize::from(room), cx.theme.ellipsis());
+        let name = self.expected();
+        let forms = [
+            format!("{verb} type `{name}` and press Enter; Esc: cancel"),
+            format!("{verb} type `{name}` and press Enter"),
+            format!("{verb} type `{name}`"),
+        ];
+        let [.., shortest] = &forms;
+        let prompt = forms.iter().find(|form| text::columns(form) <= room).unwrap_or(shortest);
+        let prompt = text::clip(prompt, usize::from(room), cx.theme.ellipsis());
         text::put(buffer, area.x + 1, y, room, &prompt, cx.theme.style(hue));
         let below = Rect { y: y + 1, height: area.bottom().saturating_sub(y + 1), ..area };
         input_row(&self.typed, true, cx, below, buffer);

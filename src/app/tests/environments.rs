@@ -127,7 +127,9 @@ fn a_rollback_is_shown_and_confirmed_by_the_name_of_production() {
     }
     driver.press("staging<enter>");
     assert!(driver.shows("Does not match: type `production`") && driver.asked().is_empty(), "{}", driver.screen());
-    driver.press("<esc>").feed(planned).press("production<enter>");
+    driver.resize(40, 10);
+    assert!(driver.shows("Does not match: type `production`") && !driver.shows("produ…"), "{}", driver.screen());
+    driver.resize(80, 24).press("<esc>").feed(planned).press("production<enter>");
     let expected = Request::RollBack { repository: REPOSITORY.to_owned(), rollback: Box::new(rollback) };
     assert_eq!(driver.asked(), [Effect::Request(expected)]);
 }

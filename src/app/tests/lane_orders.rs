@@ -205,7 +205,9 @@ fn a_deployment_on_its_way_is_promoted_paused_and_aborted() {
 #[test]
 fn an_environment_is_locked_with_a_reason_and_unlocked() {
     let mut driver = showing(80, 24, Glyphs::Unicode, lanes());
-    driver.press("Dl<enter>");
+    driver.press("Dl");
+    assert_eq!(driver.footer(), " enter:lock  esc:close");
+    driver.press("<enter>");
     assert!(asked(&mut driver).is_empty() && driver.shows("required"), "{}", driver.screen());
     driver.press("migration<enter>");
     let [environment, reason] = ["development", "migration"].map(str::to_owned);

@@ -371,6 +371,8 @@ fn a_long_plan_scrolls_on_a_small_screen() {
         let mut driver = showing(width, height, Glyphs::Unicode, lanes());
         driver.feed(Feed::DeploymentPlanned { question: 3, preview: Box::new(preview.clone()) });
         insta::assert_snapshot!(format!("plan-{width}x{height}"), driver.screen());
+        assert!(driver.shows("type `production`") && driver.shows("Enter: do it  Esc: cancel"), "{}", driver.screen());
+        assert!(driver.footer().starts_with(" enter:do it  esc:close"), "{}", driver.screen());
         assert!(driver.shows("name") && driver.shows("reason") && driver.shows("Esc: cancel"), "{}", driver.screen());
         driver.press(&"<pagedown>".repeat(20));
         assert!(driver.shows("note: needs an approval"), "{}", driver.screen());

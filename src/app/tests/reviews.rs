@@ -99,6 +99,22 @@ fn environments_are_chosen_with_a_comment_and_production_by_its_name() {
 }
 
 #[test]
+fn a_small_box_says_what_is_approved_before_it_repeats_its_keys() {
+    let mut driver = waiting(40, 10);
+    driver.press("a");
+    assert!(driver.shows("deploys main@3f2c1ab to staging"), "{}", driver.screen());
+    driver.press("jj");
+    let screen = driver.screen();
+    assert!(screen.contains("to production;") && screen.contains("9c1f2d0 main is live"), "{screen}");
+    assert!(screen.contains("A  approve") && screen.contains("comment"), "{screen}");
+    driver.press("A");
+    assert!(driver.shows("choose an environment"), "the reason has its row: {}", driver.screen());
+    driver.resize(40, 16);
+    let screen = driver.screen();
+    assert!(!screen.lines().any(|line| line.starts_with("│ space: choose") && line.contains('…')), "{screen}");
+}
+
+#[test]
 fn the_box_names_the_release_that_the_ledger_has_as_live() {
     let mut driver = waiting(80, 24);
     // The run of the live release goes on, because it keeps the former one running.
