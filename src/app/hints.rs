@@ -25,6 +25,34 @@ pub(super) fn name(prefix: &str) -> Option<&'static str> {
     PREFIXES.iter().find(|known| known.key == prefix).map(|known| known.name)
 }
 
+/// A possible continuation.
+struct Entry {
+    keys: String,
+    name: &'static str,
+    doc: &'static str,
+    /// Why the action is not available; `None` if it is.
+    reason: Option<String>,
+}
+
+impl Entry {
+    /// Returns what the keys do, or why they do nothing now.
+    fn text(&self) -> String {
+        match &self.reason {
+            None => self.doc.to_owned(),
+            Some(reason) => format!("{}: {reason}", self.name),
+        }
+    }
+}
+
+/// A text in a row of the box.
+struct Cell {
+    /// Columns from the border.
+    x: u16,
+    text: String,
+    is_key: bool,
+    is_available: bool,
+}
+
 /// Draws the continuations of the pressed keys, at the right end of the rows above `below`.
 pub(super) fn draw(
     pressed: &[Key],
@@ -35,35 +63,139 @@ pub(super) fn draw(
     below: Rect,
     buffer: &mut Buffer,
 ) {
-    let keys = continuations.iter().map(|one| text::width(&one.rest)).max().unwrap_or_default() as u16;
-    let line = |one: &Continuation| {
-        let (entry, reason) = (one.action.entry(), unavailable(one.action, state, subject));
-        reason.map_or_else(|| entry.doc.to_owned(), |reason| format!("{}: {reason}", entry.name))
+    let entry = |one: &Continuation| Entry {
+        keys: one.rest.clone(),
+        name: one.action.entry().name,
+        doc: one.action.entry().doc,
+        reason: unavailable(one.action, state, subject).map(|reason| reason.to_string()),
     };
-    let docs = continuations.iter().map(|one| text::columns(&line(one))).max().unwrap_or_default();
-    let width = (keys + docs + 6).min(MAX_COLUMNS).min(below.width);
+    let entries: Vec<Entry> = continuations.iter().map(entry).collect();
+    let whole = whole(&entries, usize::from(below.width.min(MAX_COLUMNS).saturating_sub(2)));
+    let widest = whole.iter().flatten().map(|cell| cell.x + text::columns(&cell.text)).max().unwrap_or_default();
+    let width = (widest + 3).min(MAX_COLUMNS).min(below.width);
     // A narrow strip beside the box would show only the ends of texts.
     let width = if below.width - width < MIN_BESIDE { below.width } else { width };
-    let height = (continuations.len() as u16 + 2).min(below.y);
+    let room = usize::from(below.y.saturating_sub(2));
+    let inside = usize::from(width.saturating_sub(2));
+    let rows = [whole, clipped(&entries, inside, theme)].into_iter().find(|rows| rows.len() <= room);
+    let rows = rows.unwrap_or_else(|| in_two_columns(&entries, inside, room, theme));
+    let height = text::limited(rows.len() + 2).min(below.y);
     let area = Rect { x: below.right() - width, y: below.y - height, width, height };
     let pressed: Vec<String> = pressed.iter().map(ToString::to_string).collect();
     let pressed = pressed.join(" ");
     let title = name(&pressed).map_or_else(|| pressed.clone(), |name| format!("{pressed}  {name}"));
     let framed = Framed { area, title, suffix: "Esc: cancel".to_owned(), focused: true, ..Framed::default() };
     frame::popup(framed, theme, buffer, |inside, buffer| {
-        for (one, y) in continuations.iter().zip(inside.y..inside.bottom()) {
-            let is_available = unavailable(one.action, state, subject).is_none();
-            let (key_style, style) = if is_available {
-                (theme.style(Hue::Accent), Style::new())
-            } else {
-                (theme.style(Hue::Dim), theme.style(Hue::Dim))
-            };
-            text::put(buffer, inside.x + 1, y, keys, &one.rest, key_style);
-            let room = inside.width.saturating_sub(keys + 4);
-            let line = line(one);
-            let doc = text::clip(&line, usize::from(room), theme.ellipsis());
-            text::put(buffer, inside.x + keys + 3, y, room, &doc, style);
+        for (row, y) in rows.iter().zip(inside.y..inside.bottom()) {
+            for Cell { x, text, is_key, is_available } in row {
+                let style = match (is_available, is_key) {
+                    (false, _) => theme.style(Hue::Dim),
+                    (true, true) => theme.style(Hue::Accent),
+                    (true, false) => Style::new(),
+                };
+                text::put(buffer, inside.x + x, y, inside.width.saturating_sub(*x), text, style);
+            }
         }
         None
     });
+}
+
+/// Returns the width of the keys in columns.
+fn columns_of_keys(entries: &[Entry]) -> usize {
+    entries.iter().map(|entry| text::width(&entry.keys)).max().unwrap_or_default()
+}
+
+/// Returns the rows of all entries in full, within this many columns. Entries that are not available for the same reason
+/// share a row, so that the reason is read once.
+fn whole(entries: &[Entry], columns: usize) -> Vec<Vec<Cell>> {
+    let keys = columns_of_keys(entries);
+    let mut rows = Vec::new();
+    for (at, entry) in entries.iter().enumerate() {
+        let alike = |other: &&Entry| other.reason.is_some() && other.reason == entry.reason;
+        if entries[..at].iter().any(|other| alike(&other)) {
+            continue;
+        }
+        let sharing: Vec<&Entry> = entries.iter().filter(alike).collect();
+        if let (2.., Some(reason)) = (sharing.len(), &entry.reason) {
+            let named: Vec<String> = sharing.iter().map(|entry| format!("{} {}", entry.keys, entry.name)).collect();
+            let line = format!("{}: {reason}", named.join(", "));
+            let lines = text::wrap_indented(&line, columns.saturating_sub(2).max(1), 2);
+            rows.extend(lines.into_iter().map(|text| vec![Cell { x: 1, text, is_key: false, is_available: false }]));
+            continue;
+        }
+        let is_available = entry.reason.is_none();
+        let lines = text::wrap(&entry.text(), columns.saturating_sub(keys + 4).max(1));
+        let cells =
+            lines.into_iter().map(|text| vec![Cell { x: text::limited(keys + 3), text, is_key: false, is_available }]);
+        let first = rows.len();
+        rows.extend(cells);
+        if let Some(row) = rows.get_mut(first) {
+            row.push(Cell { x: 1, text: entry.keys.clone(), is_key: true, is_available });
+        }
+    }
+    rows
+}
+
+/// Returns the rows of all entries, one row each, within this many columns.
+fn clipped(entries: &[Entry], columns: usize, theme: Theme) -> Vec<Vec<Cell>> {
+    let keys = columns_of_keys(entries);
+    let row = |entry: &Entry| {
+        let is_available = entry.reason.is_none();
+        let text = text::clip(&entry.text(), columns.saturating_sub(keys + 4), theme.ellipsis()).into_owned();
+        let key = Cell { x: 1, text: entry.keys.clone(), is_key: true, is_available };
+        vec![key, Cell { x: text::limited(keys + 3), text, is_key: false, is_available }]
+    };
+    entries.iter().map(row).collect()
+}
+
+/// Returns the names of all entries side by side, in at most `room` rows. If there is not enough room even so, the last
+/// one says how many are missing.
+fn in_two_columns(entries: &[Entry], columns: usize, room: usize, theme: Theme) -> Vec<Vec<Cell>> {
+    let keys = columns_of_keys(entries);
+    let half = columns / 2;
+    let rows = entries.len().div_ceil(2).min(room);
+    let shown = if entries.len() > 2 * rows { (2 * rows).saturating_sub(1) } else { entries.len() };
+    let mut table: Vec<Vec<Cell>> = (0..rows).map(|_| Vec::new()).collect();
+    for (at, entry) in entries.iter().take(shown).enumerate() {
+        let (x, is_available) = (at / rows * half, entry.reason.is_none());
+        let name = text::clip(entry.name, half.saturating_sub(keys + 3), theme.ellipsis()).into_owned();
+        table[at % rows].extend([
+            Cell { x: text::limited(x + 1), text: entry.keys.clone(), is_key: true, is_available },
+            Cell { x: text::limited(x + keys + 2), text: name, is_key: false, is_available },
+        ]);
+    }
+    if let (1.., Some(last)) = (entries.len() - shown, table.last_mut()) {
+        let text = format!("{} more: see ?", entries.len() - shown);
+        last.push(Cell { x: text::limited(half + 1), text, is_key: false, is_available: true });
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(keys: &str, reason: Option<&str>) -> Entry {
+        Entry { keys: keys.to_owned(), name: "pause", doc: "pause the deployment", reason: reason.map(str::to_owned) }
+    }
+
+    fn texts(rows: &[Vec<Cell>]) -> Vec<String> {
+        rows.iter().map(|row| row.iter().map(|cell| cell.text.as_str()).collect::<Vec<_>>().join("|")).collect()
+    }
+
+    #[test]
+    fn a_shared_reason_is_shown_once_and_nothing_is_cut() {
+        let entries = [entry("a", Some("none is open")), entry("b", None), entry("c", Some("none is open"))];
+        assert_eq!(texts(&whole(&entries, 60)), ["a pause, c pause: none is open", "pause the deployment|b"]);
+        assert_eq!(texts(&whole(&entries, 18))[..2], ["a pause, c", "  pause: none is"]);
+    }
+
+    #[test]
+    fn entries_without_room_are_counted() {
+        let entries: Vec<Entry> = ["a", "b", "c", "d", "e"].map(|keys| entry(keys, None)).into();
+        let theme = Theme::default();
+        assert_eq!(texts(&in_two_columns(&entries, 38, 3, theme)), ["a|pause|d|pause", "b|pause|e|pause", "c|pause"]);
+        assert_eq!(texts(&in_two_columns(&entries, 38, 2, theme)), ["a|pause|c|pause", "b|pause|2 more: see ?"]);
+        assert!(in_two_columns(&entries, 38, 0, theme).is_empty());
+    }
 }

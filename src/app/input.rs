@@ -168,6 +168,14 @@ impl App {
     pub(super) fn mouse(&mut self, event: MouseEvent) -> Vec<Effect> {
         let at = Position::new(event.column, event.row);
         if event.kind == MouseEventKind::Down(MouseButton::Left)
+            && !self.pressed.is_empty()
+            && self.screen().is_some_and(|screen| screen.footer.contains(at))
+        {
+            // The only hint cancels the sequence.
+            self.pressed.clear();
+            return Vec::new();
+        }
+        if event.kind == MouseEventKind::Down(MouseButton::Left)
             && let Some(action) = self.hint_at(at)
         {
             self.pressed.clear();

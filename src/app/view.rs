@@ -14,8 +14,8 @@ use crate::ui::text;
 
 use super::action::{Action, Context};
 use super::chrome::{ActionHint, HintPlace, Hints};
-use super::keymap::Lookup;
-use super::overlay::Overlay;
+use super::keymap::{Continuation, Lookup};
+use super::overlay::{Hint, Overlay};
 use super::panes::WorkflowRow;
 use super::state::has_failed;
 use super::{App, chrome, cx, hints};
@@ -48,9 +48,7 @@ impl App {
             let cx = cx(&self.state, self.theme, self.view, Some(&screen), self.view.focus);
             overlay.draw(&cx, &self.keymap, subject, area, buffer);
         }
-        if let (false, Lookup::Prefix(rest)) =
-            (self.pressed.is_empty(), self.keymap.lookup(self.context(), &self.pressed))
-        {
+        if let Some(rest) = self.continuations() {
             hints::draw(&self.pressed, &rest, &self.state, self.theme, subject, toast_area, buffer);
         }
     }
@@ -74,14 +72,30 @@ impl App {
         }
     }
 
-    /// Whether a notice is shown in place of the hints, because there is no separate row for it. The hints of a popup are
-    /// never replaced: its keys must be seen.
+    /// Whether a notice is shown in place of the hints, because there is no separate row for it. The hints of a popup and
+    /// of a key sequence are never replaced: its keys must be seen.
     fn is_footer_covered(&self, screen: &Screen) -> bool {
-        self.toast.is_some() && self.overlay.is_none() && screen.toast.height == 0
+        self.toast.is_some() && self.overlay.is_none() && self.pressed.is_empty() && screen.toast.height == 0
+    }
+
+    /// Returns the keys that can follow the pressed ones; `None` while no sequence is incomplete.
+    fn continuations(&self) -> Option<Vec<Continuation>> {
+        if self.pressed.is_empty() {
+            return None;
+        }
+        match self.keymap.lookup(self.context(), &self.pressed) {
+            Lookup::Prefix(rest) => Some(rest),
+            Lookup::Action(_) | Lookup::Unbound => None,
+        }
     }
 
     /// Draws the hints. Returns their places.
     fn draw_footer(&self, screen: &Screen, buffer: &mut Buffer) -> Vec<HintPlace> {
+        if self.continuations().is_some() {
+            // The box has the other keys; those of the panel do something else now.
+            let hints = [Hint::Key(Action::Back, "cancel")];
+            return chrome::overlay_footer(&hints, self.theme, &self.keymap, screen.footer, buffer);
+        }
         if let Some(overlay) = &self.overlay {
             return chrome::overlay_footer(overlay.hints(), self.theme, &self.keymap, screen.footer, buffer);
         }

@@ -45,6 +45,11 @@ fn a_prefix_box_fits_on_small_screens_and_in_ascii() {
         driver.press("g");
         let screen = driver.screen();
         assert!(screen.is_ascii() && screen.contains("g  go to"), "{screen}");
+        for key in ["f", "n", "g", "e", "r", "x", "l", "q"] {
+            let is_shown = |line: &str| line.contains(&format!("| {key} ")) || line.contains(&format!(" {key} "));
+            assert!(screen.lines().any(is_shown), "{key}: {screen}");
+        }
+        assert_eq!(driver.footer().trim().replace(':', " "), "esc cancel", "the other keys of the panel do not work");
     }
 }
 

@@ -226,6 +226,9 @@ fn what_cannot_be_done_is_listed_with_its_reason() {
     let mut driver = showing(80, 24, Glyphs::Unicode, lanes());
     driver.press("D");
     insta::assert_snapshot!("hints-80x24", driver.screen());
+    let screen = driver.screen();
+    assert_eq!(screen.matches("no deployment to it is in progress").count(), 1, "{screen}");
+    assert!(!screen.lines().any(|line| line.ends_with("…│") || line.contains("… │")), "{screen}");
     driver.press("<esc>");
     for (keys, reason) in [
         ("Dp", "promote: development: no deployment to it is in progress"),
