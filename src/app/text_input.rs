@@ -40,9 +40,11 @@ impl TextInput {
         self.0.reset();
     }
 
-    /// Inserts text at the cursor, without control characters and up to the maximum length.
+    /// Inserts text at the cursor, up to the maximum length. A tab and the end of a line become a blank, except the end
+    /// of the last line; other control characters are left out.
     pub(super) fn insert(&mut self, text: &str) {
         let room = MAX_TEXT.saturating_sub(self.text().chars().count());
+        let text = text.trim_end_matches(['\r', '\n']).replace("\r\n", "\n").replace(['\r', '\n', '\t'], " ");
         for c in text.chars().filter(|c| !c.is_control()).take(room) {
             self.0.handle(InputRequest::InsertChar(c));
         }
@@ -155,7 +157,10 @@ mod tests {
     fn pasted_text_has_no_control_characters_and_a_limit() {
         let mut input = input("ab<left>");
         input.insert("1\n2\x1b3");
-        assert_eq!(input.text(), "a123b");
+        assert_eq!(input.text(), "a1 23b");
+        let mut lines = TextInput::default();
+        lines.insert("main\r\nfeature\tx\ry\n");
+        assert_eq!(lines.text(), "main feature x y", "the lines are not glued together");
         input.insert(&"x".repeat(2 * MAX_TEXT));
         assert_eq!(input.text().len(), MAX_TEXT);
     }

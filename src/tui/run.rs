@@ -8,6 +8,9 @@ use crossterm::clipboard::CopyToClipboard;
 use crossterm::event::{Event, EventStream};
 use crossterm::queue;
 use futures_util::StreamExt;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::widgets::Widget;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -22,6 +25,7 @@ use crate::backend::{Backend, Connected};
 use crate::model::Timestamp;
 use crate::model::feed::{Feed, Notice, Request};
 use crate::store::logs::query::Logs;
+use crate::ui::text;
 
 use super::alerts::Alerts;
 use super::canvas::Canvas;
@@ -428,8 +432,7 @@ impl Loop {
             |buffer| {
                 app.draw(buffer);
                 if let Some(area) = app.diagnostics() {
-                    tui_logger::move_events();
-                    tui_logger::TuiLoggerWidget::default().render(area.intersection(buffer.area), buffer);
+                    draw_diagnostics(area.intersection(buffer.area), buffer);
                 }
             },
         )?;
@@ -446,6 +449,15 @@ impl Loop {
         self.update(Msg::Resize(width, height));
         self.focus(true);
         Ok(())
+    }
+}
+
+/// Draws the log of the program, or that nothing was logged.
+fn draw_diagnostics(area: Rect, buffer: &mut Buffer) {
+    tui_logger::move_events();
+    tui_logger::TuiLoggerWidget::default().render(area, buffer);
+    if area.positions().all(|at| buffer[at].symbol() == " ") {
+        text::put(buffer, area.x + 1, area.y, area.width.saturating_sub(2), "nothing was logged", Style::new());
     }
 }
 
@@ -470,6 +482,14 @@ fn now() -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_log_without_lines_is_not_an_empty_box() {
+        let mut buffer = Buffer::empty(Rect::new(0, 0, 40, 6));
+        draw_diagnostics(Rect::new(1, 1, 38, 4), &mut buffer);
+        let row: String = (0..40).map(|x| buffer[(x, 1)].symbol()).collect();
+        assert!(row.starts_with("  nothing was logged"), "{row}");
+    }
 
     #[test]
     fn only_a_gain_of_the_wall_clock_is_a_sleep() {

@@ -304,6 +304,6 @@ pub struct Prefix {
 pub static PREFIXES: &[Prefix] = &[
     Prefix { key: "c", name: "held step" },
     Prefix { key: "g", name: "go to" },
-    Prefix { key: "D", name: "deploy" },
+    Prefix { key: "D", name: "deployments" },
     Prefix { key: ",", name: "server" },
 ];
