@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
 use rustix::process::{Signal as Kind, kill_current_process_group};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
-use tokio::signal::unix::Signal;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::model::feed::Notice;
 use crate::model::{JobId, RunId};
@@ -129,11 +131,58 @@ pub(super) async fn run(mut child: Child, stop: &mut Signal) -> Result<(), Foreg
     }
     if child.waits || (!status.success() && started.elapsed() < EARLY_FAILURE) {
         // If this fails, the terminal is gone and the screen ends anyway.
-        let _ = tokio::task::spawn_blocking(|| {
-            io::stderr().write_all(b"\nPress Enter to return to the screen. ")?;
-            io::stdin().read_line(&mut String::new())
-        })
-        .await;
+        let _ = wait_for_return().await;
+    }
+    Ok(())
+}
+
+/// Meaning of a key while the screen waits for the user to have read what a program printed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Answer {
+    Return,
+    Suspend,
+}
+
+impl Answer {
+    /// Returns the meaning of a key; `None` if it has none.
+    fn of(key: KeyEvent) -> Option<Self> {
+        match (key.code, key.modifiers.contains(KeyModifiers::CONTROL)) {
+            _ if key.kind == KeyEventKind::Release => None,
+            (KeyCode::Char('z'), true) => Some(Self::Suspend),
+            (KeyCode::Char('c'), true) | (KeyCode::Char('q'), false) | (KeyCode::Enter | KeyCode::Esc, _) => {
+                Some(Self::Return)
+            }
+            _ => None,
+        }
+    }
+
+    /// Asks the user, in raw mode: the terminal would otherwise pass keys on only after Enter. Blocks the thread.
+    fn ask() -> io::Result<Self> {
+        io::stderr().write_all(b"\nPress Enter to return to the screen. ")?;
+        enable_raw_mode()?;
+        let answer = loop {
+            match event::read() {
+                Ok(Event::Key(key)) => {
+                    if let Some(answer) = Self::of(key) {
+                        break Ok(answer);
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => break Err(error),
+            }
+        };
+        disable_raw_mode()?;
+        answer
+    }
+}
+
+/// Waits until the user wants to return to the screen. Can be suspended meanwhile.
+async fn wait_for_return() -> io::Result<()> {
+    let mut go_on = signal(SignalKind::from_raw(Kind::CONT.as_raw()))?;
+    while tokio::task::spawn_blocking(Answer::ask).await?? == Answer::Suspend {
+        // The call may return before the signal stops this thread, so this waits for the signal to continue.
+        kill_current_process_group(Kind::STOP)?;
+        go_on.recv().await;
     }
     Ok(())
 }
@@ -174,6 +223,14 @@ mod tests {
         assert_eq!(last(service_log(None, "-x")).as_deref(), Some("--compose=-x"));
         assert_eq!(last(service_log(Some(&(run.clone(), job.clone())), "-x")).as_deref(), Some("--service=-x"));
         assert_eq!(last(shell(&run, &job, Some("-x"))).as_deref(), Some("--service=-x"));
+    }
+
+    #[test]
+    fn every_key_that_leaves_a_box_returns_to_the_screen() {
+        let answers = |keys: &str| crate::app::keymap::typed(keys).expect("keys").into_iter().map(Answer::of);
+        assert!(answers("q<enter><esc><ctrl-c>").all(|answer| answer == Some(Answer::Return)));
+        assert!(answers("<ctrl-z>").all(|answer| answer == Some(Answer::Suspend)));
+        assert!(answers("xz<tab><ctrl-q>").all(|answer| answer.is_none()));
     }
 
     #[test]

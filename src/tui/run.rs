@@ -456,7 +456,7 @@ impl Loop {
 fn draw_diagnostics(area: Rect, buffer: &mut Buffer) {
     tui_logger::move_events();
     tui_logger::TuiLoggerWidget::default().render(area, buffer);
-    if area.positions().all(|at| buffer[at].symbol() == " ") {
+    if !area.is_empty() && area.positions().all(|at| buffer[at].symbol() == " ") {
         text::put(buffer, area.x + 1, area.y, area.width.saturating_sub(2), "nothing was logged", Style::new());
     }
 }
