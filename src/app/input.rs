@@ -181,7 +181,19 @@ impl App {
             self.pressed.clear();
             return if self.overlay.is_some() { self.act_in_overlay(action) } else { self.act(action) };
         }
-        let Some(screen) = self.screen().filter(|_| self.overlay.is_none()) else { return Vec::new() };
+        let Some(screen) = self.screen() else { return Vec::new() };
+        if let Some(overlay) = &mut self.overlay {
+            let area = overlay.area(self.area);
+            let height = usize::from(area.height.saturating_sub(2));
+            let outcome = match event.kind {
+                MouseEventKind::Down(MouseButton::Left) if frame::inside(area).contains(at) => overlay.click(at.y),
+                MouseEventKind::ScrollDown => overlay.wheel(true, height),
+                MouseEventKind::ScrollUp => overlay.wheel(false, height),
+                _ => return Vec::new(),
+            };
+            self.pressed.clear();
+            return self.finish(outcome);
+        }
         if event.kind == MouseEventKind::Down(MouseButton::Left)
             && let Some(hidden) = self.tab_at(&screen, at)
         {

@@ -15,6 +15,7 @@ use crate::ui::frame::Scroll;
 use crate::ui::text;
 use crate::ui::theme::{Hue, Theme};
 
+use super::drawn::Drawn;
 use super::{Hint, Outcome};
 
 /// Choice that leaves the sandbox to the settings.
@@ -40,6 +41,7 @@ pub(in crate::app) struct Form {
     selected: usize,
     /// Whether the user tried to start the workflow while a field was invalid.
     tried: bool,
+    drawn: Drawn,
 }
 
 #[derive(Clone, Debug)]
@@ -152,6 +154,7 @@ impl Form {
             secrets: workflow.secrets.clone(),
             selected: 0,
             tried: false,
+            drawn: Drawn::default(),
         }
     }
 
@@ -233,6 +236,11 @@ impl Form {
         Outcome::Stays
     }
 
+    /// Selects the field that is drawn in a row of the screen.
+    pub(super) fn click(&mut self, y: u16) {
+        self.selected = self.drawn.at(y).unwrap_or(self.selected);
+    }
+
     /// Returns the request to start the workflow. If a field is invalid, selects the first such field and returns
     /// `None`.
     fn confirm(&mut self) -> Option<Effect> {
@@ -278,7 +286,9 @@ impl Form {
         let room = usize::from(area.height).saturating_sub(facts.len() + below).max(1).min(self.fields.len());
         let offset = keep_visible(0, self.selected, self.fields.len(), room);
         let top = area.y + facts.len() as u16;
+        self.drawn.clear();
         for ((at, field), y) in self.fields.iter().enumerate().skip(offset).take(room).zip(top..area.bottom()) {
+            self.drawn.push(y..y + 1, at);
             self.draw_field(field, at == self.selected, names, cx, Rect { y, height: 1, ..area }, buffer);
         }
         let mut y = top + room as u16 + 1;

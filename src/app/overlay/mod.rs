@@ -5,6 +5,7 @@
 
 mod body;
 pub(super) mod dialogs;
+mod drawn;
 pub(super) mod faults;
 pub(super) mod form;
 mod help;
@@ -149,6 +150,44 @@ impl Overlay {
             Self::RunSearch(search) => search.paste(text),
             Self::Question(_) | Self::Trust(_) | Self::Faults(_) | Self::Summaries(_) | Self::Diagnostics => {}
         }
+    }
+
+    /// Handles a click on a row of the screen: selects what is there, or chooses it if it is selected already. An answer
+    /// of a question is chosen at once.
+    pub(super) fn click(&mut self, y: u16) -> Outcome {
+        match self {
+            Self::Question(question) => question.click(y),
+            Self::Review(review) => review.click(y),
+            Self::Picker(picker) => picker.click(y),
+            Self::RunSearch(search) => search.click(y),
+            Self::Form(form) => {
+                form.click(y);
+                Outcome::Stays
+            }
+            Self::Order(order) => {
+                order.click(y);
+                Outcome::Stays
+            }
+            Self::Help(_)
+            | Self::Rollback(_)
+            | Self::Trust(_)
+            | Self::Faults(_)
+            | Self::Summaries(_)
+            | Self::Prompt(_)
+            | Self::Diagnostics => Outcome::Stays,
+        }
+    }
+
+    /// Handles a turn of the mouse wheel by one notch. `height` is the number of rows inside the overlay.
+    pub(super) fn wheel(&mut self, down: bool, height: usize) -> Outcome {
+        let action = match (&*self, down) {
+            // Single steps go to another field there.
+            (Self::Rollback(_) | Self::Order(_), true) => Action::HalfDown,
+            (Self::Rollback(_) | Self::Order(_), false) => Action::HalfUp,
+            (_, true) => Action::Down,
+            (_, false) => Action::Up,
+        };
+        self.act(action, height)
     }
 
     /// Carries out an action. `height` is the number of rows inside the overlay.

@@ -19,6 +19,7 @@ use crate::ui::text;
 use crate::ui::theme::Hue;
 
 use super::body::Body;
+use super::drawn::Drawn;
 use super::{Hint, Outcome, fitting};
 
 /// Maximum numbers of new commits, of undone ones, and of steps to list; further ones are only counted.
@@ -38,6 +39,7 @@ pub(in crate::app) struct OrderBox {
     order: Order,
     /// Index of the focused field.
     focused: usize,
+    drawn: Drawn,
 }
 
 /// An order without the texts that the user types into the fields.
@@ -103,7 +105,7 @@ impl Field {
 
 impl OrderBox {
     fn new(title: String, lines: Vec<(String, Hue)>, fields: Vec<Field>, order: Order) -> Self {
-        Self { title, body: Body::new(lines), fields, order, focused: 0 }
+        Self { title, body: Body::new(lines), fields, order, focused: 0, drawn: Drawn::default() }
     }
 
     /// Returns the box that shows what a deployment or a rollback would do, and that the user confirms.
@@ -226,6 +228,11 @@ impl OrderBox {
         Outcome::Closes(vec![Effect::Request(self.request())])
     }
 
+    /// Focuses the field that is drawn in a row of the screen.
+    pub(super) fn click(&mut self, y: u16) {
+        self.focused = self.drawn.at(y).unwrap_or(self.focused);
+    }
+
     fn request(&self) -> Request {
         // The last field is the reason.
         let text = self.fields.last().map(|field| field.input.text().trim().to_owned()).unwrap_or_default();
@@ -278,10 +285,12 @@ impl OrderBox {
         let room = area.width.saturating_sub(2);
         let above = area.height.saturating_sub(text::limited(self.below()));
         let (scroll, mut y) = self.body.draw(cx, Rect { height: above, ..area }, buffer);
+        self.drawn.clear();
         for (at, field) in self.fields.iter().enumerate() {
             if y >= area.bottom() {
                 return scroll;
             }
+            self.drawn.push(y..y + 1, at);
             let is_focused = at == self.focused;
             let style = if is_focused { cx.theme.style(Hue::Accent) } else { Style::new() };
             text::put(buffer, area.x + 1, y, LABELS, field.label, style);

@@ -20,6 +20,7 @@ use crate::ui::frame::Scroll;
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
+use super::drawn::Drawn;
 use super::faults::Faults;
 use super::form::Form;
 use super::{Outcome, input_row, mark_selected};
@@ -46,6 +47,7 @@ pub(in crate::app) struct Picker {
     preferred: Option<usize>,
     /// Whether the user has selected the row.
     has_moved: bool,
+    drawn: Drawn,
 }
 
 /// Purpose of a list of releases, with the name of the environment.
@@ -192,6 +194,7 @@ impl Picker {
             selected: Some(0),
             preferred: Some(0),
             has_moved: false,
+            drawn: Drawn::default(),
         }
     }
 
@@ -299,6 +302,16 @@ impl Picker {
         Outcome::Stays
     }
 
+    /// Selects the row that is drawn in a row of the screen, or picks it if it is selected.
+    pub(super) fn click(&mut self, y: u16) -> Outcome {
+        let Some(at) = self.drawn.at(y) else { return Outcome::Stays };
+        if self.selected == Some(at) {
+            return self.act(Action::Open, 0);
+        }
+        (self.selected, self.has_moved) = (Some(at), true);
+        Outcome::Stays
+    }
+
     /// Returns the number of rows below the list: one if there is a text at the bottom.
     fn below(&self) -> usize {
         usize::from(self.fault.is_some() || !self.note.is_empty() || self.rows.iter().any(|row| !row.note.is_empty()))
@@ -356,7 +369,9 @@ impl Picker {
         // Names without a description take the whole row.
         let names = columns(|row| if row.about.is_empty() { "" } else { &row.name }, &rows).min(room / 2);
         let offset = keep_visible(0, self.selected.unwrap_or_default(), rows.len(), usize::from(list.height));
+        self.drawn.clear();
         for ((at, row), y) in rows.iter().enumerate().skip(offset).zip(list.y..list.bottom()) {
+            self.drawn.push(y..y + 1, at);
             let ellipsis = cx.theme.ellipsis();
             let mut put = |x: u16, room: u16, text: &str, style: Style| {
                 let x = area.x + 2 + x;

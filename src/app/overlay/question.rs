@@ -14,6 +14,7 @@ use crate::model::lane::LaneRequest;
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
+use super::drawn::Drawn;
 use super::{Outcome, mark_selected};
 
 /// A question.
@@ -24,6 +25,7 @@ pub(in crate::app) struct Question {
     pub(in crate::app) text: Vec<String>,
     pub(in crate::app) choices: Vec<Choice>,
     selected: usize,
+    drawn: Drawn,
 }
 
 /// An answer to a question.
@@ -44,7 +46,7 @@ impl Choice {
 impl Question {
     /// Returns a question with its first answer selected.
     pub(in crate::app) fn new(title: &str, text: Vec<String>, choices: Vec<Choice>) -> Self {
-        Self { title: title.to_owned(), text, choices, selected: 0 }
+        Self { title: title.to_owned(), text, choices, selected: 0, drawn: Drawn::default() }
     }
 
     /// Returns the width of the widest line in columns.
@@ -100,6 +102,12 @@ impl Question {
         Outcome::Stays
     }
 
+    /// Gives the answer that is drawn in a row of the screen.
+    pub(super) fn click(&self, y: u16) -> Outcome {
+        let choice = self.drawn.at(y).and_then(|at| self.choices.get(at));
+        choice.map_or(Outcome::Stays, |choice| Outcome::Closes(choice.effects.clone()))
+    }
+
     /// Returns the effects of the answer that quits and does nothing else, if there is such an answer.
     pub(in crate::app) fn quits(&self) -> Option<Vec<Effect>> {
         let quits = self.choices.iter().find(|choice| choice.effects == [Effect::Quit]);
@@ -131,11 +139,13 @@ impl Question {
         let left = usize::from(area.bottom().saturating_sub(y));
         let offset = keep_visible(0, self.selected, self.choices.len(), left.max(1));
         let answers = self.answers(area.width, left.saturating_sub(self.choices.len()), cx.theme.ellipsis());
+        self.drawn.clear();
         for ((at, choice), answer) in self.choices.iter().enumerate().zip(answers).skip(offset) {
             let height = text::limited(answer.len());
             if y.saturating_add(height) > area.bottom() {
                 break;
             }
+            self.drawn.push(y..y + height, at);
             let x = text::put(buffer, area.x + 2, y, 1, &choice.key.to_string(), cx.theme.style(Hue::Accent));
             for (row, y) in answer.iter().zip(y..) {
                 text::put(buffer, x + 2, y, area.width.saturating_sub(5), row, Style::new());

@@ -15,6 +15,7 @@ use crate::model::{Command, PendingReview, ReviewRefusal, RunId, Timestamp};
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
+use super::drawn::Drawn;
 use super::{Hint, Outcome, fitting, input_row, mark_selected};
 
 /// Key that approves. Enter approves only on the line of that answer, because Enter is pressed too easily.
@@ -44,6 +45,7 @@ pub(in crate::app) struct ReviewBox {
     confirmation: Option<Confirmation>,
     /// Why the last answer was not sent, or why an environment cannot be chosen; `None` to show the hint.
     fault: Option<&'static str>,
+    drawn: Drawn,
 }
 
 /// An environment of a run.
@@ -101,7 +103,15 @@ impl ReviewBox {
             }
         }
         let selected = rows.iter().position(Row::may_review).unwrap_or_default();
-        Self { runs, rows, comment: TextInput::default(), selected, confirmation: None, fault: None }
+        Self {
+            runs,
+            rows,
+            comment: TextInput::default(),
+            selected,
+            confirmation: None,
+            fault: None,
+            drawn: Drawn::default(),
+        }
     }
 
     /// Updates the environments, because another person may have answered, or a timer may have ended. Ends the
@@ -227,6 +237,19 @@ impl ReviewBox {
         Outcome::Stays
     }
 
+    /// Focuses the line that is drawn in a row of the screen. An environment is chosen, or its choice undone. An answer is
+    /// given if its line is focused already.
+    pub(super) fn click(&mut self, y: u16) -> Outcome {
+        let Some(at) = self.drawn.at(y).filter(|_| self.confirmation.is_none()) else { return Outcome::Stays };
+        let was_focused = std::mem::replace(&mut self.selected, at) == at;
+        match self.line() {
+            Line::Environment(_) => self.choose(),
+            Line::Answer { approve } if was_focused => return self.answer(approve),
+            Line::Comment | Line::Answer { .. } => {}
+        }
+        Outcome::Stays
+    }
+
     /// Sends the answer, or first asks the user to type the names of production environments. Shows a fault if no
     /// environment is chosen.
     fn answer(&mut self, approve: bool) -> Outcome {
@@ -291,8 +314,10 @@ impl ReviewBox {
         }
         let offset = keep_visible(0, focused, self.rows.len(), usize::from(shown));
         let names = self.rows.iter().map(|row| text::width(&self.named(row))).max().unwrap_or_default().min(NAMES);
+        self.drawn.clear();
         for ((index, row), y) in self.rows.iter().enumerate().skip(offset).zip(list.top()..list.bottom()) {
             let line = Rect { y, height: 1, ..area };
+            self.drawn.push(y..y + 1, index);
             self.draw_row(row, names as u16, cx, line, buffer);
             mark_selected(self.is_on(Line::Environment(index)), cx, line, buffer);
         }
@@ -318,6 +343,7 @@ impl ReviewBox {
             return self.hint(&format!("Enter: {verb}  Esc: back"), cx, line(), buffer);
         }
         let row = line();
+        self.drawn.push(row.y..row.bottom(), self.rows.len());
         let style = if self.is_on(Line::Comment) { cx.theme.style(Hue::Accent) } else { Style::new() };
         if row.height > 0 {
             let x = text::put(buffer, row.x + 1, row.y, row.width.saturating_sub(1), "comment", style);
@@ -326,6 +352,7 @@ impl ReviewBox {
         }
         for (key, approve, label) in [(APPROVE, true, "approve"), (REJECT, false, "reject: the jobs that wait fail")] {
             let row = line();
+            self.drawn.push(row.y..row.bottom(), self.rows.len() + if approve { 1 } else { 2 });
             if row.height > 0 {
                 let x = text::put(buffer, row.x + 2, row.y, 1, &key.to_string(), cx.theme.style(Hue::Accent));
                 text::put(buffer, x + 2, row.y, row.width.saturating_sub(5), label, Style::new());

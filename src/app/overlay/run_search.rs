@@ -18,6 +18,7 @@ use crate::ui::log::Line;
 use crate::ui::text;
 use crate::ui::theme::{Hue, Theme};
 
+use super::drawn::Drawn;
 use super::picker::Pick;
 use super::{Outcome, input_row};
 
@@ -43,6 +44,7 @@ pub(in crate::app) struct RunSearchBox {
     seen: Cell<bool>,
     done: bool,
     error: Option<String>,
+    drawn: Drawn,
 }
 
 /// A matching line.
@@ -73,6 +75,7 @@ impl RunSearchBox {
             seen: Cell::new(false),
             done: true,
             error: None,
+            drawn: Drawn::default(),
         }
     }
 
@@ -148,6 +151,18 @@ impl RunSearchBox {
         Outcome::Stays
     }
 
+    /// Selects the line that is drawn in a row of the screen, or goes to it if it is selected.
+    pub(super) fn click(&mut self, y: u16) -> Outcome {
+        match self.drawn.at(y) {
+            Some(at) if at == self.selected => self.act(Action::Open, 0),
+            Some(at) => {
+                self.selected = at;
+                Outcome::Stays
+            }
+            None => Outcome::Stays,
+        }
+    }
+
     /// Returns the jump to the selected line; `None` if no line is found, or none was seen.
     fn picked(&self) -> Option<Pick> {
         let hit = self.hits.get(self.selected).filter(|_| self.seen.get())?;
@@ -193,7 +208,9 @@ impl RunSearchBox {
         let list = Rect { y, height: list.bottom() - y, ..list };
         let names = if list.width > 3 * NAMES { NAMES } else { list.width / 3 };
         let offset = keep_visible(0, self.selected, self.hits.len(), usize::from(list.height));
+        self.drawn.clear();
         for ((at, hit), y) in self.hits.iter().enumerate().skip(offset).zip(list.y..list.bottom()) {
+            self.drawn.push(y..y + 1, at);
             let first = at == offset || self.hits[at - 1].log != hit.log;
             let name = self.logs.get(hit.log).map(|(.., name)| name.as_str()).filter(|_| first).unwrap_or_default();
             let name = text::clip(name, usize::from(names), cx.theme.ellipsis());

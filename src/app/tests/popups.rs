@@ -23,6 +23,39 @@ fn golden_popups() {
 }
 
 #[test]
+fn rows_of_lists_fields_and_answers_of_questions_can_be_clicked() {
+    use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+    let mouse = |driver: &mut Driver, kind, text: &str| {
+        let screen = driver.screen();
+        let (row, line) = screen.lines().enumerate().find(|(_, line)| line.contains(text)).expect(text);
+        let column = line[..line.find(text).expect("it is there")].chars().count() as u16;
+        driver.send(Msg::Mouse(MouseEvent { kind, column, row: row as u16, modifiers: KeyModifiers::NONE }));
+    };
+    let down = MouseEventKind::Down(MouseButton::Left);
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.press("1jd").asked();
+    mouse(&mut driver, down, "Delete the run?");
+    assert!(driver.app.overlay.is_some(), "the border is no answer: {}", driver.screen());
+    mouse(&mut driver, down, "n  keep it");
+    assert!(driver.app.overlay.is_none() && driver.asked().is_empty(), "{}", driver.screen());
+    driver.press("d");
+    mouse(&mut driver, down, "y  delete it");
+    assert!(driver.app.overlay.is_none() && !driver.asked().is_empty(), "{}", driver.screen());
+    driver.press("k:job");
+    mouse(&mut driver, down, "job Test (3.12)");
+    assert!(driver.app.overlay.is_some(), "the first click selects: {}", driver.screen());
+    mouse(&mut driver, down, "job Test (3.12)");
+    assert!(driver.app.overlay.is_none() && driver.shows("▌✓ Test (3.12)"), "{}", driver.screen());
+    driver.press("Srel<enter>");
+    mouse(&mut driver, down, "copies");
+    assert!(driver.shows("the copies"), "{}", driver.screen());
+    driver.press("<esc>?");
+    let first = driver.screen();
+    mouse(&mut driver, MouseEventKind::ScrollDown, "Keys: ");
+    assert_ne!(driver.screen(), first, "the wheel scrolls the help");
+}
+
+#[test]
 fn no_row_of_the_help_is_cut() {
     for (width, height) in [(120, 40), (80, 24), (60, 16), (40, 10)] {
         let mut driver = Driver::showing(width, height, Glyphs::Unicode);
