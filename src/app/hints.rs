@@ -9,7 +9,7 @@ use crate::ui::frame::Framed;
 use crate::ui::text;
 use crate::ui::theme::{Hue, Theme};
 
-use super::action::PREFIXES;
+use super::action::{Action, PREFIXES};
 use super::availability::{Subject, unavailable};
 use super::keymap::{Continuation, Key};
 use super::state::AppState;
@@ -27,19 +27,27 @@ pub(super) fn name(prefix: &str) -> Option<&'static str> {
 
 /// A possible continuation.
 struct Entry {
+    action: Action,
     keys: String,
-    name: &'static str,
-    doc: &'static str,
     /// Why the action is not available; `None` if it is.
     reason: Option<String>,
 }
 
 impl Entry {
+    fn name(&self) -> &'static str {
+        self.action.entry().name
+    }
+
+    /// Returns a text of the entry in a row of the box.
+    fn cell(&self, x: usize, text: String, is_key: bool) -> Cell {
+        Cell { x: text::limited(x), text, is_key, action: Some(self.action).filter(|_| self.reason.is_none()) }
+    }
+
     /// Returns what the keys do, or why they do nothing now.
     fn text(&self) -> String {
         match &self.reason {
-            None => self.doc.to_owned(),
-            Some(reason) => format!("{}: {reason}", self.name),
+            None => self.action.entry().doc.to_owned(),
+            Some(reason) => format!("{}: {reason}", self.name()),
         }
     }
 }
@@ -50,10 +58,12 @@ struct Cell {
     x: u16,
     text: String,
     is_key: bool,
-    is_available: bool,
+    /// The action of the keys; `None` if it is not available.
+    action: Option<Action>,
 }
 
-/// Draws the continuations of the pressed keys, at the right end of the rows above `below`.
+/// Draws the continuations of the pressed keys, at the right end of the rows above `below`. Returns the places of those
+/// that are available.
 pub(super) fn draw(
     pressed: &[Key],
     continuations: &[Continuation],
@@ -62,11 +72,10 @@ pub(super) fn draw(
     subject: Subject<'_>,
     below: Rect,
     buffer: &mut Buffer,
-) {
+) -> Vec<(Rect, Action)> {
     let entry = |one: &Continuation| Entry {
+        action: one.action,
         keys: one.rest.clone(),
-        name: one.action.entry().name,
-        doc: one.action.entry().doc,
         reason: unavailable(one.action, state, subject).map(|reason| reason.to_string()),
     };
     let entries: Vec<Entry> = continuations.iter().map(entry).collect();
@@ -85,19 +94,23 @@ pub(super) fn draw(
     let pressed = pressed.join(" ");
     let title = name(&pressed).map_or_else(|| pressed.clone(), |name| format!("{pressed}  {name}"));
     let framed = Framed { area, title, suffix: "Esc: cancel".to_owned(), focused: true, ..Framed::default() };
+    let mut places = Vec::new();
     frame::popup(framed, theme, buffer, |inside, buffer| {
         for (row, y) in rows.iter().zip(inside.y..inside.bottom()) {
-            for Cell { x, text, is_key, is_available } in row {
-                let style = match (is_available, is_key) {
-                    (false, _) => theme.style(Hue::Dim),
-                    (true, true) => theme.style(Hue::Accent),
-                    (true, false) => Style::new(),
+            for Cell { x, text, is_key, action } in row {
+                let style = match (action, is_key) {
+                    (None, _) => theme.style(Hue::Dim),
+                    (Some(_), true) => theme.style(Hue::Accent),
+                    (Some(_), false) => Style::new(),
                 };
-                text::put(buffer, inside.x + x, y, inside.width.saturating_sub(*x), text, style);
+                let x = inside.x + x;
+                let end = text::put(buffer, x, y, inside.right().saturating_sub(x), text, style);
+                places.extend(action.map(|action| (Rect { x, y, width: end.saturating_sub(x), height: 1 }, action)));
             }
         }
         None
     });
+    places
 }
 
 /// Returns the width of the keys in columns.
@@ -117,20 +130,18 @@ fn whole(entries: &[Entry], columns: usize) -> Vec<Vec<Cell>> {
         }
         let sharing: Vec<&Entry> = entries.iter().filter(alike).collect();
         if let (2.., Some(reason)) = (sharing.len(), &entry.reason) {
-            let named: Vec<String> = sharing.iter().map(|entry| format!("{} {}", entry.keys, entry.name)).collect();
+            let named: Vec<String> = sharing.iter().map(|entry| format!("{} {}", entry.keys, entry.name())).collect();
             let line = format!("{}: {reason}", named.join(", "));
             let lines = text::wrap_indented(&line, columns.saturating_sub(2).max(1), 2);
-            rows.extend(lines.into_iter().map(|text| vec![Cell { x: 1, text, is_key: false, is_available: false }]));
+            rows.extend(lines.into_iter().map(|text| vec![entry.cell(1, text, false)]));
             continue;
         }
-        let is_available = entry.reason.is_none();
         let lines = text::wrap(&entry.text(), columns.saturating_sub(keys + 4).max(1));
-        let cells =
-            lines.into_iter().map(|text| vec![Cell { x: text::limited(keys + 3), text, is_key: false, is_available }]);
+        let cells = lines.into_iter().map(|text| vec![entry.cell(keys + 3, text, false)]);
         let first = rows.len();
         rows.extend(cells);
         if let Some(row) = rows.get_mut(first) {
-            row.push(Cell { x: 1, text: entry.keys.clone(), is_key: true, is_available });
+            row.push(entry.cell(1, entry.keys.clone(), true));
         }
     }
     rows
@@ -140,10 +151,8 @@ fn whole(entries: &[Entry], columns: usize) -> Vec<Vec<Cell>> {
 fn clipped(entries: &[Entry], columns: usize, theme: Theme) -> Vec<Vec<Cell>> {
     let keys = columns_of_keys(entries);
     let row = |entry: &Entry| {
-        let is_available = entry.reason.is_none();
         let text = text::clip(&entry.text(), columns.saturating_sub(keys + 4), theme.ellipsis()).into_owned();
-        let key = Cell { x: 1, text: entry.keys.clone(), is_key: true, is_available };
-        vec![key, Cell { x: text::limited(keys + 3), text, is_key: false, is_available }]
+        vec![entry.cell(1, entry.keys.clone(), true), entry.cell(keys + 3, text, false)]
     };
     entries.iter().map(row).collect()
 }
@@ -157,16 +166,13 @@ fn in_two_columns(entries: &[Entry], columns: usize, room: usize, theme: Theme) 
     let shown = if entries.len() > 2 * rows { (2 * rows).saturating_sub(1) } else { entries.len() };
     let mut table: Vec<Vec<Cell>> = (0..rows).map(|_| Vec::new()).collect();
     for (at, entry) in entries.iter().take(shown).enumerate() {
-        let (x, is_available) = (at / rows * half, entry.reason.is_none());
-        let name = text::clip(entry.name, half.saturating_sub(keys + 3), theme.ellipsis()).into_owned();
-        table[at % rows].extend([
-            Cell { x: text::limited(x + 1), text: entry.keys.clone(), is_key: true, is_available },
-            Cell { x: text::limited(x + keys + 2), text: name, is_key: false, is_available },
-        ]);
+        let x = at / rows * half;
+        let name = text::clip(entry.name(), half.saturating_sub(keys + 3), theme.ellipsis()).into_owned();
+        table[at % rows].extend([entry.cell(x + 1, entry.keys.clone(), true), entry.cell(x + keys + 2, name, false)]);
     }
     if let (1.., Some(last)) = (entries.len() - shown, table.last_mut()) {
         let text = format!("{} more: see ?", entries.len() - shown);
-        last.push(Cell { x: text::limited(half + 1), text, is_key: false, is_available: true });
+        last.push(Cell { x: text::limited(half + 1), text, is_key: false, action: None });
     }
     table
 }
@@ -176,7 +182,7 @@ mod tests {
     use super::*;
 
     fn entry(keys: &str, reason: Option<&str>) -> Entry {
-        Entry { keys: keys.to_owned(), name: "pause", doc: "pause the deployment", reason: reason.map(str::to_owned) }
+        Entry { action: Action::Zoom, keys: keys.to_owned(), reason: reason.map(str::to_owned) }
     }
 
     fn texts(rows: &[Vec<Cell>]) -> Vec<String> {
@@ -186,16 +192,19 @@ mod tests {
     #[test]
     fn a_shared_reason_is_shown_once_and_nothing_is_cut() {
         let entries = [entry("a", Some("none is open")), entry("b", None), entry("c", Some("none is open"))];
-        assert_eq!(texts(&whole(&entries, 60)), ["a pause, c pause: none is open", "pause the deployment|b"]);
-        assert_eq!(texts(&whole(&entries, 18))[..2], ["a pause, c", "  pause: none is"]);
+        assert_eq!(
+            texts(&whole(&entries, 60)),
+            ["a zoom, c zoom: none is open".to_owned(), format!("{}|b", Action::Zoom.entry().doc)]
+        );
+        assert_eq!(texts(&whole(&entries, 18))[..2], ["a zoom, c", "  zoom: none is"]);
     }
 
     #[test]
     fn entries_without_room_are_counted() {
         let entries: Vec<Entry> = ["a", "b", "c", "d", "e"].map(|keys| entry(keys, None)).into();
         let theme = Theme::default();
-        assert_eq!(texts(&in_two_columns(&entries, 38, 3, theme)), ["a|pause|d|pause", "b|pause|e|pause", "c|pause"]);
-        assert_eq!(texts(&in_two_columns(&entries, 38, 2, theme)), ["a|pause|c|pause", "b|pause|2 more: see ?"]);
+        assert_eq!(texts(&in_two_columns(&entries, 38, 3, theme)), ["a|zoom|d|zoom", "b|zoom|e|zoom", "c|zoom"]);
+        assert_eq!(texts(&in_two_columns(&entries, 38, 2, theme)), ["a|zoom|c|zoom", "b|zoom|2 more: see ?"]);
         assert!(in_two_columns(&entries, 38, 0, theme).is_empty());
     }
 }

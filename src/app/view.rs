@@ -48,9 +48,20 @@ impl App {
             let cx = cx(&self.state, self.theme, self.view, Some(&screen), self.view.focus);
             overlay.draw(&cx, &self.keymap, subject, area, buffer);
         }
-        if let Some(rest) = self.continuations() {
-            hints::draw(&self.pressed, &rest, &self.state, self.theme, subject, toast_area, buffer);
-        }
+        self.draw_menu(&screen, buffer);
+    }
+
+    /// Draws the box with the keys that can follow the pressed ones. Returns the places of its actions.
+    fn draw_menu(&self, screen: &Screen, buffer: &mut Buffer) -> Vec<(Rect, Action)> {
+        let below = if screen.toast.height > 0 { screen.toast } else { screen.footer };
+        let Some(rest) = self.continuations() else { return Vec::new() };
+        hints::draw(&self.pressed, &rest, &self.state, self.theme, self.subject(), below, buffer)
+    }
+
+    /// Returns the action at a position of the box with the keys that can follow the pressed ones.
+    pub(super) fn in_menu_at(&self, at: Position) -> Option<Action> {
+        let places = self.draw_menu(&self.screen()?, &mut Buffer::empty(self.area));
+        places.into_iter().find(|(place, _)| place.contains(at)).map(|(_, action)| action)
     }
 
     /// Draws the size that the screen needs, and the key that leaves it, on a terminal that is too small for panels.

@@ -49,7 +49,10 @@ fn rows_of_lists_fields_and_answers_of_questions_can_be_clicked() {
     driver.press("Srel<enter>");
     mouse(&mut driver, down, "copies");
     assert!(driver.shows("the copies"), "{}", driver.screen());
-    driver.press("<esc>?");
+    driver.press("<esc>g");
+    mouse(&mut driver, down, "go to the first failed step");
+    assert!(driver.shows("E   AssertionError") && !driver.shows("Esc: cancel"), "{}", driver.screen());
+    driver.press("?");
     let first = driver.screen();
     mouse(&mut driver, MouseEventKind::ScrollDown, "Keys: ");
     assert_ne!(driver.screen(), first, "the wheel scrolls the help");
