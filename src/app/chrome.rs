@@ -31,28 +31,43 @@ pub(super) fn header(
     area: Rect,
     buffer: &mut Buffer,
 ) {
-    let right = status(state, theme, summary, run, area.width);
-    let right_width: usize = right.iter().map(|(text, _)| text::width(text) + 2).sum();
+    let parts = summary.map(|summary| parts(state, summary)).unwrap_or_default();
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let columns = |right: &[(String, Style)]| right.iter().map(|(text, _)| text::width(text) + 2).sum::<usize>();
+    let mut right = status(state, theme, summary, run, area.width, true);
+    let whole = text::width(&fitted(&parts, usize::MAX, theme));
+    // Signs alone are harder to read than words.
+    if area.width < WORDS && whole + columns(&right) + 2 > usize::from(area.width) {
+        right = status(state, theme, summary, run, area.width, false);
+    }
+    let right_width = columns(&right);
     let mut x = area.right().saturating_sub(text::limited(right_width)).max(area.x);
     for (text, style) in &right {
         x = text::put(buffer, x, area.y, area.right().saturating_sub(x), text, *style) + 2;
     }
-    let Some(summary) = summary else {
+    if parts.is_empty() {
         text::put(buffer, area.x + 1, area.y, area.width - 1, "cuelight", theme.style(Hue::Accent));
         return;
-    };
-    let version = summary.info.version();
-    let attempt = if summary.attempt > 1 { format!("attempt {}", summary.attempt) } else { String::new() };
-    let event = format!("{} {version}", summary.info.event);
-    let short = short(summary.info.id.as_str());
-    let repository = if state.has_several_repositories() { file_name(&summary.info.repository) } else { "" };
-    let workflow = summary.info.numbered().unwrap_or_else(|| file_name(&summary.info.workflow).to_owned());
-    let parts = [repository, summary.name.as_str(), &workflow, event.trim(), &attempt, short];
-    let mut parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-    parts.dedup();
+    }
     let room = usize::from(area.width).saturating_sub(right_width + 2);
     let left = fitted(&parts, room, theme);
     text::put(buffer, area.x + 1, area.y, room as u16, &left, Style::new().add_modifier(Modifier::BOLD));
+}
+
+/// Minimum width of a header that always uses words in place of signs.
+const WORDS: u16 = 100;
+
+/// Returns the parts of the header's left side: which run is selected.
+fn parts(state: &AppState, summary: &Summary) -> Vec<String> {
+    let attempt = if summary.attempt > 1 { format!("attempt {}", summary.attempt) } else { String::new() };
+    let event = format!("{} {}", summary.info.event, summary.info.version()).trim().to_owned();
+    let short = short(summary.info.id.as_str()).to_owned();
+    let repository = if state.has_several_repositories() { file_name(&summary.info.repository) } else { "" };
+    let workflow = summary.info.numbered().unwrap_or_else(|| file_name(&summary.info.workflow).to_owned());
+    let mut parts = vec![repository.to_owned(), summary.name.clone(), workflow, event, attempt, short];
+    parts.retain(|part| !part.is_empty());
+    parts.dedup();
+    parts
 }
 
 /// Minimum number of columns in which the beginning of a part of the header is shown. A shorter one says nothing.
@@ -78,12 +93,14 @@ fn fitted(parts: &[&str], room: usize, theme: Theme) -> String {
 
 /// Returns the parts of the header's right side: replay or read-only, polling, connection, watch mode, workflows with
 /// errors, reviews, a lost worker, held failures, the state of the run, pending commands, and the number of errors.
+/// Without `has_words`, counts have signs in place of words.
 fn status(
     state: &AppState,
     theme: Theme,
     summary: Option<&Summary>,
     run: Option<&Run>,
     columns: u16,
+    has_words: bool,
 ) -> Vec<(String, Style)> {
     let mut parts: Vec<(String, Style)> = Vec::new();
     if let Some(replay) = &state.replay {
@@ -107,7 +124,7 @@ fn status(
     }
     let reviews = state.reviews().count();
     if reviews > 0 {
-        let words = if columns < 100 { "" } else { " to review" };
+        let words = if has_words { " to review" } else { "" };
         parts.push((format!("{}{reviews}{words}", theme.pick("◆", "?")), theme.style(Hue::Review)));
     }
     let Some(summary) = summary else { return parts };
@@ -115,7 +132,7 @@ fn status(
         parts.push(("worker lost: u resumes".to_owned(), theme.style(Hue::Bad)));
     }
     if run.is_some_and(|run| run.holds && !run.phase.is_done()) {
-        let words = if columns < 100 { "holds" } else { "holds failures" };
+        let words = if has_words { "holds failures" } else { "holds" };
         parts.push((words.to_owned(), theme.style(Hue::Accent)));
     }
     for command in state.pending(&summary.info.id) {
@@ -138,7 +155,7 @@ fn status(
     let steps = run.into_iter().flat_map(|run| run.jobs.values()).flat_map(|job| &job.steps);
     let errors = steps.flat_map(|step| &step.annotations).filter(|note| note.level == Level::Error).count();
     if errors > 0 {
-        let shown = if columns < 100 { format!("!{errors}") } else { text::counted(errors as u64, "error") };
+        let shown = if has_words { text::counted(errors as u64, "error") } else { format!("!{errors}") };
         parts.push((shown, theme.style(Hue::Bad)));
     }
     parts

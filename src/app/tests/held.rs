@@ -144,7 +144,7 @@ fn a_key_turns_the_hold_of_failed_steps_on_and_off() {
     assert_eq!(driver.asked(), submitted(Command::Hold { on: true }));
     assert!(driver.shows("hold at failures asked"), "{}", driver.screen());
     accept(&mut driver, 100, Command::Hold { on: true });
-    assert!(!driver.shows("hold at failures asked") && driver.shows("holds  ‖ held"), "{}", driver.screen());
+    assert!(!driver.shows("hold at failures asked") && driver.shows("holds failures  ‖ held"), "{}", driver.screen());
     driver.press("H");
     assert_eq!(driver.asked(), submitted(Command::Hold { on: false }));
     accept(&mut driver, 101, Command::Hold { on: false });

@@ -116,10 +116,12 @@ fn a_failure_offers_the_file_the_text_and_the_search() {
     assert!(driver.shows("1 error"), "the header has room for words: {}", driver.screen());
     driver.press("3G");
     assert!(!driver.footer().contains("open file"), "nothing failed here: {}", driver.footer());
-    let mut narrow = failed(80, 24);
+    let header = |driver: &Driver| driver.screen().lines().next().unwrap_or_default().to_owned();
+    assert!(header(&failed(80, 24)).ends_with("  1 error"), "here, too: {}", header(&failed(80, 24)));
+    let mut narrow = failed(60, 16);
     narrow.press("e");
     assert!(narrow.screen().lines().next().is_some_and(|header| header.contains("!1")), "{}", narrow.screen());
-    narrow.press("?!2");
+    narrow.resize(80, 24).press("?!2");
     assert!(narrow.shows("In the header") && narrow.shows("2 errors were reported"), "{}", narrow.screen());
 }
 
