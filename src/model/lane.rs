@@ -185,7 +185,8 @@ impl Lane {
     pub fn live_title(&self) -> String {
         let Environment { deployments, unknown, .. } = &self.environment;
         let is_empty = |reported: &Reported| Slot::ALL.iter().all(|slot| reported.observed.slot(*slot).replicas == 0);
-        let is_told = deployments.iter().any(|one| one.succeeded) || self.reported.as_ref().is_some_and(is_empty);
+        let has_succeeded = deployments.iter().any(|one| one.succeeded && !one.origin.is_found);
+        let is_told = has_succeeded || self.reported.as_ref().is_some_and(is_empty);
         title_of(self.environment.live().map(|live| &live.release), unknown.is_none() && is_told)
     }
 

@@ -80,7 +80,7 @@ fn grouped(run: &Run, most: usize) -> Vec<Vec<&Job>> {
 }
 
 /// Returns the title of a row, and what distinguishes its legs; only the number of legs that succeeded.
-fn title_of(run: &Run, jobs: &[&Job]) -> (String, Option<String>) {
+fn row_title(run: &Run, jobs: &[&Job]) -> (String, Option<String>) {
     let Some((title, values)) = titled(jobs) else { return (jobs[0].name.clone(), None) };
     if !succeeded(jobs[0]) {
         return (title, Some(values));
@@ -97,7 +97,7 @@ fn rows(run: &Run, most: usize, has_reason: &dyn Fn(&Job) -> bool, style: Style)
     let rows: Vec<_> = grouped(run, most)
         .into_iter()
         .map(|jobs| {
-            let (title, values) = title_of(run, &jobs);
+            let (title, values) = row_title(run, &jobs);
             (title, values, jobs)
         })
         .collect();

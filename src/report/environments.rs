@@ -87,8 +87,9 @@ impl Page {
         newest.map_or_else(|| text!(" "), |newest| self.style.glyph(&newest.state.phase(&environment.name)))
     }
 
-    /// Returns the lines below an environment: its lock, the former release that still runs, the deployments that are open, the newest one if it is not
-    /// live, the command for which a deployment waits, and the reason if its deployments are unknown.
+    /// Returns the lines below an environment: its lock, the former release that still runs, the deployments that are open,
+    /// the newest one if it is not live, the command for which a deployment waits, and the reason if its deployments are
+    /// unknown.
     fn remarks(&self, environment: &Environment) -> Vec<TerminalText> {
         let open = environment.open();
         let ended = |one: &&EnvironmentDeployment| one.state != DeploymentState::Success && !open.contains(one);
@@ -210,7 +211,7 @@ impl Page {
         let run = one.address(&self.repository).unwrap_or_default();
         let glyph = self.style.glyph(&one.state.phase(&environment.name));
         let run = self.style.paint(Hue::Dim, run);
-        let who = if one.is_found() { "(found)" } else { one.creator.as_str() };
+        let who = if one.origin.is_found { "(found)" } else { one.creator.as_str() };
         text!("{} {:<releases$}  {:<11}  {:>4}  {:<12}  {:>7}  {}", glyph, release, state, age, who, took, run)
             .trim_end()
     }

@@ -210,7 +210,7 @@ impl App {
         // The deployments are sorted, the newest first.
         let later = lane.environment.deployments.iter().take_while(|later| *later != one).filter(|it| it.succeeded);
         let until = later.last().map_or(self.state.now, EnvironmentDeployment::at);
-        if one.is_found() {
+        if one.origin.is_found {
             return format!("live until {}, {}", text::past(self.state.now.since(until)), one.by());
         }
         let length = match until.since(one.at()) {

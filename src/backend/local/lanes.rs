@@ -147,7 +147,8 @@ async fn serve(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>, mut ask
         let goes_on = !open_runs(&shown).is_empty();
         let every = if is_on_its_way(&shown) { LOOK_EVERY } else { KEPT_EVERY };
         // A lock that ends by itself adds no entry to the ledger.
-        let unlocks = shown.iter().filter_map(|lane| lane.lock.as_ref()?.until).min();
+        let locks = shown.iter().filter_map(|lane| lane.lock.as_ref()?.until);
+        let unlocks = locks.filter(|until| *until > now()).min();
         tokio::select! {
             request = asked.recv() => match request {
                 // The settings or the checkout may have changed.

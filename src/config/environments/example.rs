@@ -109,11 +109,12 @@ pub(in crate::config) const EXAMPLE: &str = r#"
 # drain = "./deploy/drain"
 # replicas = 2
 # timeout = "10m"
-# A whole environment of commands, to copy: the files of the release go into a folder, and a service of systemd restarts.
+# A whole environment of commands, to copy: a clone of the repository (`git clone . /srv/shop`) gets the files of the
+# release, and a service of systemd restarts.
 # [environments.qa]
 # strategy = "recreate"
 # [environments.qa.target]
-# start = 'mkdir -p /srv/shop && git archive "$DEPLOY_SHA" | tar -x -C /srv/shop && systemctl --user restart shop'
+# start = "cd /srv/shop && git fetch && git checkout --force $DEPLOY_SHA && systemctl --user restart shop"
 # healthy = "systemctl --user is-active shop"
 # stop = "systemctl --user stop shop"
 # When a release counts as healthy: http (a path such as /health of each replica in Docker, or an address with http://,

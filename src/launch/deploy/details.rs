@@ -37,6 +37,9 @@ const MAX_EARLIER: usize = 20;
 /// Maximum number of runs that are searched for results of commits.
 const MAX_RUNS: usize = 200;
 
+/// Most branches whose names are given to git in one command: the arguments of a program have a limit.
+const MAX_REFS: usize = 5_000;
+
 /// Maximum number of commits after the live release for which releases are compared with it.
 const MAX_NEW: usize = 1_000;
 
@@ -182,7 +185,7 @@ impl Deployments {
         settings: &EnvironmentSettings,
         commits: &[Commit],
     ) -> Result<HashSet<String>, GitError> {
-        let all = || commits.iter().map(|commit| commit.sha.clone()).collect();
+        let all = || -> HashSet<String> { commits.iter().map(|commit| commit.sha.clone()).collect() };
         let is_allowed = |branches: &[String]| gates::refused_by_name(settings, &[], branches).is_none();
         if is_allowed(&[]) || commits.is_empty() {
             return Ok(all());
@@ -193,17 +196,19 @@ impl Deployments {
             release::add_branch(&mut branches, full);
             is_allowed(&branches)
         });
-        let mut args: Vec<&str> = vec!["rev-list", "--end-of-options"];
-        args.extend(commits.iter().map(|commit| commit.sha.as_str()));
         let others: Vec<String> = allowed.map(|full| format!("^{full}")).collect();
-        if others.is_empty() {
-            return Ok(HashSet::new());
+        let (mut on_allowed, mut rest) = (HashSet::new(), all());
+        for part in others.chunks(MAX_REFS) {
+            if rest.is_empty() {
+                break;
+            }
+            let args = ["rev-list", "--end-of-options"].into_iter();
+            let args = args.chain(rest.iter().map(String::as_str)).chain(part.iter().map(String::as_str));
+            let outside = git(&self.repository.root, args)?;
+            let outside: HashSet<&str> = outside.lines().collect();
+            on_allowed.extend(rest.extract_if(|sha| !outside.contains(sha.as_str())));
         }
-        args.extend(others.iter().map(String::as_str));
-        let outside = git(&self.repository.root, args)?;
-        let outside: HashSet<&str> = outside.lines().collect();
-        let on_allowed = commits.iter().map(|commit| &commit.sha).filter(|sha| !outside.contains(sha.as_str()));
-        Ok(on_allowed.cloned().collect())
+        Ok(on_allowed)
     }
 
     /// Returns the results of the newest runs of these commits.

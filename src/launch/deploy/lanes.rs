@@ -80,9 +80,10 @@ impl LaneMemory {
                 self.reported.insert(environment, Reported { observed, at, requests });
             }
             None => {
-                // The next look connects again.
-                self.targets.remove(&environment);
-                self.silent.insert(environment);
+                // A connection that was slow to begin may answer the next look; after that one, a new one is tried.
+                if !self.silent.insert(environment.clone()) {
+                    self.targets.remove(&environment);
+                }
             }
         }
     }
@@ -383,13 +384,15 @@ mod tests {
         assert!(Arc::ptr_eq(&one, &memory.targets(&first, || panic!("connects again"))));
         let changed = memory.targets(&other, || connect(&other));
         assert!(!Arc::ptr_eq(&one, &changed), "for other settings");
-        memory.remember(TargetReport {
-            environment: other.name.clone(),
-            observed: None,
-            counters: None,
-            at: Timestamp(1),
-        });
-        assert!(!Arc::ptr_eq(&changed, &memory.targets(&other, || connect(&other))), "after a look without an answer");
+        let silent =
+            |at| TargetReport { environment: other.name.clone(), observed: None, counters: None, at: Timestamp(at) };
+        memory.remember(silent(1));
+        assert!(Arc::ptr_eq(&changed, &memory.targets(&other, || panic!("a slow login goes on"))));
+        memory.remember(silent(2));
+        assert!(
+            !Arc::ptr_eq(&changed, &memory.targets(&other, || connect(&other))),
+            "after two looks without an answer"
+        );
     }
 
     #[test]

@@ -402,13 +402,14 @@ impl EnvironmentState {
     }
 
     /// Returns the release that a deployment found live and replaced, in the form that deployments have, so that a rollback
-    /// can return to it. `None` if there is none, or if an earlier deployment to the environment had that release: it may
-    /// have failed.
+    /// can return to it. `None` if there is none, if it was not replaced, or if the last deployment of it from here did not
+    /// succeed.
     fn found_by(&self, record: &DeploymentRecord) -> Option<EnvironmentDeployment> {
-        let (index, release) = self.found.iter().find(|(index, _)| std::ptr::eq(&self.deployments[*index], record))?;
-        let is_known = self.deployments[..=*index].iter().any(|one| one.release.sha == release.sha);
-        let is_back = record.outcome.is_some_and(Outcome::is_undone);
-        (!is_known && !is_back).then(|| EnvironmentDeployment {
+        let (index, release) = self.found.iter().rfind(|(index, _)| std::ptr::eq(&self.deployments[*index], record))?;
+        let last = self.deployments[..*index].iter().rfind(|one| one.release.sha == release.sha);
+        let is_halfway = last.is_some_and(|one| one.outcome != Some(Outcome::Succeeded));
+        let serves = record.release.sha == release.sha || record.outcome.is_none_or(Outcome::is_undone);
+        (!is_halfway && !serves).then(|| EnvironmentDeployment {
             release: release.clone(),
             state: DeploymentState::Inactive,
             succeeded: true,
@@ -417,7 +418,7 @@ impl EnvironmentState {
             created: record.created,
             ended: None,
             description: FOUND.to_owned(),
-            origin: Origin::default(),
+            origin: Origin { is_found: true, ..Origin::default() },
             outcome: None,
             run: None,
             local: None,
@@ -458,6 +459,7 @@ impl DeploymentRecord {
     #[must_use]
     pub fn origin(&self) -> Origin {
         Origin {
+            is_found: false,
             is_rollback: self.cause == Cause::Rollback,
             approved_by: self.approved.as_ref().map(|by| by.user.clone()),
             overridden: self.overridden,
@@ -767,6 +769,15 @@ mod tests {
         assert_eq!(names(&later)[2], ("0123456".to_owned(), FOUND.to_owned()));
         // It serves again, so it is not one that was replaced.
         assert_eq!(names(&state(&[found("v1", Outcome::RolledBack)])).len(), 1);
+        // It still serves while the deployment is on its way.
+        let [requested, began, was_found, _] = <[Entry; 4]>::try_from(found("v1", Outcome::Succeeded)).expect("four");
+        assert_eq!(names(&state(&[vec![requested, began, was_found]])).len(), 1);
+        // Another machine went back to v1, because v2 is bad: that is what a rollback of v3 returns to.
+        let elsewhere = vec![entry(2, "v3", Action::Found { release: Some(release("v1")) })];
+        let [requested, began, ended] = <[Entry; 3]>::try_from(deployed("v3", Outcome::Succeeded)).expect("three");
+        let own = [deployed("v1", Outcome::Succeeded), deployed("v2", Outcome::Succeeded)];
+        let v3 = state(&[own.concat(), vec![requested, began], elsewhere, vec![ended]]);
+        assert_eq!(back(&v3, None).as_deref(), Ok("v1-sha"));
         // A release that an earlier deployment left halfway is no release to return to.
         let left = vec![entry(2, "v2", Action::Found { release: Some(release("v1")) })];
         let [requested, began, ended] = <[Entry; 3]>::try_from(deployed("v2", Outcome::Succeeded)).expect("three");

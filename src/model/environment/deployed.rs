@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FOUND, Release};
+use super::Release;
 use crate::model::{Conclusion, Gate, Phase, RunId, Timestamp};
 
 /// One attempt to deploy a release to an environment.
@@ -48,6 +48,10 @@ pub struct EnvironmentDeployment {
 /// How a deployment by this machine came about. All fields are empty for other deployments.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize)]
 pub struct Origin {
+    /// Whether the release was only found live: it ran before the first deployment by this machine, or another machine
+    /// deployed it. The deployment was then created when it was found.
+    #[serde(rename = "found", skip_serializing_if = "std::ops::Not::not")]
+    pub is_found: bool,
     /// Whether the deployment is a rollback.
     #[serde(rename = "rollback", skip_serializing_if = "std::ops::Not::not")]
     pub is_rollback: bool,
@@ -222,17 +226,10 @@ impl EnvironmentDeployment {
         self.state.words(self.succeeded, self.outcome)
     }
 
-    /// Whether the release was only found live: it ran before the first deployment by this machine, or another machine
-    /// deployed it. `created` is then the time at which it was found.
-    #[must_use]
-    pub fn is_found(&self) -> bool {
-        self.local.is_none() && self.run.is_none() && self.description == FOUND
-    }
-
     /// Returns who deployed, and what is special about it: `rollback by ana, approved by olu`.
     #[must_use]
     pub fn by(&self) -> String {
-        if self.is_found() {
+        if self.origin.is_found {
             return self.description.clone();
         }
         let rollback = if self.origin.is_rollback { "rollback " } else { "" };
@@ -244,7 +241,7 @@ impl EnvironmentDeployment {
     /// cart`.
     #[must_use]
     pub fn by_and_why(&self) -> String {
-        if self.is_found() {
+        if self.origin.is_found {
             return self.by();
         }
         let whys = [&self.origin.reason, &self.description].into_iter().filter(|why| !why.is_empty());
@@ -291,6 +288,7 @@ mod tests {
         let plain = deployment_of("v1", DeploymentState::Success, Timestamp(0));
         assert_eq!((plain.by_and_why().as_str(), plain.origin.text()), ("by ines", None));
         let origin = Origin {
+            is_found: false,
             is_rollback: true,
             approved_by: Some("olu".to_owned()),
             overridden: true,
