@@ -84,6 +84,8 @@ pub(super) fn run(args: &Args) -> Outcome {
         if let Some(file) = broken {
             let file = folder.join(file);
             style::notice(&text!("Mend {}; `cuelight run --watch` there runs again when it is saved.", file.display()));
+        } else if style::is_linear() && project == Project::Tally {
+            style::notice("`cuelight demo --break` breaks a test of the project, to find the error and mend it.");
         }
         return ended;
     }

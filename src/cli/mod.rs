@@ -249,8 +249,7 @@ fn replay(run: &RunArg) -> Outcome {
     if screen::is_possible() {
         return screen::replay(folder);
     }
-    let message = "a replay needs a terminal; `cuelight screenshot --at SECONDS` draws one moment";
-    Err(Failure::new(Exit::Usage, message))
+    Err(Failure::new(Exit::Usage, style::no_replay()))
 }
 
 /// Returns the notice for a workflow without `push` that is run without `--event`. It names the event that is used.
@@ -309,6 +308,7 @@ fn guarded(act: impl FnOnce() -> Outcome) -> Outcome {
 }
 
 fn carry_out(cli: &Cli) -> Outcome {
+    style::asks_for_sentences().map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
     for (is_given, option) in [(cli.read_only, "--read-only"), (cli.all, "--all")] {
         if is_given && cli.command.is_some() {
             return Err(Failure::new(Exit::Usage, format!("{option} cannot be used before a command")));

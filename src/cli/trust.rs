@@ -110,8 +110,12 @@ pub(super) fn text(preview: &Preview, whole: bool) -> String {
     preview.lines(whole).iter().map(|line| reveal(line) + "\n").collect()
 }
 
-/// Shows a text in the user's pager (`PAGER`, by default `less`), or prints it if the pager cannot be started.
+/// Shows a text in the user's pager (`PAGER`, by default `less`). Prints it if the pager cannot be started, and for a
+/// screen reader, because a pager redraws the whole terminal.
 fn show(text: &TerminalText) -> Result<(), Failure> {
+    if style::is_linear() {
+        return Ok(style::print(text)?);
+    }
     let pager = std::env::var("PAGER").ok().filter(|pager| !pager.trim().is_empty());
     let pager = pager.unwrap_or_else(|| "less".to_owned());
     let mut words = pager.split_whitespace();

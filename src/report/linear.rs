@@ -9,7 +9,6 @@ use crate::model::{
 use crate::report::style::{Out, Style};
 use crate::ui::terminal_text::{TerminalText, text};
 use crate::ui::text::counted;
-use crate::ui::theme::Glyphs;
 
 use super::ending::{causes, first_line, is_in_end, named, took};
 use super::lines::MAX_NAMES;
@@ -28,7 +27,7 @@ pub struct Linear {
 
 impl Default for Linear {
     fn default() -> Self {
-        let style = Style::new(Glyphs::Ascii, false);
+        let style = Style::linear();
         Self { style, lines: Lines::new(style), names_run: false, announced: 0 }
     }
 }
@@ -42,7 +41,7 @@ impl Linear {
     /// Returns the sentence about the state of a run.
     #[must_use]
     pub fn state(run: &Summary) -> TerminalText {
-        let style = Style::new(Glyphs::Ascii, false);
+        let style = Style::linear();
         let title = run.info.numbered().unwrap_or_else(|| run.name.clone());
         let branch = run.info.branch();
         let branch = if branch.is_empty() { text!("") } else { text!(" on {}", branch) };

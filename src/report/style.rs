@@ -17,10 +17,12 @@ pub fn background() -> Background {
     Background::of_variable(std::env::var("COLORFGBG").ok().as_deref())
 }
 
-/// Style of text on a stream: the glyphs of the screen's theme, with or without its colours.
+/// Style of text on a stream: the glyphs of the screen's theme, with or without its colours, or sentences.
 #[derive(Clone, Copy, Debug)]
 pub struct Style {
     theme: Theme,
+    /// Whether reports consist of sentences for a screen reader.
+    linear: bool,
 }
 
 impl Style {
@@ -33,19 +35,33 @@ impl Style {
             let locale = locale.to_ascii_lowercase();
             locale.contains("utf-8") || locale.contains("utf8")
         });
-        let glyphs = if utf8 && !is_linear() { Glyphs::Unicode } else { Glyphs::Ascii };
+        if is_linear() {
+            return Self::linear();
+        }
+        let glyphs = if utf8 { Glyphs::Unicode } else { Glyphs::Ascii };
         Self::new(glyphs, moves_cursor() && wants_colour()).on(background())
     }
 
     /// Returns the style for standard error, which has the glyphs of standard output.
     pub fn of_errors() -> Self {
-        Self::new(Self::of_output().glyphs(), colour_of_errors()).on(background())
+        let style = Self { linear: is_linear(), ..Self::new(Self::of_output().glyphs(), colour_of_errors()) };
+        style.on(background())
+    }
+
+    /// Returns the style of sentences for a screen reader, without colours.
+    pub fn linear() -> Self {
+        Self { linear: true, ..Self::new(Glyphs::Ascii, false) }
+    }
+
+    /// Whether reports consist of sentences for a screen reader: without glyphs, columns and indentation.
+    pub fn is_linear(self) -> bool {
+        self.linear
     }
 
     /// Returns a style with these glyphs, with or without colours.
     pub fn new(glyphs: Glyphs, colour: bool) -> Self {
         let colours = if colour { Colours::Terminal } else { Colours::None };
-        Self { theme: Theme { glyphs, colours, motion: false, ..Theme::default() } }
+        Self { theme: Theme { glyphs, colours, motion: false, ..Theme::default() }, linear: false }
     }
 
     fn on(mut self, background: Background) -> Self {
@@ -120,8 +136,13 @@ impl Style {
 /// Whether `--linear` was given.
 static LINEAR: OnceLock<()> = OnceLock::new();
 
-/// Environment variable that asks for sentences, unless it is empty or `0`.
+/// Environment variable that asks for sentences: `true` or `1`. Empty, `false` and `0` do not.
 const LINEAR_VARIABLE: &str = "CUELIGHT_LINEAR";
+
+/// The variable that asks for sentences has another value than the variables of boolean settings, or `0` and `1`.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("CUELIGHT_LINEAR: must be true or false, not `{0}`")]
+pub struct LinearError(String);
 
 /// Makes this process print sentences for a screen reader.
 pub fn make_linear() {
@@ -130,7 +151,34 @@ pub fn make_linear() {
 
 /// Whether this process prints sentences for a screen reader instead of tables and rows that are redrawn.
 pub fn is_linear() -> bool {
-    LINEAR.get().is_some() || std::env::var(LINEAR_VARIABLE).is_ok_and(|value| !matches!(value.as_str(), "" | "0"))
+    LINEAR.get().is_some() || asks_for_sentences().unwrap_or(false)
+}
+
+/// Reads whether the environment asks for sentences.
+///
+/// # Errors
+/// The variable has a value that is neither true nor false.
+pub fn asks_for_sentences() -> Result<bool, LinearError> {
+    let value = std::env::var_os(LINEAR_VARIABLE).unwrap_or_default();
+    is_true(&value.to_string_lossy())
+}
+
+/// Returns the meaning of the variable's value.
+fn is_true(value: &str) -> Result<bool, LinearError> {
+    match value {
+        "" | "false" | "0" => Ok(false),
+        "true" | "1" => Ok(true),
+        other => Err(LinearError(other.to_owned())),
+    }
+}
+
+/// Returns why a run cannot be replayed here, and what shows it instead.
+pub fn no_replay() -> &'static str {
+    if is_linear() {
+        "a replay is drawn on the screen, which the linear mode does not open; `cuelight show` tells the run in sentences"
+    } else {
+        "a replay needs a terminal; `cuelight screenshot --at SECONDS` draws one moment"
+    }
 }
 
 /// Whether standard output is a terminal that carries out control sequences. None are used for a screen reader.
@@ -351,6 +399,15 @@ mod tests {
             let word = Style::new(Glyphs::Unicode, false).word(&phase);
             assert!(word.parse::<StatusFilter>().expect(word).matches(&phase), "{word}: {phase:?}");
         }
+    }
+
+    #[test]
+    fn the_variable_for_sentences_is_true_or_false() {
+        for (value, expected) in [("", false), ("0", false), ("false", false), ("1", true), ("true", true)] {
+            assert_eq!(is_true(value), Ok(expected), "{value}");
+        }
+        let error = is_true("no").expect_err("neither true nor false").to_string();
+        assert_eq!(error, "CUELIGHT_LINEAR: must be true or false, not `no`");
     }
 
     #[test]

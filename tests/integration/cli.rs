@@ -324,3 +324,26 @@ fn all_runs_are_told_in_sentences_until_an_interrupt() {
     let asked = project.command(&[]).env("CUELIGHT_LINEAR", "1").output().expect("the program starts");
     Said(asked).expect(0, &["CI on main: success in "]);
 }
+
+#[test]
+fn the_variable_for_sentences_takes_true_and_false_only() {
+    let project = Project::of_jobs("  build: {runs-on: ubuntu-latest, steps: [{run: 'true'}]}\n");
+    let plan = |value: &str| {
+        let planned = project.command(&["plan", "ci"]).env("CUELIGHT_LINEAR", value).output();
+        Said(planned.expect("the program starts"))
+    };
+    for (value, is_linear) in [("true", true), ("1", true), ("false", false), ("0", false), ("", false)] {
+        let said = plan(value);
+        said.expect(0, &[]);
+        assert_eq!(said.out().starts_with("1 job\n"), is_linear, "{value}: {}", said.text());
+    }
+    plan("no").expect(2, &["CUELIGHT_LINEAR: must be true or false, not `no`"]);
+}
+
+#[test]
+fn a_replay_in_sentences_names_the_true_reason() {
+    let project = Project::of_jobs("  build: {runs-on: ubuntu-latest, steps: [{run: 'true'}]}\n");
+    project.run(&[]).expect(0, &[]);
+    project.call(&["replay", "--linear"]).expect(2, &["the linear mode does not open", "`cuelight show`"]);
+    project.call(&["replay"]).expect(2, &["a replay needs a terminal"]);
+}
