@@ -57,6 +57,11 @@ impl Failed {
         self.lines(true, style)
     }
 
+    /// Whether the text has this line of the log, or of a reason.
+    pub(super) fn shows(&self, line: &str) -> bool {
+        self.diagnosis.evidence.contains(line.trim())
+    }
+
     /// Returns the same, without evidence that the last line of the run repeats.
     pub(super) fn before_end(&self, run: &Run, style: Style) -> TerminalText {
         self.lines(!is_in_end(run, &self.diagnosis.evidence), style)
@@ -66,10 +71,11 @@ impl Failed {
         let of = self.step.as_ref().map(|step| text!("{}: ", step)).unwrap_or_default();
         let mut lines = TerminalText::default();
         lines.push_line(&text!("likely cause: {}{}", of, style.bold(self.diagnosis.sentence())));
+        let indentation = if style.is_linear() { "" } else { "    " };
         if has_evidence {
-            lines.push_line(&text!("    {}", style.paint(Hue::Dim, &self.diagnosis.evidence)));
+            lines.push_line(&text!("{}{}", indentation, style.paint(Hue::Dim, &self.diagnosis.evidence)));
         }
-        lines.push_line(&text!("    next: {}", self.next));
+        lines.push_line(&text!("{}next: {}", indentation, self.next));
         style.spelled(lines)
     }
 

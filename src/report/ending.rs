@@ -132,6 +132,15 @@ pub(super) struct Cause<'r> {
     pub(super) place: Place,
 }
 
+#[cfg(test)]
+impl<'r> Cause<'r> {
+    /// Returns the cause of a failed step with this name, for tests.
+    pub(super) fn new(step: &'r str, reason: &'r str, line: &str, place: &str) -> Self {
+        let place = Place { file: None, text: place.to_owned() };
+        Self { job: step, step, reason: Some(reason), line: line.to_owned(), place }
+    }
+}
+
 /// Location of an error.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Place {
@@ -227,6 +236,11 @@ pub(super) fn is_failed(phase: &Phase) -> bool {
     matches!(phase.conclusion(), Some(Conclusion::Failure | Conclusion::TimedOut))
 }
 
+/// Whether a job of a run failed. None did if the run was cancelled in time, or could not start.
+pub(super) fn has_failed_job(run: &Run) -> bool {
+    run.jobs.values().any(|job| is_failed(&job.phase))
+}
+
 /// Returns the first failed step of a job; `None` if none failed.
 pub(super) fn failed_step(job: &Job) -> Option<&Step> {
     job.steps.iter().find(|step| is_failed(&step.phase))
@@ -308,6 +322,8 @@ fn closing(run: &Run, style: Style) -> TerminalText {
         closing.push_line(&text!("  {}", style.paint(Hue::Dim, text!("cuelight resume {}", id))));
     } else if run.phase.conclusion().is_some_and(Conclusion::is_bad) && run.info.is_deployment() {
         closing.push_line(&text!("  {}", style.paint(Hue::Dim, text!("cuelight logs {} · cuelight deploys", id))));
+    } else if run.phase.conclusion().is_some_and(Conclusion::is_bad) && !has_failed_job(run) {
+        closing.push_line(&text!("  {}", style.paint(Hue::Dim, text!("cuelight rerun {}", id))));
     } else if run.phase.conclusion().is_some_and(Conclusion::is_bad) {
         // Ids of runs are long: on one line, a terminal of 80 columns would break one of them.
         let mut next = vec![text!("cuelight logs {} --failed", id), text!("cuelight rerun {} --failed", id)];

@@ -19,6 +19,7 @@ use crate::ui::terminal_text::text;
 use crate::ui::text::{clip, clip_start, counted, duration, width};
 use crate::ui::theme::{Colours, Hue};
 
+use super::clauses::MAX_NAMES;
 use super::ending::{ending, first_line, took};
 use super::reviews::waiting;
 use super::{Logs, Printer, held};
@@ -37,9 +38,6 @@ const MAX_FOLDED: usize = 32;
 /// Maximum number of lines that are shown of an unfolded group. They are the lines around its error, or its last lines
 /// if it has none.
 const MAX_UNFOLDED: u64 = 60;
-
-/// Maximum number of names in the line of several jobs that wait.
-pub(super) const MAX_NAMES: usize = 3;
 
 /// Prints a run as lines for people.
 pub struct Lines {

@@ -5,6 +5,7 @@
 //! records and compare its output.
 
 mod bell;
+mod clauses;
 pub mod conditions;
 pub mod debugger;
 pub mod deployments;

@@ -53,8 +53,28 @@ impl Story {
         story
     }
 
+    /// Returns a run with these records, whose steps print nothing.
+    pub fn of(script: Script) -> Self {
+        let info = testing::info(RunId::new("20261124-000000-0001"), Timestamp(0));
+        Self { info, script, logs: Memory::default() }
+    }
+
     fn add(&mut self, event: Event) {
         self.script.event(event);
+    }
+
+    /// Adds a step that is held until half an hour after the beginning: after its failure, or without `reason` before it
+    /// runs.
+    pub fn hold(&mut self, job: &str, number: u32, name: &str, reason: Option<&str>) {
+        let (job, step) = (JobId::new(job), StepNumber(number));
+        let planned =
+            StepOutline { number: step, name: name.to_owned(), kind: StepKind::Main, background: false, label: None };
+        self.add(Event::StepsPlanned { job: job.clone(), steps: vec![planned] });
+        if reason.is_some() {
+            self.add(Event::StepStarted { job: job.clone(), step, name: name.to_owned() });
+        }
+        let (reason, until) = (reason.map(str::to_owned), Timestamp(1_800_000));
+        self.add(Event::StepHeld { job, step, reason, until });
     }
 
     /// Adds a step that prints these lines, in two portions if possible, and exits with this code.
@@ -156,6 +176,31 @@ impl Story {
         store.open(self.info.clone());
         self.script.records.iter().for_each(|record| store.apply(&self.info.id, record));
         store.run(&self.info.id).expect("opened above").clone()
+    }
+
+    /// Returns the output of a function that prints the whole run.
+    pub fn whole(&self, print: impl FnOnce(&Run, &dyn Logs, &mut Out<'_>) -> io::Result<()>) -> String {
+        let mut bytes = Vec::new();
+        let mut out = Out::read_by_runner(&mut bytes, false);
+        print(&self.run(), &self.logs, &mut out).expect("memory");
+        String::from_utf8(bytes).expect("text")
+    }
+
+    /// Ends a job whose failure is allowed.
+    pub fn finish_allowed(&mut self, job: &str) {
+        let ended = job_finished(job, Conclusion::Failure, Some("exit code 1"));
+        let Event::JobFinished { job, conclusion, reason, outputs, environment_url, .. } = ended else { return };
+        self.add(Event::JobFinished { job, conclusion, allowed_failure: true, reason, outputs, environment_url });
+    }
+
+    /// Ends a step that was cancelled while it ran.
+    pub fn cancel_step(&mut self, job: &str, number: u32, name: &str) {
+        let (id, step) = (JobId::new(job), StepNumber(number));
+        let planned =
+            StepOutline { number: step, name: name.to_owned(), kind: StepKind::Main, background: false, label: None };
+        self.add(Event::StepsPlanned { job: id.clone(), steps: vec![planned] });
+        self.add(Event::StepStarted { job: id, step, name: name.to_owned() });
+        self.add(step_finished(job, number, Conclusion::Cancelled, 0, Some("cancelled")));
     }
 
     /// Returns the output of a printer.

@@ -13,8 +13,8 @@ use crate::ui::terminal_text::text;
 use crate::ui::text::{clip, counted, spent, width};
 use crate::ui::theme::Hue;
 
+use super::clauses::MAX_NAMES;
 use super::ending::took;
-use super::lines::MAX_NAMES;
 
 /// Runs in the order in which they are shown.
 pub(super) type Runs<'r> = dyn Iterator<Item = &'r Run> + 'r;
