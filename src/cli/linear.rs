@@ -26,11 +26,11 @@ pub(super) fn follow(all: bool) -> Outcome {
     let home = if all { None } else { launch::home(&here) };
     let backend = registry::open(Source::of_user(here, config::load(None)?.github, None)?)?;
     let filter = Filter { repository: home.clone(), ..Filter::default() };
-    let newest = history::page(&runs, &filter, None, FIRST)?.runs;
+    let newest = history::page(&runs, &filter, None, FIRST)?;
     block_on(async {
         let mut interrupted = signal(SignalKind::interrupt())?;
         let mut sentences = Sentences::new(runs, home);
-        let mut wanted = VecDeque::from(sentences.begin(newest)?);
+        let mut wanted = VecDeque::from(sentences.begin(&newest.runs, newest.more)?);
         let mut connected = backend::connect(backend);
         loop {
             tokio::select! {

@@ -140,7 +140,7 @@ impl Linear {
     ///
     /// # Errors
     /// The output cannot be written, or a log cannot be read.
-    pub(super) fn failures(&self, run: &Run, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {
+    fn failures(&self, run: &Run, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {
         let diagnosis = diagnosis::of(run, logs)?;
         // The last sentence and the likely cause of a deployment say most of its errors.
         let is_told = |text: &str| {
@@ -162,8 +162,37 @@ impl Linear {
         Ok(())
     }
 
+    /// Prints the end of one of several runs: its errors, its state, and what to do next.
+    ///
+    /// # Errors
+    /// The output cannot be written, or a log cannot be read.
+    pub(super) fn end_of_one(&self, run: &Run, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {
+        self.failures(run, logs, out)?;
+        let summary = Summary::from(run);
+        let state = self.state_of_run(run);
+        out.line(self.style.spelled(text!("{}: {}, run {}", Self::title(&summary), state, run.info.id)))?;
+        self.print_next(run, out)
+    }
+
+    /// Returns the state of a run with the numbers of its jobs.
+    fn state_of_run(&self, run: &Run) -> TerminalText {
+        let phase = run.progress();
+        let time = took(run.started, run.finished);
+        // The sentences about the jobs of a run in progress name the reviews.
+        let (reason, reviews) = if phase.is_active() { (None, &[][..]) } else { (run.why(), run.reviews.as_slice()) };
+        let state = clauses::of_run(&phase, reviews, &time, reason.as_deref(), self.style);
+        text!("{}{}", state, clauses::tally(run))
+    }
+
+    fn print_next(&self, run: &Run, out: &mut Out<'_>) -> io::Result<()> {
+        match Self::next(run) {
+            next if next.is_empty() => Ok(()),
+            next => out.line(self.style.spelled(next)),
+        }
+    }
+
     /// Returns the sentence about what to do next with a run; empty if nothing is to be done.
-    pub(super) fn next(run: &Run) -> TerminalText {
+    fn next(run: &Run) -> TerminalText {
         let id = &run.info.id;
         let held = run.jobs.values().find_map(|job| Some((job, job.held().next()?)));
         if let Some((job, step)) = held {
@@ -273,16 +302,8 @@ impl Printer for Linear {
 
     fn end(&mut self, run: &Run, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {
         self.failures(run, logs, out)?;
-        let phase = run.progress();
-        let time = took(run.started, run.finished);
-        // The sentences about the jobs of a run in progress name the reviews.
-        let (reason, reviews) = if phase.is_active() { (None, &[][..]) } else { (run.why(), run.reviews.as_slice()) };
-        let state = clauses::of_run(&phase, reviews, &time, reason.as_deref(), self.style);
-        self.say(run, None, &text!("{}{}", state, clauses::tally(run)), out)?;
-        match Self::next(run) {
-            next if next.is_empty() => Ok(()),
-            next => out.line(self.style.spelled(next)),
-        }
+        self.say(run, None, &self.state_of_run(run), out)?;
+        self.print_next(run, out)
     }
 }
 
