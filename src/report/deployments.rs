@@ -8,7 +8,7 @@ use crate::model::deployment::{DeploymentPlan, DeploymentRecord, Entry, Environm
 use crate::model::environment::{Release, title_of};
 use crate::model::rollback::Changes;
 use crate::ui::terminal_text::{TerminalText, text};
-use crate::ui::text::{ago, counted, width};
+use crate::ui::text::{ago, counted, past_in_words, width};
 use crate::ui::theme::Hue;
 
 use super::style::Style;
@@ -40,7 +40,11 @@ impl Preview<'_> {
         let (live, is_known) = self.live_in(plan);
         let from = title_of(live, is_known);
         let strategy = self.settings.strategy.name();
-        let title = text!("{}: {} → {}", self.settings.name, from, self.release.title());
+        let title = if style.is_linear() {
+            text!("{}: from {} to {}", self.settings.name, from, self.release.title())
+        } else {
+            text!("{}: {} → {}", self.settings.name, from, self.release.title())
+        };
         style.spelled(text!("{}, {}", style.bold(title), strategy))
     }
 
@@ -55,7 +59,10 @@ impl Preview<'_> {
         let mut all = TerminalText::default();
         all.push_line(&self.title_from(plan, style));
         match plan {
-            Some(plan) => push_steps(&mut all, plan),
+            Some(plan) => push_steps(&mut all, plan, style),
+            None if style.is_linear() => {
+                all.push_line(&text!("the steps are planned once the deployment in progress has ended"));
+            }
             None => all.push_line(&text!("  the steps are planned once the deployment in progress has ended")),
         }
         for gate in &self.gates {
@@ -118,13 +125,13 @@ pub fn way_back(plan: &DeploymentPlan, undone: &Changes, style: Style) -> Termin
     } else {
         text!("Steps:")
     });
-    push_steps(&mut all, plan);
+    push_steps(&mut all, plan, style);
     all
 }
 
 /// Adds the steps of a plan, one per line. If there are several hosts, the steps of those that are changed at the same time
 /// follow a line with their names.
-fn push_steps(all: &mut TerminalText, plan: &DeploymentPlan) {
+fn push_steps(all: &mut TerminalText, plan: &DeploymentPlan, style: Style) {
     let steps: Vec<(usize, HostStep)> = (1..).zip(plan.steps()).collect();
     for group in steps.chunk_by(|(_, one), (_, next)| plan.is_same_group(one, next)) {
         let hosts: IndexSet<usize> = group.iter().map(|(_, step)| step.host).collect();
@@ -135,7 +142,11 @@ fn push_steps(all: &mut TerminalText, plan: &DeploymentPlan) {
         }
         for (number, step) in group {
             let words = if is_several { plan.describe(step) } else { plan.words(step) };
-            all.push_line(&text!("{:>3}  {}", number, words));
+            all.push_line(&if style.is_linear() {
+                text!("step {}: {}", number, words)
+            } else {
+                text!("{:>3}  {}", number, words)
+            });
         }
     }
 }
@@ -164,9 +175,12 @@ pub struct Row<'r> {
     pub position: Option<String>,
 }
 
-/// Returns the list of deployments.
+/// Returns the list of deployments: a table, or a sentence about each for a screen reader.
 #[must_use]
 pub fn table(rows: &[Row<'_>], style: Style, now: Timestamp) -> TerminalText {
+    if style.is_linear() {
+        return rows.iter().map(|row| text!("{}\n", sentence(row, now))).collect();
+    }
     let widest = |of: &dyn Fn(&Row<'_>) -> usize| rows.iter().map(of).max().unwrap_or_default();
     let environments = widest(&|row| width(&row.record.environment));
     let releases = widest(&|row| width(&row.record.release.title()));
@@ -197,9 +211,26 @@ pub fn table(rows: &[Row<'_>], style: Style, now: Timestamp) -> TerminalText {
     table
 }
 
+/// Returns the sentence about a deployment: `dev: v1 dd447a6 is live, 43 seconds ago, by root, run 20261124-000000-0001`.
+fn sentence(row: &Row<'_>, now: Timestamp) -> TerminalText {
+    let record = row.record;
+    let (release, state) = (record.release.title(), record.state_clause(row.is_live));
+    let when = past_in_words(now.since(record.ended.unwrap_or(record.created)));
+    let position = row.position.clone().filter(|_| record.outcome.is_none());
+    let end = Some(record.end_reason.clone()).filter(|reason| !reason.is_empty());
+    let more = [record.origin().text(), position.or(end)].into_iter().flatten();
+    let more = more.map(|more| format!("; {more}")).collect::<Vec<_>>().concat();
+    let by = &record.creator.user;
+    text!("{}: {} {}, {}, by {}, run {}{}", record.environment, release, state, when, by, record.run, more)
+}
+
 /// Returns the secrets and variables that an environment needs, one per line, each with whether it is set.
 #[must_use]
 pub fn needed(all: &[Needed], style: Style) -> TerminalText {
+    if style.is_linear() {
+        let state = |one: &Needed| if one.is_set { "set" } else { "missing" };
+        return all.iter().map(|one| text!("{}: {} is {}\n", one.kind(), one.name, state(one))).collect();
+    }
     let widest = all.iter().map(|one| width(&one.name)).max().unwrap_or_default();
     let mut table = TerminalText::default();
     for one in all {
@@ -216,8 +247,15 @@ pub fn audit<'e>(entries: impl Iterator<Item = &'e Entry>, style: Style) -> Term
     for entry in entries {
         let run = entry.deployment.as_ref().map(ToString::to_string).unwrap_or_default();
         let reason = if entry.reason.is_empty() { String::new() } else { format!(": {}", entry.reason) };
-        let release = requested(entry).map(|(from, to)| format!(" {from} → {to}")).unwrap_or_default();
-        let what = text!("{} {}{}{}", entry.environment, entry.action.word(), release, reason);
+        let release = requested(entry).map(|(from, to)| {
+            if style.is_linear() { format!(" from {from} to {to}") } else { format!(" {from} → {to}") }
+        });
+        let what = text!("{} {}{}{}", entry.environment, entry.action.word(), release.unwrap_or_default(), reason);
+        if style.is_linear() {
+            let run = if run.is_empty() { run } else { format!(", run {run}") };
+            table.push_line(&text!("{}, {}: {}{}", entry.at.clock(), entry.by.name(), what, run));
+            continue;
+        }
         let row = text!("{}  {:<24}  {}  {}", entry.at.clock(), entry.by.name(), what, style.paint(Hue::Dim, run));
         table.push_line(&style.spelled(row).trim_end());
     }
@@ -265,7 +303,9 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::model::RunId;
     use crate::model::deployment::{Action, Actor, Cause, Observed, Plan, Slot, Versioned};
+    use crate::model::environment::Outcome;
     use crate::ui::theme::Glyphs;
 
     #[test]
@@ -307,6 +347,41 @@ mod tests {
         let row = audit(std::iter::once(&requested), Style::new(Glyphs::Unicode, false));
         assert!(row.plain().contains("requested unknown → v1 v1-sha"), "{}", row.plain());
         assert!(csv(&requested).contains(",requested,unknown,v1 v1-sha,"), "{}", csv(&requested));
+    }
+
+    #[test]
+    fn a_screen_reader_gets_a_sentence_about_each_deployment() {
+        let record = DeploymentRecord {
+            run: RunId::new("20261124-000000-0001"),
+            environment: "dev".to_owned(),
+            release: Release { sha: "dd447a6".to_owned(), reference: "v1".to_owned(), tag: Some("v1".to_owned()) },
+            from: None,
+            from_unknown: false,
+            job: None,
+            cause: Cause::Manual,
+            creator: Actor { user: "root".to_owned(), ..Actor::default() },
+            created: Timestamp(0),
+            began: true,
+            approved: None,
+            rejected: None,
+            has_changes: false,
+            image: None,
+            recorded: None,
+            not_recorded: None,
+            overridden: false,
+            paused: false,
+            outcome: Some(Outcome::Succeeded),
+            ended: Some(Timestamp(2_000)),
+            reason: "a hotfix".to_owned(),
+            end_reason: String::new(),
+        };
+        let table = |is_live| {
+            let rows = [Row { record: &record, is_live, position: None }];
+            super::table(&rows, Style::linear(), Timestamp(45_000)).as_str().to_owned()
+        };
+        let end = "43 seconds ago, by root, run 20261124-000000-0001; a hotfix\n";
+        assert_eq!(table(true), format!("dev: v1 dd447a6 is live, {end}"));
+        assert_eq!(table(false), format!("dev: v1 dd447a6 was live, {end}"));
     }
 
     #[test]

@@ -6,8 +6,8 @@ use crate::model::environment::{
 use crate::model::lane_details::{DeployedCommits, LaneDetails};
 use crate::model::rollback::Rollback;
 use crate::model::{Timestamp, short_sha};
-use crate::ui::terminal_text::{TerminalText, text};
-use crate::ui::text::{ago, clip, duration, width};
+use crate::ui::terminal_text::{TerminalText, ToTerminal, text};
+use crate::ui::text::{ago, clip, duration, past_in_words, width};
 use crate::ui::theme::Hue;
 
 use super::quoted;
@@ -31,9 +31,12 @@ pub struct Page {
 }
 
 impl Page {
-    /// Returns a table with a row for each environment. The lines below a row name the lock, the deployments that are
-    /// not live, and the reason if deployments are unknown.
+    /// Returns a table with a row for each environment. The lines below a row name the lock, the deployments that are not
+    /// live, and the reason if deployments are unknown. A screen reader gets sentences.
     pub fn table(&self, environments: &[Environment]) -> TerminalText {
+        if self.style.is_linear() {
+            return self.sentences(environments);
+        }
         let cells: Vec<[String; 4]> = environments.iter().map(|one| self.cells(one)).collect();
         let widest = |column: usize| cells.iter().map(|row| width(&row[column])).max().unwrap_or_default();
         let names = environments.iter().map(|one| width(&one.name)).max().unwrap_or_default().min(30);
@@ -71,11 +74,56 @@ impl Page {
         };
         let drift = environment.drift.as_ref().map(Drift::named);
         let state = drift.into_iter().chain(environment.health.clone()).collect::<Vec<_>>().join(", ");
-        [live.release.title(), ago(self.now.since(live.at())), live.creator.clone(), state]
+        let release = format!("{} live", live.release.title());
+        [release, ago(self.now.since(live.at())), live.creator.clone(), state]
+    }
+
+    /// Returns a sentence about each environment, and one about each of its remarks.
+    fn sentences(&self, environments: &[Environment]) -> TerminalText {
+        let mut all = TerminalText::default();
+        for one in environments {
+            let rules = one.protection.as_ref().map(Protection::short).filter(|rules| !rules.is_empty());
+            let rules = rules.map(|rules| format!("; rules: {rules}")).unwrap_or_default();
+            all.push_line(&text!("{}: {}{}", one.name, self.state_of(one), rules));
+            for remark in self.remarks(one) {
+                all.push_line(&text!("{}: {}", one.name, remark));
+            }
+        }
+        all
+    }
+
+    /// Returns what is live in an environment, for a sentence: `v1 dd447a6 is live, 43 seconds ago, by root`.
+    fn state_of(&self, environment: &Environment) -> String {
+        let Some(live) = environment.live() else {
+            let state = if environment.unknown.is_some() { "what is live is unknown" } else { "nothing is live" };
+            return state.to_owned();
+        };
+        let drift = environment.drift.as_ref().map(Drift::text);
+        let parts = [Some(self.sentence(live)), drift, environment.health.clone()];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+
+    /// Returns a deployment for a sentence: its release, its state, when it was made, and by whom.
+    fn sentence(&self, deployment: &EnvironmentDeployment) -> String {
+        let by = if deployment.creator.is_empty() { String::new() } else { format!(", by {}", deployment.creator) };
+        let when = self.when(deployment.at());
+        format!("{} {}, {when}{by}", deployment.release.title(), deployment.state_clause())
+    }
+
+    /// Returns a line that is indented by this many columns, except for a screen reader.
+    fn indented(&self, columns: usize, line: &TerminalText) -> TerminalText {
+        if self.style.is_linear() {
+            text!("{}", line.as_str().trim_start())
+        } else {
+            text!("{}{}", " ".repeat(columns), *line)
+        }
     }
 
     /// Returns how long ago a time was, in words.
     fn when(&self, at: Timestamp) -> String {
+        if self.style.is_linear() {
+            return past_in_words(self.now.since(at));
+        }
         match ago(self.now.since(at)).as_str() {
             "now" => "just now".to_owned(),
             age => format!("{age} ago"),
@@ -98,7 +146,8 @@ impl Page {
         let unknown = environment.unknown.as_ref().map(|why| self.style.paint(Hue::Dim, text!("{}", why)));
         let locked = environment.locked.as_ref().map(|lock| self.style.paint(Hue::Review, text!("{}", lock)));
         let command = || self.style.paint(Hue::Dim, format!("cuelight promote {}", quoted(&environment.name)));
-        let waits = environment.promotable.as_ref().map(|why| text!("{}  {}", why, command()));
+        let next = if self.style.is_linear() { "; go on with " } else { "  " };
+        let waits = environment.promotable.as_ref().map(|why| text!("{}{}{}", why, next, self.as_command(command())));
         let kept = environment.kept.as_ref().map(|kept| text!("{}", kept));
         locked.into_iter().chain(kept).chain(pending).chain(waits).chain(unknown).collect()
     }
@@ -118,15 +167,28 @@ impl Page {
             Some(run) => format!("cuelight show {run}"),
             None => String::new(),
         };
+        if self.style.is_linear() {
+            let next = if command.is_empty() { text!("") } else { text!("; next: {}", self.as_command(command)) };
+            return text!("{}{}", self.sentence(deployment), next);
+        }
         let glyph = self.style.glyph(&deployment.state.phase(&environment.name));
         text!("{} {} {}, {}  {}", glyph, release, state, when, self.style.paint(Hue::Dim, command)).trim_end()
+    }
+
+    /// Returns a command in backquotes in a sentence, and as it is elsewhere.
+    fn as_command(&self, command: impl ToTerminal) -> TerminalText {
+        if self.style.is_linear() { text!("`{}`", command) } else { text!("{}", command) }
     }
 
     /// Returns the page of one environment, for an environment of this machine with its details.
     pub fn one(&self, environment: &Environment, details: Option<&LaneDetails>) -> TerminalText {
         let mut all = TerminalText::default();
-        let of = text!("  {}", self.repository);
-        all.push_line(&text!("{}{}", self.style.bold(&environment.name), self.style.paint(Hue::Dim, of)));
+        if self.style.is_linear() {
+            all.push_line(&text!("environment {} of {}", environment.name, self.repository));
+        } else {
+            let of = text!("  {}", self.repository);
+            all.push_line(&text!("{}{}", self.style.bold(&environment.name), self.style.paint(Hue::Dim, of)));
+        }
         match environment.live() {
             Some(live) => {
                 let drift = environment.drift.as_ref().map(|drift| format!(", {}", drift.text())).unwrap_or_default();
@@ -134,17 +196,17 @@ impl Page {
                 let title = self.style.bold(live.release.title());
                 all.push_line(&text!("live: {}, {} {}{}", title, when, live.by(), drift));
                 if !live.origin.reason.is_empty() {
-                    all.push_line(&text!("      {}", live.origin.reason));
+                    all.push_line(&self.indented(6, &text!("{}", live.origin.reason)));
                 }
                 for line in [&live.url, &environment.health].into_iter().flatten() {
-                    all.push_line(&text!("      {}", line));
+                    all.push_line(&self.indented(6, &text!("{}", line)));
                 }
             }
             None if environment.unknown.is_some() => {}
             None => all.push_line(&text!("live: no successful deployment")),
         }
         for remark in self.remarks(environment) {
-            all.push_line(&text!("      {}", remark));
+            all.push_line(&self.indented(6, &remark));
         }
         if let DeploymentSource::Runs { workflow } = &environment.source {
             all.push_line(&text!("deployments are taken from the runs of {}, as configured", workflow));
@@ -161,12 +223,15 @@ impl Page {
             return all;
         }
         let releases = environment.deployments.iter().map(|one| width(&one.release.title())).max().unwrap_or_default();
-        all.push_line(&text!("\ndeployments, newest first:"));
+        if !self.style.is_linear() {
+            all.push(&text!("\n"));
+        }
+        all.push_line(&text!("deployments, newest first:"));
         for one in &environment.deployments {
             all.push_line(&self.deployment(environment, one, releases));
             let end = Some(&one.description).filter(|end| one.local.is_some() && !end.is_empty()).cloned();
             for line in [one.origin.text(), end].into_iter().flatten() {
-                all.push_line(&text!("    {}", line));
+                all.push_line(&self.indented(4, &text!("{}", line)));
             }
             let run = one.local.as_ref();
             let commits = details.zip(run).and_then(|(details, run)| details.commits_of(run, &one.release.sha));
@@ -185,10 +250,10 @@ impl Page {
         if let Some(next) = &details.next {
             all.push_line(&text!("next: {}", next.text()));
             for line in next.changes.lines(LISTED) {
-                all.push_line(&text!("    {}", line));
+                all.push_line(&self.indented(4, &text!("{}", line)));
             }
             for closed in next.closed.iter().filter(|_| !next.is_live) {
-                all.push_line(&text!("      {}", self.style.paint(Hue::Review, closed)));
+                all.push_line(&self.indented(6, &self.style.paint(Hue::Review, closed)));
             }
         }
         for one in &details.needed {
@@ -200,11 +265,16 @@ impl Page {
     /// Adds the commits of a deployment.
     fn push_commits(&self, all: &mut TerminalText, commits: &DeployedCommits) {
         for line in commits.lines(LISTED_OF_EACH) {
-            all.push_line(&self.style.paint(Hue::Dim, text!("    {}", line)));
+            all.push_line(&self.style.paint(Hue::Dim, self.indented(4, &text!("{}", line))));
         }
     }
 
     fn deployment(&self, environment: &Environment, one: &EnvironmentDeployment, releases: usize) -> TerminalText {
+        if self.style.is_linear() {
+            let took = one.took().map(|took| format!(", took {}", duration(took))).unwrap_or_default();
+            let run = one.address(&self.repository).map(|run| format!(", run {run}")).unwrap_or_default();
+            return text!("{}{}{}", self.sentence(one), took, run);
+        }
         let state = one.state_words();
         let (release, age) = (one.release.title(), ago(self.now.since(one.at())));
         let took = one.took().map(duration).unwrap_or_default();
@@ -247,4 +317,54 @@ pub fn rollback(rollback: &Rollback, style: Style) -> TerminalText {
         shown.push_line(&style.paint(Hue::Dim, text!("  {}", why)));
     }
     shown.trim_end()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::testing::deployment_of;
+    use crate::ui::theme::Glyphs;
+
+    fn page(style: Style) -> Page {
+        Page { style, repository: "octo/app".to_owned(), now: Timestamp(43_000) }
+    }
+
+    fn environment() -> Environment {
+        let newest = deployment_of("v2", DeploymentState::Waiting, Timestamp(30_000));
+        let live = deployment_of("v1", DeploymentState::Success, Timestamp(0));
+        let failed = deployment_of("v0", DeploymentState::Failure, Timestamp(0));
+        Environment { deployments: vec![newest, live, failed], ..Environment::named("dev") }
+    }
+
+    #[test]
+    fn a_screen_reader_gets_the_state_of_an_environment_in_words() {
+        let (environment, page) = (environment(), page(Style::linear()));
+        let [newest, live, failed] = environment.deployments.as_slice() else { panic!("three deployments") };
+        let waits = format!("{} is waiting, 13 seconds ago, by ines", newest.release.title());
+        let is_live = format!("{} is live, 43 seconds ago, by ines", live.release.title());
+        let nothing = Environment::named("prod");
+        let listed = page.table(&[environment.clone(), nothing]);
+        let lines: Vec<&str> = listed.as_str().lines().collect();
+        let next = "next: `cuelight show octo/app/30000`";
+        assert_eq!(
+            lines,
+            [format!("dev: {is_live}"), format!("dev: {waits}; {next}"), "prod: nothing is live".to_owned()]
+        );
+        let one = page.one(&environment, None);
+        let text = one.as_str();
+        assert!(text.starts_with("environment dev of octo/app\n"), "{text}");
+        let failed = format!("{} failed, 43 seconds ago, by ines", failed.release.title());
+        for line in [&waits, &is_live, &failed] {
+            assert!(text.lines().any(|said| said.starts_with(line.as_str())), "{line}: {text}");
+        }
+        assert!(text.lines().all(|line| !line.is_empty() && !line.starts_with(' ') && !line.contains("  ")), "{text}");
+    }
+
+    #[test]
+    fn the_row_of_an_environment_has_a_word_for_its_state() {
+        let environment = environment();
+        let live = environment.live().expect("live").release.title();
+        let table = page(Style::new(Glyphs::Unicode, false)).table(std::slice::from_ref(&environment));
+        assert!(table.as_str().contains(&format!("{live} live  ")), "{}", table.as_str());
+    }
 }

@@ -204,6 +204,20 @@ pub fn past(time: Duration) -> String {
     if time < Duration::from_mins(1) { "just now".to_owned() } else { format!("{} ago", ago(time)) }
 }
 
+/// Returns how long ago an event was, in whole words: `43 seconds ago`, or `just now` within the last 10 seconds.
+#[must_use]
+pub fn past_in_words(time: Duration) -> String {
+    let (unit, letter) = unit_of_ago(time);
+    let noun = match letter {
+        None => return "just now".to_owned(),
+        Some('s') => "second",
+        Some('m') => "minute",
+        Some('h') => "hour",
+        Some(_) => "day",
+    };
+    format!("{} ago", counted(time.as_secs() / unit, noun))
+}
+
 /// Returns the unit in which [`ago`] writes a time: its length in seconds, and its letter. `None` as the letter for
 /// `now`, which stands for less than 10 seconds.
 fn unit_of_ago(time: Duration) -> (u64, Option<char>) {
@@ -329,6 +343,19 @@ mod tests {
             assert_eq!(count(number), text);
         }
         assert_eq!((counted(1, "line"), counted(2, "line")), ("1 line".to_owned(), "2 lines".to_owned()));
+    }
+
+    #[test]
+    fn the_past_has_whole_words() {
+        for (seconds, expected) in [
+            (9, "just now"),
+            (43, "43 seconds ago"),
+            (60, "1 minute ago"),
+            (7_200, "2 hours ago"),
+            (259_200, "3 days ago"),
+        ] {
+            assert_eq!(past_in_words(Duration::from_secs(seconds)), expected);
+        }
     }
 
     #[test]

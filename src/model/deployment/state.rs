@@ -455,6 +455,12 @@ impl DeploymentRecord {
         self.state(is_live).words(self.outcome == Some(Outcome::Succeeded), self.outcome)
     }
 
+    /// Returns the state as the end of a sentence: see [`DeploymentState::clause`].
+    #[must_use]
+    pub fn state_clause(&self, is_live: bool) -> String {
+        self.state(is_live).clause(self.outcome == Some(Outcome::Succeeded), self.outcome)
+    }
+
     /// Returns how the deployment came about.
     #[must_use]
     pub fn origin(&self) -> Origin {

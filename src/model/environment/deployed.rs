@@ -146,6 +146,24 @@ impl DeploymentState {
         words.to_owned()
     }
 
+    /// Returns the state as the end of a sentence about the release: `is live`, `was rolled back`. It depends on the same as
+    /// [`Self::words`].
+    #[must_use]
+    pub fn clause(&self, succeeded: bool, outcome: Option<Outcome>) -> String {
+        let verb = match (self, outcome) {
+            (Self::Success, _) => "is ",
+            (Self::Inactive, _) if succeeded => "",
+            (_, Some(Outcome::RolledBack | Outcome::Cancelled | Outcome::Interrupted)) => "was ",
+            (_, Some(Outcome::Succeeded | Outcome::Failed)) | (Self::Failure, None) => "",
+            (Self::Error, None) => "ended with an ",
+            (
+                Self::Pending | Self::Waiting | Self::Queued | Self::InProgress | Self::Inactive | Self::Other(_),
+                None,
+            ) => "is ",
+        };
+        format!("{verb}{}", self.words(succeeded, outcome))
+    }
+
     /// Returns the word of the state, as servers write it.
     #[must_use]
     pub fn word(&self) -> &str {
@@ -226,6 +244,12 @@ impl EnvironmentDeployment {
         self.state.words(self.succeeded, self.outcome)
     }
 
+    /// Returns the state as the end of a sentence: see [`DeploymentState::clause`].
+    #[must_use]
+    pub fn state_clause(&self) -> String {
+        self.state.clause(self.succeeded, self.outcome)
+    }
+
     /// Returns who deployed, and what is special about it: `rollback by ana, approved by olu`.
     #[must_use]
     pub fn by(&self) -> String {
@@ -280,6 +304,23 @@ mod tests {
             (Other("half_done".to_owned()), false, None, "half done"),
         ] {
             assert_eq!(state.words(succeeded, outcome), expected, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn a_state_ends_a_sentence() {
+        use DeploymentState::{Error, Failure, InProgress, Inactive, Success, Waiting};
+        for (state, succeeded, outcome, expected) in [
+            (Waiting, false, None, "is waiting"),
+            (InProgress, false, None, "is in progress"),
+            (Success, true, Some(Outcome::Succeeded), "is live"),
+            (Inactive, true, Some(Outcome::Succeeded), "was live"),
+            (Inactive, false, Some(Outcome::Cancelled), "was cancelled"),
+            (Failure, false, Some(Outcome::RolledBack), "was rolled back"),
+            (Failure, false, None, "failed"),
+            (Error, false, None, "ended with an error"),
+        ] {
+            assert_eq!(state.clause(succeeded, outcome), expected, "{state:?}");
         }
     }
 
