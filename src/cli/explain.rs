@@ -135,7 +135,7 @@ fn expression(args: &Args, text: &str) -> Outcome {
         style::json(&json!({ "value": value.as_ref().ok().map(Value::to_json), "explanation": explanation }))?;
     } else {
         let style = Style::of_output();
-        explanation.lines().iter().try_for_each(|line| style::line(&style.spelled(text!("{}", line))))?;
+        style::print(&conditions::explanation(&explanation, style))?;
     }
     if !missing.is_empty() {
         let example = missing.iter().map(|name| format!("\"{name}\": {{…}}")).collect::<Vec<_>>().join(", ");

@@ -8,8 +8,8 @@ use crate::launch::held::HeldError;
 use crate::model::{Command, HeldOrder, Job, Run, Step};
 use crate::report::held as report;
 use crate::report::style;
+use crate::report::style::Style;
 use crate::store::history;
-use crate::ui::terminal_text::text;
 
 use super::{Exit, Failure, Outcome, RunArg, block_on, runs_dir, servers};
 
@@ -121,7 +121,7 @@ fn overview(args: &Args) -> Outcome {
     for run in history::held(&runs, repository.as_ref())? {
         for (job, step) in run.jobs.values().flat_map(|job| job.held().map(move |step| (job, step))) {
             is_empty = false;
-            let line = text!("{}  {}", run.info.id, report::line(job, step, None));
+            let line = report::listed(&run.info.id, job, step, Style::of_output());
             style::answer(args.json, &document(&run, job, step, None), &line)?;
         }
     }
@@ -172,7 +172,7 @@ fn each(of: &Of, sync: Option<bool>, order: Option<HeldOrder>, from: Option<&str
         if of.json {
             style::json(&json!({ "run": run.info.id, "job": job.id, "sync": changes }))?;
         } else {
-            report::changes(job, &changes).iter().try_for_each(style::line)?;
+            report::changes(job, &changes, Style::of_output()).iter().try_for_each(style::line)?;
         }
     }
     if kept {
@@ -187,7 +187,7 @@ fn each(of: &Of, sync: Option<bool>, order: Option<HeldOrder>, from: Option<&str
         if let Some(order) = order {
             servers::submit(&folder, &Command::Held { job: job.id.clone(), step: step.number, order })?;
         }
-        style::answer(of.json, &document(&run, job, step, order), &report::line(job, step, order))?;
+        style::answer(of.json, &document(&run, job, step, order), &report::line(job, step, order, Style::of_output()))?;
     }
     Ok(Exit::Success)
 }

@@ -19,7 +19,7 @@ use crate::report::conditions;
 use crate::report::style;
 use crate::report::style::Style;
 use crate::report::testing::Story;
-use crate::report::{GitHub, Json, Lines, Printer, Protocol};
+use crate::report::{GitHub, Json, Linear, Lines, Printer, Protocol};
 use crate::store::StoreError;
 use crate::ui::hostile::{any_text, check, commands};
 use crate::ui::terminal_text::TerminalText;
@@ -51,7 +51,8 @@ proptest! {
     #[test]
     fn no_printer_passes_on_what_a_terminal_would_obey(text in any_text()) {
         let story = Story::hostile(&text);
-        for style in [Style::new(Glyphs::Unicode, true), Style::new(Glyphs::Ascii, false)] {
+        check(&story.print(&mut Linear::default()))?;
+        for style in [Style::new(Glyphs::Unicode, true), Style::new(Glyphs::Ascii, false), Style::linear()] {
             let printers: [Box<dyn Printer>; 4] =
                 [Box::new(Lines::new(style)), Box::new(GitHub::new(style)), Box::new(Json), Box::new(Protocol)];
             for mut printer in printers {

@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use crate::model::legs;
 use crate::model::{
-    Conclusion, Explanation, Job, JobId, PendingReview, Phase, Run, RunId, ServerKind, Step, Timestamp, Wait,
+    Conclusion, Explanation, Job, JobId, Outcome, PendingReview, Phase, Run, RunId, ServerKind, Step, Timestamp, Wait,
 };
 use crate::ui::terminal_text::{TerminalText, text};
 use crate::ui::theme::Hue;
@@ -55,6 +55,9 @@ impl<'r> Decided<'r> {
         let reason = reason.filter(|_| skipped);
         let word = style.word(self.phase());
         let reason = reason.map_or_else(|| text!("{}", word), |reason| text!("{}: {}", word, first_line(&reason)));
+        if style.is_linear() {
+            return self.sentences((job.as_str(), values.as_str()), &reason, style, now);
+        }
         let mut lines = text!("{} {}  {}\n", style.glyph(self.phase()), heading, style.paint(Hue::Dim, reason));
         if let Some((run, review)) = self.review {
             lines.push_line(&text!("    {}", waiting(review, run, style, now)));
@@ -64,6 +67,28 @@ impl<'r> Decided<'r> {
         }
         for line in self.explanation().map(Explanation::lines).unwrap_or_default() {
             lines.push_line(&text!("    {}", line));
+        }
+        lines
+    }
+
+    /// Returns the decision for a screen reader: a sentence with the name of the job, what distinguishes its legs, and the
+    /// state with its reason, and the lines of the explanation.
+    fn sentences(
+        &self,
+        (job, values): (&str, &str),
+        state: &TerminalText,
+        style: Style,
+        now: Timestamp,
+    ) -> TerminalText {
+        let step = self.step.map(|step| text!(", step {}, {}", step.number, step.name)).unwrap_or_default();
+        let legs = if values.is_empty() { text!("") } else { text!(" ({})", values) };
+        let state = match self.review {
+            Some((run, review)) => waiting(review, run, style, now),
+            None => state.clone(),
+        };
+        let mut lines = text!("{}{}{}: {}\n", job, legs, step, state);
+        if let Some(condition) = self.explanation() {
+            lines.push(&explanation(condition, style));
         }
         lines
     }
@@ -103,11 +128,34 @@ pub fn decided<'r>(run: &'r Run, jobs: impl IntoIterator<Item = &'r Job>, step: 
     legs::alike(jobs).into_iter().flat_map(of_legs).collect()
 }
 
+/// Formats how a condition or an expression was evaluated: as a tree, or for a screen reader with a sentence about the whole,
+/// and then one about each of its operands.
+pub fn explanation(explanation: &Explanation, style: Style) -> TerminalText {
+    let mut lines = TerminalText::default();
+    if style.is_linear() {
+        push_operands(&mut lines, explanation);
+    } else {
+        explanation.lines().iter().for_each(|line| lines.push_line(&style.spelled(text!("{}", line))));
+    }
+    lines
+}
+
+fn push_operands(lines: &mut TerminalText, explanation: &Explanation) {
+    let outcome = match &explanation.outcome {
+        Outcome::Value(value) if value.is_empty() => "is empty".to_owned(),
+        Outcome::Value(value) => format!("is {value}"),
+        Outcome::NotNeeded => "was not needed".to_owned(),
+        Outcome::Failed(error) => format!("failed: {error}"),
+    };
+    lines.push_line(&text!("{} {}", explanation.text, outcome));
+    explanation.operands.iter().for_each(|operand| push_operands(lines, operand));
+}
+
 /// Formats decisions for people.
 pub fn page(decided: &[Decided], style: Style, now: Timestamp) -> TerminalText {
     let mut page = TerminalText::default();
     for (at, one) in decided.iter().enumerate() {
-        if at > 0 {
+        if at > 0 && !style.is_linear() {
             page.push(&text!("\n"));
         }
         page.push(&one.as_text(style, now));
@@ -120,10 +168,47 @@ pub fn page(decided: &[Decided], style: Style, now: Timestamp) -> TerminalText {
 pub fn waits(waits: &[Wait], run: &str, server: Option<ServerKind>, style: Style) -> TerminalText {
     let mut page = TerminalText::default();
     for wait in waits {
-        page.push_line(&text!("{}  {}", style.bold(&wait.name), wait.cause.to_string()));
+        let between = if style.is_linear() { ": " } else { "  " };
+        page.push_line(&text!("{}{}{}", style.bold(&wait.name), between, wait.cause.to_string()));
         if let Some(remedy) = wait.cause.remedy(run, server) {
-            page.push_line(&text!("    {}", style.paint(Hue::Dim, remedy)));
+            let before = if style.is_linear() { "next: " } else { "    " };
+            page.push_line(&text!("{}{}", before, style.paint(Hue::Dim, remedy)));
         }
     }
     page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::testing;
+    use crate::report::testing::Story;
+
+    #[test]
+    fn a_screen_reader_gets_a_condition_without_box_drawing() {
+        let operand = |text: &str, outcome| Explanation { text: text.to_owned(), outcome, operands: Vec::new() };
+        let operands = vec![
+            operand("github.ref", Outcome::Value("'refs/heads/dev'".to_owned())),
+            operand("inputs.force", Outcome::NotNeeded),
+        ];
+        let outcome = Outcome::Value("false".to_owned());
+        let whole = Explanation { text: "github.ref == 'x' && inputs.force".to_owned(), outcome, operands };
+        assert_eq!(
+            explanation(&whole, Style::linear()).as_str(),
+            "github.ref == 'x' && inputs.force is false\ngithub.ref is 'refs/heads/dev'\ninputs.force was not needed\n"
+        );
+    }
+
+    #[test]
+    fn a_screen_reader_gets_one_sentence_about_a_job_that_waits() {
+        let run = Story::of(testing::two_reviews(Timestamp(0))).run();
+        let mut decided = decided(&run, run.jobs.values(), None);
+        decided.retain(Decided::has_explanation);
+        let page = page(&decided, Style::linear(), Timestamp(60_000));
+        let lines: Vec<&str> = page.as_str().lines().collect();
+        let asks =
+            "Deploy to staging: needs review of staging by maria or olu; approve with `cuelight approve staging ";
+        assert!(lines[0].starts_with(asks), "{lines:#?}");
+        assert_eq!(lines.len(), 3, "{lines:#?}");
+    }
 }

@@ -9,11 +9,18 @@ use super::ending::first_line;
 use super::style::Style;
 
 /// Returns a line for each file that was copied into the workspace of a job, deleted from it, or kept there.
-pub fn changes(job: &Job, changes: &Changes) -> Vec<TerminalText> {
+pub fn changes(job: &Job, changes: &Changes, style: Style) -> Vec<TerminalText> {
     let Changes { new, changed, deleted, kept } = changes;
     let parts = [(new, "new"), (changed, "changed"), (deleted, "deleted"), (kept, "kept")];
     let lines = parts.into_iter().flat_map(|(paths, word)| {
-        paths.iter().map(move |path| text!("{} › {:<7}  {}", job.name, word, path.to_string_lossy()))
+        paths.iter().map(move |path| {
+            let path = path.to_string_lossy();
+            if style.is_linear() {
+                text!("{}: {} file, {}", job.name, word, path)
+            } else {
+                text!("{} › {:<7}  {}", job.name, word, path)
+            }
+        })
     });
     let lines: Vec<_> = lines.collect();
     if lines.is_empty() { vec![text!("{} has all your changes", job.name)] } else { lines }
@@ -73,12 +80,27 @@ pub fn turned(run: &RunId, on: bool) -> TerminalText {
     if on { text!("steps of {} that fail are held", run) } else { text!("steps of {} that fail end their jobs", run) }
 }
 
+/// Returns the line about a held step in the list of the steps that are held in several runs.
+pub fn listed(run: &RunId, job: &Job, step: &Step, style: Style) -> TerminalText {
+    let line = line(job, step, None, style);
+    if style.is_linear() { text!("{}, run {}", line, run) } else { text!("{}  {}", run, line) }
+}
+
 /// Returns the line about a held step: why it is held, or with `order` what happens to it now.
-pub fn line(job: &Job, step: &Step, order: Option<HeldOrder>) -> TerminalText {
-    let reason = reason(step);
+pub fn line(job: &Job, step: &Step, order: Option<HeldOrder>, style: Style) -> TerminalText {
+    let (reason, is_linear) = (reason(step), style.is_linear());
+    let of = if is_linear {
+        text!("{}: step {}, {},", job.name, step.number, step.name)
+    } else {
+        text!("{} › {}", job.name, step.name)
+    };
     let what = match (order, reason) {
-        (None, Some(reason)) => return text!("{} › {}  {}", job.name, step.name, reason),
-        (None, None) => return text!("{} › {}  held before it runs", job.name, step.name),
+        (None, _) if is_linear => return text!("{}: {}", job.name, announcement(step)),
+        (None, Some(reason)) => return text!("{}  {}", of, reason),
+        (None, None) => return text!("{}  held before it runs", of),
+        (Some(HeldOrder::RetryFrom(from)), _) if is_linear => {
+            return text!("{}: runs again from step {}, {}", job.name, from, name(job, from));
+        }
         (Some(HeldOrder::RetryFrom(from)), _) => {
             return text!("{} runs again from {}", job.name, name(job, from));
         }
@@ -88,9 +110,45 @@ pub fn line(job: &Job, step: &Step, order: Option<HeldOrder>) -> TerminalText {
         (Some(HeldOrder::Skip), None) => "is skipped",
         (Some(HeldOrder::Continue), Some(_)) => "fails",
     };
-    text!("{} › {} {}", job.name, step.name, what)
+    text!("{} {}", of, what)
 }
 
 fn name(job: &Job, number: StepNumber) -> &str {
     job.steps.iter().find(|step| step.number == number).map_or("", |step| &step.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::testing::Story;
+    use crate::ui::theme::Glyphs;
+
+    #[test]
+    fn a_screen_reader_gets_sentences_about_held_steps() {
+        let mut story = Story::new(&["broken", "sleeper"]);
+        story.hold("broken", 3, "Bad step", Some("exit code 1"));
+        story.hold("sleeper", 2, "Sleep long", None);
+        let (run, style) = (story.run(), Style::linear());
+        let said = |job: &str, order: Option<HeldOrder>, style: Style| {
+            let job = &run.jobs[&JobId::new(job)];
+            line(job, job.held().next().expect("held"), order, style).as_str().to_owned()
+        };
+        let until = "until 1970-01-01 00:30 UTC";
+        let failed = format!("broken: step 3, Bad step, failed and is held {until}: exit code 1");
+        assert_eq!(said("broken", None, style), failed);
+        assert_eq!(said("broken", Some(HeldOrder::Retry), style), "broken: step 3, Bad step, runs again");
+        assert_eq!(said("sleeper", Some(HeldOrder::Skip), style), "sleeper: step 2, Sleep long, is skipped");
+        let from = Some(HeldOrder::RetryFrom(StepNumber(3)));
+        assert_eq!(said("broken", from, style), "broken: runs again from step 3, Bad step");
+        let normal = Style::new(Glyphs::Unicode, false);
+        assert_eq!(said("broken", Some(HeldOrder::Retry), normal), "broken › Bad step runs again");
+        assert_eq!(said("sleeper", None, normal), "sleeper › Sleep long  held before it runs");
+        let job = &run.jobs[&JobId::new("broken")];
+        let in_list = listed(&run.info.id, job, job.held().next().expect("held"), style);
+        assert_eq!(in_list.as_str(), format!("{failed}, run {}", run.info.id));
+        // The line of the run's output names the step, which has no heading before it runs.
+        let sleeper = &run.jobs[&JobId::new("sleeper")];
+        let lines = waiting(&run.info.id, &sleeper.id, sleeper.held().next().expect("held"), normal);
+        assert_eq!(lines[0].as_str(), format!("Sleep long: held before it runs, {until}"));
+    }
 }

@@ -13,6 +13,7 @@ use crate::ui::terminal_text::text;
 use crate::ui::text::{clip, counted, spent, width};
 use crate::ui::theme::Hue;
 
+use super::clauses;
 use super::clauses::MAX_NAMES;
 use super::ending::took;
 
@@ -97,6 +98,14 @@ impl RunLines {
                 Some(jobs) if jobs.is_empty() => {}
                 Some(jobs) => {
                     let (glyph, word) = (self.style.glyph(phase), self.style.word(phase));
+                    if self.style.is_linear() {
+                        let names = clauses::first_names(jobs.iter().map(|job| job.name.as_str()));
+                        let count = counted(jobs.len() as u64, "job");
+                        let state = clauses::state(phase, &TerminalText::default(), None, self.style);
+                        lines.push(self.style.spelled(text!("{}: {} {}: {}", run.title(), count, state, names)));
+                        jobs.clear();
+                        continue;
+                    }
                     let reason = jobs[0].why().map(|reason| text!(": {}", super::first_line(&reason)));
                     let count = counted(jobs.len() as u64, "job");
                     let names = first_names(jobs.iter().map(|job| job.name.as_str()), MAX_NAMES);
@@ -124,6 +133,19 @@ impl RunLines {
             }));
         }
         let time = took(started, finished);
+        if self.style.is_linear() {
+            let (of, state) = match job {
+                Some(job) => {
+                    let state = clauses::state(phase, &time, reason.as_deref(), self.style);
+                    (text!("{}, {}", run.title(), job.name), state)
+                }
+                None => {
+                    let state = clauses::of_run(phase, &run.reviews, &time, reason.as_deref(), self.style);
+                    (text!("{}", run.title()), state)
+                }
+            };
+            return Ok(self.style.spelled(text!("{}: {}", of, state)));
+        }
         let reason = reason.map(|reason| text!(": {}", super::first_line(&reason))).unwrap_or_default();
         let (glyph, word) = (self.style.glyph(phase), self.style.word(phase));
         Ok(self.style.spelled(text!("{} {}  {}{}{}", glyph, name, word, time, reason)))
@@ -269,5 +291,9 @@ mod tests {
         assert!(lines[1].ends_with(together), "{lines:?}");
         let json = RunLines::new(style, true).lines(&run, &rows).expect("memory");
         assert_eq!(json.len(), 60, "scripts get each job");
+        let sentences = RunLines::new(Style::linear(), false).lines(&run, &rows).expect("memory");
+        let sentences: Vec<_> = sentences.iter().map(TerminalText::as_str).collect();
+        let together = "CI: 59 jobs queued for a runner with tpu: leg-2, leg-3, leg-4 and 56 more";
+        assert_eq!(sentences, ["CI, leg-1: waiting for a free slot", together]);
     }
 }
