@@ -169,7 +169,7 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
         return Ok(Exit::Success);
     }
     if style::is_linear() && !page.runs.is_empty() {
-        page.runs.iter().try_for_each(|run| style::line(&Linear::state(run)))?;
+        style::print(&report::sentences(&page.runs, page.more))?;
         return Ok(Exit::Success);
     }
     if page.runs.is_empty() && !page.more {

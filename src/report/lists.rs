@@ -111,6 +111,14 @@ pub fn finding(subject: &str, found: &Finding, style: Style) -> TerminalText {
         Finding::Warning(text) => ("--", Hue::Busy, text),
         Finding::Bad(text) => ("!!", Hue::Bad, text),
     };
+    if style.is_linear() {
+        let state = match found {
+            Finding::Good(_) => "good",
+            Finding::Warning(_) => "warning",
+            Finding::Bad(_) => "problem",
+        };
+        return text!("{}: {}, {}", subject, state, finding);
+    }
     text!("{} {:<8} {}", style.paint(hue, mark), subject, finding)
 }
 
@@ -118,6 +126,9 @@ pub fn finding(subject: &str, found: &Finding, style: Style) -> TerminalText {
 pub fn terminal(has_screen: bool) -> Finding {
     if !io::stdout().is_terminal() {
         return Finding::Good("not a terminal: runs are printed as lines".to_owned());
+    }
+    if style::is_linear() {
+        return Finding::Good("runs are printed in sentences for a screen reader".to_owned());
     }
     let style = Style::of_output();
     let colour = if style.colours() == Colours::Terminal { "colours" } else { "no colours" };
@@ -130,9 +141,29 @@ pub fn terminal(has_screen: bool) -> Finding {
     }
 }
 
+/// Returns the sentences about the account at a server, for a screen reader.
+fn account_sentences(status: &HostStatus, account: &str) -> Vec<TerminalText> {
+    let host = &status.host;
+    let state = match &status.problem {
+        Some(problem) => text!("{}: problem, {}", host, problem),
+        None => text!("{}: good, the account is {}", host, account),
+    };
+    let source = Some(&status.source).filter(|source| !source.is_empty());
+    let source = source.map(|source| text!("{}: the token is from {}", host, source));
+    let scopes = status.scopes.as_ref().map(|scopes| {
+        let scopes = if scopes.is_empty() { "none".to_owned() } else { scopes.join(", ") };
+        text!("{}: the scopes of the token are {}", host, scopes)
+    });
+    let limit = status.rate.map(|rate| text!("{}: {} of {} requests are left", host, rate.remaining, rate.limit));
+    std::iter::once(state).chain(source).chain(scopes).chain(limit).collect()
+}
+
 /// Returns the lines about the account at a server.
 pub fn account(status: &HostStatus, style: Style) -> Vec<TerminalText> {
     let account = status.account.as_deref().unwrap_or("anonymous");
+    if style.is_linear() {
+        return account_sentences(status, account);
+    }
     let mut lines = vec![text!("{}", style.bold(&status.host))];
     match &status.problem {
         Some(problem) => lines.push(text!("  {} {}", style.paint(Hue::Bad, "!!"), problem)),

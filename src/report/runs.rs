@@ -7,7 +7,7 @@ use crate::ui::text::{counted, duration};
 use crate::ui::theme::Hue;
 
 use super::style::Style;
-use super::{first_line, since, table, waiting};
+use super::{Linear, first_line, since, table, waiting};
 
 /// Lists runs, one per line of at most this many columns. If there are more runs, the last line names the option that
 /// lists them.
@@ -29,6 +29,16 @@ pub fn listed(runs: &[Summary], more: bool, columns: Option<usize>, style: Style
     }
     if let (true, Some(last)) = (more, runs.last()) {
         list.push_line(&style.paint(Hue::Dim, text!("older runs: --before {}", last.info.id)));
+    }
+    list
+}
+
+/// Lists runs for a screen reader, with a sentence for each. If there are more runs, the last sentence names the command that
+/// lists them.
+pub fn sentences(runs: &[Summary], more: bool) -> TerminalText {
+    let mut list: TerminalText = runs.iter().map(|run| text!("{}\n", Linear::state(run))).collect();
+    if let (true, Some(last)) = (more, runs.last()) {
+        list.push_line(&text!("next: `cuelight runs --before {}` lists older runs", last.info.id));
     }
     list
 }
@@ -128,10 +138,34 @@ fn step_row(step: &Step, style: Style) -> TerminalText {
 
 /// Formats the state of a job or a run with its reason.
 pub fn because(phase: &Phase, reason: &str, style: Style) -> TerminalText {
-    text!("{} {}: {}", style.glyph(phase), style.word(phase), TerminalText::paragraph(reason))
+    let glyph = if style.is_linear() { text!("") } else { text!("{} ", style.glyph(phase)) };
+    text!("{}{}: {}", glyph, style.word(phase), TerminalText::paragraph(reason))
 }
 
 /// Returns the line above the log of a step.
 pub fn heading(job: &Job, step: &Step, style: Style) -> TerminalText {
     style.bold(text!("{} / {} {}", job.name, step.number, step.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::testing::{info, summary};
+    use crate::model::{Conclusion, Gate, RunId};
+
+    #[test]
+    fn a_screen_reader_gets_a_sentence_about_each_run_and_the_way_to_older_ones() {
+        let run = |id: &str, phase| summary(info(RunId::new(id), Timestamp(0)), "fail", phase);
+        let held = Gate::Held { reason: Some("exit code 1".to_owned()), until: Timestamp(0) };
+        let runs = [run("r2", Phase::Waiting(held)), run("r1", Phase::Done(Conclusion::Cancelled))];
+        assert_eq!(
+            sentences(&runs, true).as_str(),
+            "fail on main: held until 1970-01-01 00:00 UTC, a step failed: exit code 1, run r2\n\
+             fail on main: cancelled, run r1\n\
+             next: `cuelight runs --before r1` lists older runs\n"
+        );
+        assert_eq!(sentences(&runs[1..], false).as_str(), "fail on main: cancelled, run r1\n");
+        let why = because(&Phase::Done(Conclusion::Failure), "a job failed", Style::linear());
+        assert_eq!(why.as_str(), "failure: a job failed");
+    }
 }
