@@ -136,11 +136,12 @@ impl Linear {
         self.reviews.iter().any(|review| review.jobs.contains(job) && review.gate() == *gate)
     }
 
-    /// Prints the first error of each failed job.
+    /// Prints the first error of each failed job, and the likely cause of a failed deployment. Returns whether that names
+    /// what to do next.
     ///
     /// # Errors
     /// The output cannot be written, or a log cannot be read.
-    fn failures(&self, run: &Run, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {
+    fn failures(&self, run: &Run, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<bool> {
         let diagnosis = diagnosis::of(run, logs)?;
         // The last sentence and the likely cause of a deployment say most of its errors.
         let is_told = |text: &str| {
@@ -156,10 +157,10 @@ impl Linear {
             let of = if self.names_run { text!("{}, ", run.title()) } else { text!("") };
             out.line(self.style.spelled(text!("failed{}: {}{}, step {}: {}", allowed, of, title, cause.step, parts)))?;
         }
-        if let Some(failed) = diagnosis {
+        if let Some(failed) = &diagnosis {
             out.print(&self.style.spelled(failed.before_end(run, self.style)))?;
         }
-        Ok(())
+        Ok(diagnosis.is_some())
     }
 
     /// Prints the end of one of several runs: its errors, its state, and what to do next.
@@ -167,11 +168,11 @@ impl Linear {
     /// # Errors
     /// The output cannot be written, or a log cannot be read.
     pub(super) fn end_of_one(&self, run: &Run, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {
-        self.failures(run, logs, out)?;
+        let names_next = self.failures(run, logs, out)?;
         let summary = Summary::from(run);
         let state = self.state_of_run(run);
         out.line(self.style.spelled(text!("{}: {}, run {}", Self::title(&summary), state, run.info.id)))?;
-        self.print_next(run, out)
+        if names_next { Ok(()) } else { self.print_next(run, out) }
     }
 
     /// Returns the state of a run with the numbers of its jobs.
@@ -226,7 +227,8 @@ fn step_of(run: &Run, step: &Step) -> TerminalText {
 fn error_of(cause: &Cause<'_>, is_told: &dyn Fn(&str) -> bool, style: Style) -> Option<String> {
     let line = log_line(first_line(&cause.line).as_bytes(), style);
     let (line, reason) = (line.as_str(), cause.reason.map(first_line).unwrap_or_default());
-    if is_told(reason) && is_told(line) {
+    // Without a location, the line only says that the step printed nothing.
+    if is_told(reason) && (is_told(line) || cause.place.text.is_empty()) {
         return None;
     }
     if !reason.is_empty() && reason.contains(line) {
@@ -301,17 +303,17 @@ impl Printer for Linear {
     }
 
     fn end(&mut self, run: &Run, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {
-        self.failures(run, logs, out)?;
+        let names_next = self.failures(run, logs, out)?;
         self.say(run, None, &self.state_of_run(run), out)?;
-        self.print_next(run, out)
+        if names_next { Ok(()) } else { self.print_next(run, out) }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::testing;
     use crate::model::testing::annotation;
+    use crate::model::{StepOutline, testing};
     use crate::report::testing::Story;
     use crate::ui::theme::Glyphs;
 
@@ -428,6 +430,41 @@ mod tests {
         assert!(text.contains("failed, allowed: Style, step Check: exit code 1, a line is too long, "), "{text}");
         let end = ", 1 job succeeded, 1 failed and was allowed to\n";
         assert!(text.ends_with(end) && !text.contains("next:"), "{text}");
+    }
+
+    #[test]
+    fn a_failed_deployment_tells_its_reason_at_the_step_and_at_the_end() {
+        let reason = "the wind was wrong";
+        let mut script = testing::Script::new(Timestamp(0));
+        script.start(vec![testing::outline("prod", "prod", &[])]).job("prod", "prod", &["Start green", "Wait"]);
+        script.step("prod", 2, "Wait", 0).event(testing::step_finished(
+            "prod",
+            2,
+            Conclusion::Failure,
+            1,
+            Some(reason),
+        ));
+        let step = |number, name: &str, kind| StepOutline {
+            number: StepNumber(number),
+            name: name.to_owned(),
+            kind,
+            background: false,
+            label: None,
+        };
+        let steps = vec![
+            step(1, "Start green", StepKind::Main),
+            step(2, "Wait", StepKind::Main),
+            step(3, "Stop green", StepKind::Post),
+        ];
+        script.event(Event::StepsPlanned { job: JobId::new("prod"), steps });
+        script.step("prod", 3, "Stop green", 0).step_end("prod", 3, Conclusion::Success);
+        let end = format!("step 2/2 (Wait) failed: {reason}");
+        script.event(testing::job_finished("prod", Conclusion::Failure, Some(&end)));
+        script.event(Event::RunFinished { conclusion: Conclusion::Failure, reason: Some(EndReason::Message(end)) });
+        let text = Story::of_deployment(script).print(&mut Linear::default());
+        assert_eq!(text.matches(reason).count(), 2, "{text}");
+        assert!(text.contains("\nprod: rolling back, Stop green\n") && !text.contains("step 3"), "{text}");
+        assert!(!text.contains("failed: prod") && text.matches("next: ").count() == 1, "{text}");
     }
 
     #[test]

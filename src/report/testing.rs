@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 
+use crate::model::deployment::DEPLOYMENT_EVENT;
 use crate::model::testing;
 use crate::model::testing::{Script, job_finished, outline, step_finished};
 use crate::model::{
@@ -57,6 +58,13 @@ impl Story {
     pub fn of(script: Script) -> Self {
         let info = testing::info(RunId::new("20261124-000000-0001"), Timestamp(0));
         Self { info, script, logs: Memory::default() }
+    }
+
+    /// Returns a deployment by this machine with these records.
+    pub fn of_deployment(script: Script) -> Self {
+        let mut story = Self::of(script);
+        story.info.event = DEPLOYMENT_EVENT.to_owned();
+        story
     }
 
     fn add(&mut self, event: Event) {
