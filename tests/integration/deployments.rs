@@ -216,6 +216,10 @@ fn a_release_goes_through_its_environments_and_back() {
     assert_eq!(reasons, (&"rollback".into(), &"errors at checkout".into(), &"".into()));
     shop.call(&["env"]).expect(0, &["staging", "v2", "production", "v1", "only tag:v*"]);
     shop.call(&["deploys", "staging"]).expect(0, &["rolled back", "live"]);
+    let sentences = shop.call(&["env", "--linear"]);
+    sentences.expect(0, &["\nproduction: v1 ", " is live, "]);
+    assert!(sentences.out().is_ascii() && !sentences.out().contains("  "), "{}", sentences.text());
+    shop.call(&["deploys", "staging", "--linear"]).expect(0, &["staging: v2 ", " is live, ", " was rolled back, "]);
     let audit = shop.call(&["audit", "--csv"]).out();
     let rows: Vec<_> =
         audit.lines().map(|line| line.split(',').skip(3).take(2).collect::<Vec<_>>().join(" ")).collect();

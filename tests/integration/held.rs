@@ -59,6 +59,11 @@ fn ends(attached: Child, code: i32, words: &[&str]) -> Said {
 fn a_held_step_is_mended_and_retried() {
     let project = held(JOB);
     project.call(&["held", "list"]).expect(0, &["a › Run echo tried", "exit code 1"]);
+    project
+        .call(&["held", "list", "--linear"])
+        .expect(0, &["a: step ", "Run echo tried", ", failed and is held until "]);
+    project.call(&["show", "--linear"]).expect(0, &["a: held, step ", "\nnext: `cuelight held retry "]);
+    project.call(&["runs", "--linear"]).expect(0, &[": held until ", ", a step failed: exit code 1, run "]);
     let json = project.call(&["held", "list", "--json"]);
     json.expect(0, &["\"step\":3", "\"reason\":\"exit code 1\"", "\"order\":null"]);
     project.call(&["show"]).expect(0, &["‖", "held", "failed and held until", "exit code 1"]);
