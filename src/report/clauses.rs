@@ -88,6 +88,8 @@ pub(super) fn tally(run: &Run) -> String {
             JobState::Running => "are running",
             JobState::Held if is_one => "is held",
             JobState::Held => "are held",
+            JobState::Review if is_one => "needs a review",
+            JobState::Review => "need a review",
             JobState::Failed => "failed",
             JobState::Allowed if is_one => "failed and was allowed to",
             JobState::Allowed => "failed and were allowed to",
