@@ -375,7 +375,7 @@ mod tests {
         assert!(text.contains(&format!("\nDeploy to staging: {asks}; {answer}\n")), "{text}");
         let refused = "until 1970-01-01 01:00 UTC; you may not approve your own deployment\n";
         assert!(text.contains(refused) && text.is_ascii() && !text.contains('?'), "{text}");
-        let end = "CI: needs review of staging, canary and production, 1 job succeeded, 3 wait";
+        let end = "CI: needs review of staging, canary and production, 1 job succeeded, 3 need a review";
         assert_eq!(text.lines().next_back(), Some(end), "{text}");
         assert!(!text.contains("waits for a review") && !text.contains("waiting, "), "{text}");
         let shown = shown(&story);
