@@ -26,9 +26,10 @@ pub(super) fn state(phase: &Phase, time: &TerminalText, reason: Option<&str>, st
         Phase::Waiting(Gate::Held { reason: None, until }) => text!("{} before a step, until {}", word, until.clock()),
         Phase::Waiting(gate) => {
             let reason = gate.reason();
-            match reason.strip_prefix(WAITS) {
-                Some(what) => text!("{} {}", word, what),
-                None => text!("{}, {}", word, reason),
+            if let Some(what) = reason.strip_prefix(WAITS) {
+                text!("{} {}", word, what)
+            } else {
+                text!("{}, {}", word, reason)
             }
         }
         _ => {

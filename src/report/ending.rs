@@ -334,7 +334,9 @@ fn closing(run: &Run, style: Style) -> TerminalText {
         if let Some(job) = run.jobs.values().find(failed).filter(|_| run.info.remote.is_none()) {
             next.push(text!("cuelight shell {} --job {}", id, job.id));
         }
-        next.into_iter().for_each(|next| closing.push_line(&text!("  {}", style.paint(Hue::Dim, next))));
+        for next in next {
+            closing.push_line(&text!("  {}", style.paint(Hue::Dim, next)));
+        }
     }
     closing
 }

@@ -42,11 +42,10 @@ pub fn waiting(run: &RunId, job: &JobId, step: &Step, style: Style) -> Vec<Termi
 pub(super) fn announcement(step: &Step) -> TerminalText {
     let Phase::Waiting(Gate::Held { reason, until }) = &step.phase else { return TerminalText::default() };
     let (number, name, until) = (step.number, &step.name, until.clock());
-    match reason {
-        Some(reason) => {
-            text!("step {}, {}, failed and is held until {}: {}", number, name, until, first_line(reason))
-        }
-        None => text!("step {}, {}, is held before it runs, until {}", number, name, until),
+    if let Some(reason) = reason {
+        text!("step {}, {}, failed and is held until {}: {}", number, name, until, first_line(reason))
+    } else {
+        text!("step {}, {}, is held before it runs, until {}", number, name, until)
     }
 }
 

@@ -144,9 +144,10 @@ pub fn terminal(has_screen: bool) -> Finding {
 /// Returns the sentences about the account at a server, for a screen reader.
 fn account_sentences(status: &HostStatus, account: &str) -> Vec<TerminalText> {
     let host = &status.host;
-    let state = match &status.problem {
-        Some(problem) => text!("{}: problem, {}", host, problem),
-        None => text!("{}: good, the account is {}", host, account),
+    let state = if let Some(problem) = &status.problem {
+        text!("{}: problem, {}", host, problem)
+    } else {
+        text!("{}: good, the account is {}", host, account)
     };
     let source = Some(&status.source).filter(|source| !source.is_empty());
     let source = source.map(|source| text!("{}: the token is from {}", host, source));

@@ -35,9 +35,10 @@ fn sentence(review: &PendingReview, run: &RunId, style: Style, now: Timestamp) -
     let timer = timer.map(|until| text!(" and waits for its timer until {}", until.clock())).unwrap_or_default();
     let waited = review.waited(now);
     let waited = if waited < Duration::from_secs(1) { text!("") } else { text!(", for {}", duration(waited)) };
-    let answer = match review.refusal {
-        Some(refusal) => text!("{}", refusal),
-        None => text!("approve with `cuelight approve {} --run {}`", quoted(&review.environment), run),
+    let answer = if let Some(refusal) = review.refusal {
+        text!("{}", refusal)
+    } else {
+        text!("approve with `cuelight approve {} --run {}`", quoted(&review.environment), run)
     };
     text!("{}{}{}{}; {}", state, by, timer, waited, answer)
 }

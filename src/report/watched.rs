@@ -134,15 +134,12 @@ impl RunLines {
         }
         let time = took(started, finished);
         if self.style.is_linear() {
-            let (of, state) = match job {
-                Some(job) => {
-                    let state = clauses::state(phase, &time, reason.as_deref(), self.style);
-                    (text!("{}, {}", run.title(), job.name), state)
-                }
-                None => {
-                    let state = clauses::of_run(phase, &run.reviews, &time, reason.as_deref(), self.style);
-                    (text!("{}", run.title()), state)
-                }
+            let (of, state) = if let Some(job) = job {
+                let state = clauses::state(phase, &time, reason.as_deref(), self.style);
+                (text!("{}, {}", run.title(), job.name), state)
+            } else {
+                let state = clauses::of_run(phase, &run.reviews, &time, reason.as_deref(), self.style);
+                (text!("{}", run.title()), state)
             };
             return Ok(self.style.spelled(text!("{}: {}", of, state)));
         }

@@ -341,7 +341,7 @@ mod tests {
         let [_, failed, waits] = <[_; 3]>::try_from(several()).expect("three");
         for room in [110, 80, 60, 54, 40] {
             let (calm, urgent) =
-                (lines(&[failed.clone()], Some(room)), lines(&[failed.clone(), waits.clone()], Some(room)));
+                (lines(std::slice::from_ref(&failed), Some(room)), lines(&[failed.clone(), waits.clone()], Some(room)));
             for text in ["failure", "機能", "2d ago"] {
                 assert!(calm[0].contains(text) && urgent[0].contains(text), "{room}: {calm:?} {urgent:?}");
             }

@@ -54,7 +54,7 @@ fn pending_reviews_are_shown_everywhere() {
         assert_eq!((cell.fg, cell.bg), (ratatui::style::Color::Reset, ratatui::style::Color::Reset));
     }
     driver.press("<esc>");
-    let expected = crate::model::Expected { run: Some(std::time::Duration::from_secs(7_200)), ..Default::default() };
+    let expected = crate::model::Expected { run: Some(std::time::Duration::from_hours(2)), ..Default::default() };
     driver.feed(Feed::Expected { run: run(), expected });
     assert!(!driver.shows("~1:29"), "nobody knows when the review comes: {}", driver.screen());
     assert!(driver.shows("1 waiting") && !driver.shows("1 running"), "{}", driver.screen());

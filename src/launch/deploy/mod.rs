@@ -201,7 +201,7 @@ impl Deployments {
             let promotable = self.promotable(state).map(str::to_owned);
             // A lane has only the newest deployments.
             let deployments = state.shown(at).deployments;
-            Environment { promotable, health, kept, deployments, ..lane.environment }
+            Environment { deployments, promotable, health, kept, ..lane.environment }
         });
         Ok(shown.collect())
     }

@@ -405,7 +405,8 @@ impl EnvironmentState {
     /// can return to it. `None` if there is none, if it was not replaced, or if the last deployment of it from here did not
     /// succeed.
     fn found_by(&self, record: &DeploymentRecord) -> Option<EnvironmentDeployment> {
-        let (index, release) = self.found.iter().rfind(|(index, _)| std::ptr::eq(&self.deployments[*index], record))?;
+        let (index, release) =
+            self.found.iter().rfind(|(index, _)| std::ptr::eq(&raw const self.deployments[*index], record))?;
         let last = self.deployments[..*index].iter().rfind(|one| one.release.sha == release.sha);
         let is_halfway = last.is_some_and(|one| one.outcome != Some(Outcome::Succeeded));
         let serves = record.release.sha == release.sha || record.outcome.is_none_or(Outcome::is_undone);
