@@ -56,7 +56,8 @@ impl Driver {
         after: AfterHalt,
     ) -> (Outcome, Option<String>) {
         self.controls.stage = Stage::Back;
-        position.back = Some(reason.clone());
+        // The file stays in the folder of the run, and the reason has words of a person or output of a command.
+        position.back = Some(self.tools.outlet.masked(&reason));
         if let Err(error) = position.write(&self.tools.folder) {
             return (Outcome::Failed, Some(format!("{reason}; {error}")));
         }

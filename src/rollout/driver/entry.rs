@@ -62,12 +62,14 @@ impl Driver {
     /// target is resumed. Returns an error if a later deployment has begun since.
     pub(super) async fn enter_again(&mut self, mut position: Position, begin: Begin) -> Result<Position, Trouble> {
         if let Begin::Back(reason) = begin {
-            position.back.get_or_insert(reason);
+            position.back.get_or_insert_with(|| self.tools.outlet.masked(&reason));
         }
         if position.back.is_none() {
             match self.pass_gates_in_turn().await {
                 // The deployment has already begun, so its changes are undone.
-                Err(Trouble::Interrupted(Interrupt::Back(reason))) => position.back = Some(reason),
+                Err(Trouble::Interrupted(Interrupt::Back(reason))) => {
+                    position.back = Some(self.tools.outlet.masked(&reason));
+                }
                 passed => passed?,
             }
         }

@@ -125,6 +125,33 @@ async fn what_a_person_says_is_recorded_without_secrets() {
 }
 
 #[tokio::test]
+async fn no_file_has_a_secret_that_a_person_wrote_in_a_reason() {
+    let rig = Rig::new(canary(&[CanaryStep::Weight(10), CanaryStep::Pause(Pause::Person)]));
+    rig.deployed("v1").await;
+    let going = rig.deploy("v2");
+    going.memory.started(4).await;
+    going.accepted(DeploymentOrder::Abort { reason: "bad hunter2".to_owned() }, "olu").await;
+    going.end.await.expect("no panic");
+    let position = Position::read(&going.folder).expect("read").expect("begun");
+    assert_eq!(position.back.as_deref(), Some("aborted by olu@web: bad ***"));
+    // The same for one whose worker was killed.
+    let going = rig.deploy("v3");
+    going.memory.started(4).await;
+    going.end.abort();
+    assert!(going.end.await.is_err_and(|error| error.is_cancelled()));
+    let again = rig.begin(&going.folder, "v3", Cause::Manual, Begin::Back("bad hunter2".to_owned()));
+    again.end.await.expect("no panic");
+    let with_secret = files_in(rig.runs().state()).into_iter().filter(|file| read(file).contains("hunter2"));
+    assert_eq!(with_secret.collect::<Vec<_>>(), Vec::<std::path::PathBuf>::new());
+}
+
+/// Returns the files in a folder and in the folders in it.
+fn files_in(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.path());
+    entries.flat_map(|path| if path.is_dir() { files_in(&path) } else { vec![path] }).collect()
+}
+
+#[tokio::test]
 async fn a_deployment_in_the_queue_gives_its_place_to_a_newer_one_and_says_so() {
     let rig = Rig::new(canary(&[CanaryStep::Weight(10), CanaryStep::Pause(Pause::Person)]));
     let give_way = || Command::Yield { group: "deploy production".to_owned(), job: None, to: "run-2".to_owned() };
