@@ -62,8 +62,7 @@ impl Work for DeploymentRun {
     fn attempt(&self, mode: &Mode, _: &Run) -> BoxFuture<'static, Planned> {
         let begin = match mode {
             Mode::Start | Mode::Resume => Ok(Begin::Forward),
-            Mode::Abort { reason } if reason.is_empty() => Ok(Begin::Back("aborted after an interruption".to_owned())),
-            Mode::Abort { reason } => Ok(Begin::Back(format!("aborted after an interruption: {reason}"))),
+            Mode::Abort { reason } => Ok(Begin::Back(reason.clone())),
             Mode::Rerun(_) => Err(Rejected("a deployment cannot be re-run: deploy or roll back".to_owned())),
         };
         let request = Arc::clone(&self.0);

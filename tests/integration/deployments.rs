@@ -353,8 +353,7 @@ fn a_deployment_whose_worker_is_killed_is_resumed() {
 fn a_deployment_whose_worker_is_killed_is_aborted() {
     let shop = Shop::new();
     shop.interrupted();
-    shop.call(&["abort", "staging", "--reason", "not tonight"])
-        .expect(0, &["aborted after an interruption: not tonight"]);
+    shop.call(&["abort", "staging", "--reason", "not tonight"]).expect(0, &["aborted by ada@", ": not tonight"]);
     assert_eq!(shop.running("staging"), ["v1", "v1"]);
     assert_eq!(shop.json(&["env", "staging", "--json"])["live"]["tag"], "v1");
     shop.call(&["deploy", "staging", "v2"]).expect(0, &["is live"]);

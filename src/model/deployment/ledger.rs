@@ -158,6 +158,8 @@ pub enum Action {
     Paused,
     /// A person aborted the deployment.
     Aborted,
+    /// A person let the deployment continue after its worker died.
+    Resumed,
     /// The deployment ended.
     Ended {
         /// How the deployment ended.
@@ -198,6 +200,7 @@ impl Action {
             Self::Promoted { full: true } => "promoted fully",
             Self::Paused => "paused",
             Self::Aborted => "aborted",
+            Self::Resumed => "resumed",
             Self::Ended { outcome } => outcome.word(),
             Self::Recorded(RecordedDeployment { state, .. }) => match state {
                 None => "was recorded on its server",

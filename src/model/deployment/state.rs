@@ -46,7 +46,7 @@ pub struct DeploymentRecord {
     pub not_recorded: Option<String>,
     /// Whether the rules of the environment were overridden.
     pub overridden: bool,
-    /// Whether a person has paused the deployment since it began, or began again, and it was not promoted since.
+    /// Whether a person has paused the deployment, and it was neither promoted nor aborted since.
     pub paused: bool,
     /// How the deployment ended; `None` if it has not ended.
     pub outcome: Option<Outcome>,
@@ -183,7 +183,7 @@ impl Fold {
                     record.from_unknown = if record.cause == Cause::Job { !knows_live } else { is_unknown };
                     state.begun.push(index);
                 }
-                (record.began, record.paused) = (true, false);
+                record.began = true;
                 (record.outcome, record.ended) = (None, None);
                 record.end_reason.clear();
                 self.last_begun = Some(index);
@@ -207,6 +207,14 @@ impl Fold {
             Action::Overrode => record.overridden = true,
             Action::Paused => record.paused = true,
             Action::Promoted { .. } => record.paused = false,
+            Action::Resumed | Action::Aborted => {
+                record.paused &= entry.action == Action::Resumed;
+                // Another attempt: the deployment has not ended after all. What is live stays unknown until it begins.
+                if matches!(record.outcome, Some(Outcome::Interrupted | Outcome::Failed)) {
+                    (record.outcome, record.ended) = (None, None);
+                    record.end_reason.clear();
+                }
+            }
             Action::Stopped => {
                 record.end_reason.clone_from(&entry.reason);
                 if state.serving == Serving::Deployment(index) {

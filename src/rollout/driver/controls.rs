@@ -246,8 +246,7 @@ impl Controls {
             )),
             (DeploymentOrder::Abort { reason }, _) => {
                 self.record(Action::Aborted, by, reason, subject)?;
-                let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-                Ok(Some(Interrupt::Back(format!("aborted by {}{why}", by.name()))))
+                Ok(Some(Interrupt::Back(by_person("aborted", by, reason))))
             }
             (_, Stage::Gates) => refused("the deployment has not begun: a rule of its environment still holds it"),
             (DeploymentOrder::Promote { full: false }, Stage::Step) if !self.paused => {
@@ -285,8 +284,7 @@ impl Controls {
         if approve {
             return Ok(None);
         }
-        let why = if comment.is_empty() { String::new() } else { format!(": {comment}") };
-        Ok(Some(Interrupt::Back(format!("rejected by {}{why}", by.name()))))
+        Ok(Some(Interrupt::Back(by_person("rejected", by, comment))))
     }
 
     /// Records a command in the ledger. A command that cannot be recorded is refused.
@@ -302,6 +300,12 @@ impl Controls {
         };
         self.ledger.append(&entry).map_err(|error| Refusal(error.to_string()))
     }
+}
+
+/// Returns what a person did with the deployment, and why: `aborted by olu@web: errors`.
+pub(super) fn by_person(what: &str, by: &Actor, reason: &str) -> String {
+    let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    format!("{what} by {}{why}", by.name())
 }
 
 /// Why commands are refused after the end of the deployment.

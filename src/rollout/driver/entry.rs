@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::model::deployment::{Action, DeploymentPlan, NotifyEvent};
+use crate::model::deployment::{Action, DeploymentPlan, DeploymentRecord, NotifyEvent, Outcome};
 use crate::model::environment::{Release, title_of};
 use crate::model::{Event, PendingReview, StepNumber};
 use crate::repo::uncommitted::named;
@@ -16,7 +16,7 @@ use crate::rollout::plan;
 use crate::store::StoreError;
 use crate::store::clock::now;
 
-use super::controls::{Interrupt, Purpose, Stage};
+use super::controls::{Interrupt, Purpose, Stage, by_person};
 use super::{Begin, Driver, Position, Trouble};
 
 impl Driver {
@@ -24,7 +24,7 @@ impl Driver {
     /// begin with a rollback, because there is nothing to roll back.
     pub(super) async fn enter(&mut self, begin: Begin) -> Result<Position, Trouble> {
         if let Begin::Back(reason) = begin {
-            return Err(Trouble::Interrupted(Interrupt::Back(reason)));
+            return Err(Trouble::Interrupted(Interrupt::Back(by_person("aborted", &self.subject.worker, &reason))));
         }
         self.pass_gates_in_turn().await?;
         let progress = Progress::new(&self.tools.outlet, &self.job, StepNumber(1));
@@ -58,11 +58,13 @@ impl Driver {
         self.tools.ledger.append_once(self.entry(Action::Found { release: found.cloned() }, &text))
     }
 
-    /// Passes the gates and waits for the turn again, after an interruption. A rollback needs only the turn. A paused
-    /// target is resumed. Returns an error if a later deployment has begun since.
+    /// Passes the gates and waits for the turn again, after an interruption. A rollback needs only the turn. A
+    /// pause that a person has requested is kept until the deployment is promoted. Returns an error if a later deployment
+    /// has begun since.
     pub(super) async fn enter_again(&mut self, mut position: Position, begin: Begin) -> Result<Position, Trouble> {
         if let Begin::Back(reason) = begin {
-            position.back.get_or_insert_with(|| self.tools.outlet.masked(&reason));
+            let why = by_person("aborted", &self.subject.worker, &reason);
+            position.back.get_or_insert_with(|| self.tools.outlet.masked(&why));
         }
         if position.back.is_none() {
             match self.pass_gates_in_turn().await {
@@ -79,9 +81,13 @@ impl Driver {
         }
         self.check_superseded()?;
         if position.back.is_none() {
-            // The interrupted worker may have paused the target. A deployment that continues is not paused, so its
-            // target must not be either.
-            self.tools.targets.pause(false).await?;
+            let record = self.latest.state()?.deployment(self.tools.folder.id());
+            let is_open = |record: &&DeploymentRecord| record.outcome != Some(Outcome::Succeeded);
+            self.controls.paused = record.filter(is_open).is_some_and(|record| record.paused);
+            if !self.controls.paused {
+                // A person has promoted the deployment, but its worker may have died before it told the target.
+                self.tools.targets.pause(false).await?;
+            }
         }
         Ok(position)
     }

@@ -138,7 +138,7 @@ pub struct DeploymentEnd {
 pub enum Begin {
     /// At the saved position, or at the gates.
     Forward,
-    /// With a rollback, for this reason.
+    /// With a rollback, for the reason that the person gave; the reason may be empty.
     Back(String),
 }
 
@@ -276,6 +276,12 @@ impl Driver {
             Err(error) => return (Outcome::Failed, Some(error.to_string())),
         };
         let left = written.as_ref().map(Position::text);
+        // A release that is live stays live, whatever the ledger lacks.
+        if let Err(error) = self.note_again(&begin, written.is_some())
+            && !self.has_succeeded()
+        {
+            return not_begun(&error.into(), left.as_deref());
+        }
         let entered = match written {
             Some(position) => self.enter_again(position, begin).await,
             None => self.enter(begin).await,
@@ -284,7 +290,7 @@ impl Driver {
             Ok(position) => position,
             Err(trouble) => return not_begun(&trouble, left.as_deref()),
         };
-        // A new attempt is not paused.
+        // Noted again once the step waits.
         position.is_paused = false;
         let name = self.subject.title();
         let environment = Some(self.subject.settings.name.clone());
@@ -317,6 +323,16 @@ impl Driver {
             }
         }
         outcome
+    }
+
+    /// Records who continues or aborts a deployment that has ended, or whose worker died: the person who started this
+    /// worker. Records nothing for a first attempt. `has_position` is whether an earlier attempt has passed the gates.
+    fn note_again(&self, begin: &Begin, has_position: bool) -> Result<(), StoreError> {
+        match begin {
+            Begin::Back(reason) => self.append(Action::Aborted, reason.clone()),
+            Begin::Forward if has_position || self.outcome().is_some() => self.append(Action::Resumed, String::new()),
+            Begin::Forward => Ok(()),
+        }
     }
 
     /// Carries out the remaining steps, or the rollback. Returns how the deployment ended, and why.

@@ -85,10 +85,10 @@ impl Position {
     }
 
     /// Returns what a pause means for the current step. `is_requested` is whether a person has requested one.
-    /// `None` without a request.
+    /// `None` without a request, and during a rollback, which does not pause.
     #[must_use]
     pub fn pause(&self, is_requested: bool) -> Option<&'static str> {
-        match (is_requested, self.is_paused) {
+        match (is_requested && self.back.is_none(), self.is_paused) {
             (false, _) => None,
             (true, false) => Some("pauses after this step"),
             (true, true) => Some("paused before this step"),

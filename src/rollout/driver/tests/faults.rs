@@ -83,7 +83,7 @@ async fn a_rollback_that_fails_is_left_to_a_person() {
     assert!(reason.contains("a failed rollback is not undone automatically"), "{reason}");
     assert_eq!(rig.record(&folder).outcome, Some(Outcome::Failed));
     // The person brings v2 back.
-    let again = rig.begin(&folder, "v1", Cause::Rollback, Begin::Back("aborted by olu".to_owned()));
+    let again = rig.begin(&folder, "v1", Cause::Rollback, Begin::Back("it failed".to_owned()));
     again.end.await.expect("no panic");
     assert_eq!(rig.running(), "green.1=v2 green.2=v2 weight green 100");
 }

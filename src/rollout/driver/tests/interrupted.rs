@@ -177,3 +177,62 @@ async fn a_deployment_that_goes_on_waits_for_a_lock_and_can_be_aborted_or_left_t
     assert_eq!(rig.running(), "blue.1=v1 blue.2=v1 weight blue 100");
     assert_eq!(rig.state().live().map(|live| live.release.clone()), Some(release("v1")));
 }
+
+#[tokio::test]
+async fn who_resumed_or_aborted_a_deployment_after_its_worker_died_is_recorded_and_a_pause_is_kept() {
+    let rig = Rig::new(canary(&[CanaryStep::Weight(10), CanaryStep::Pause(Pause::For(Duration::from_hours(1)))]));
+    rig.deployed("v1").await;
+    let going = rig.deploy("v2");
+    going.memory.started(4).await;
+    going.accepted(DeploymentOrder::Pause, "olu").await;
+    going.end.abort();
+    assert!(going.end.await.is_err_and(|error| error.is_cancelled()));
+    let again = rig.begin(&going.folder, "v2", Cause::Manual, Begin::Forward);
+    let waits = async {
+        while !again.memory.log().contains("paused by a person") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waits).await.expect("it is still paused");
+    assert!(rig.record(&going.folder).paused);
+    again.accepted(DeploymentOrder::Promote { full: true }, "olu").await;
+    assert_eq!(again.end.await.expect("no panic").conclusion, Conclusion::Success);
+    assert!(!rig.record(&going.folder).paused);
+    let going = rig.deploy("v3");
+    going.memory.started(4).await;
+    going.end.abort();
+    assert!(going.end.await.is_err_and(|error| error.is_cancelled()));
+    let again = rig.begin(&going.folder, "v3", Cause::Manual, Begin::Back("errors".to_owned()));
+    let title = release("v2").title();
+    let reason = again.end.await.expect("no panic").reason;
+    assert_eq!(reason, Some(format!("aborted by ada@web: errors; {title} serves again")));
+    let ledger = rig.file().read().expect("read");
+    let by_people = |entry: &&Entry| matches!(entry.action, Action::Resumed | Action::Aborted);
+    let by_people = ledger.entries().iter().filter(by_people);
+    let by_people: Vec<_> =
+        by_people.map(|entry| (entry.action.word(), entry.by.name(), entry.reason.as_str())).collect();
+    let ada = || "ada@web".to_owned();
+    assert_eq!(by_people, [("resumed", ada(), ""), ("aborted", ada(), "errors")]);
+}
+
+#[tokio::test]
+async fn a_deployment_that_is_resumed_at_its_gates_is_not_interrupted_any_more() {
+    let rig = Rig::new(EnvironmentSettings { reviewers: vec!["olu".to_owned()], ..rolling() });
+    let waits = |event: &Event| matches!(event, Event::ReviewsPending { environments } if environments.len() == 1);
+    let going = rig.deploy("v1");
+    going.memory.recorded(waits).await;
+    going.end.abort();
+    assert!(going.end.await.is_err_and(|error| error.is_cancelled()));
+    // What the next command records about a worker that has died.
+    let (at, by, environment) = (now(), person("ada"), "production".to_owned());
+    let (deployment, action) = (Some(going.folder.id().clone()), Action::Ended { outcome: Outcome::Interrupted });
+    let (job, reason) = (None, "interrupted".to_owned());
+    rig.file().append(&Entry { at, by, environment, deployment, job, action, reason }).expect("written");
+    assert_eq!(rig.record(&going.folder).state_words(false), "interrupted");
+    let again = rig.begin(&going.folder, "v1", Cause::Manual, Begin::Forward);
+    again.memory.recorded(waits).await;
+    let record = rig.record(&going.folder);
+    assert_eq!((record.state_words(false).as_str(), record.end_reason.as_str()), ("waiting", ""));
+    again.accepted(DeploymentOrder::Review { approve: true, comment: String::new() }, "olu").await;
+    assert_eq!(again.end.await.expect("no panic").conclusion, Conclusion::Success);
+}

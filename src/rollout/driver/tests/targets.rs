@@ -147,9 +147,9 @@ async fn an_abort_after_an_interruption_restores_the_hosts_that_answer() {
     let end = rig.begin(&folder, "v2", Cause::Manual, Begin::Forward).end.await.expect("no panic");
     let reason = end.reason.expect("a reason");
     assert!(reason.starts_with("web2: ") && reason.contains("no route to host; it is left at step 9/21 "), "{reason}");
-    let back = || rig.begin(&folder, "v2", Cause::Manual, Begin::Back("aborted".to_owned())).end;
+    let back = || rig.begin(&folder, "v2", Cause::Manual, Begin::Back(String::new())).end;
     let reason = back().await.expect("no panic").reason.expect("a reason");
-    assert!(reason.starts_with("aborted; on web1 and web3, v1 "), "{reason}");
+    assert!(reason.starts_with("aborted by ada@web; on web1 and web3, v1 "), "{reason}");
     assert!(reason.contains("; on web2, cannot roll back: ") && reason.contains("no route to host"), "{reason}");
     let running = rig.on_hosts();
     assert_eq!([&*running[0], &*running[2], &*running[3]], [hosts::V1; 3]);
