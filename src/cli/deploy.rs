@@ -169,7 +169,8 @@ pub(super) fn go_back(
     if detach {
         let document = json!({"run": run, "environment": environment, "accepted": true});
         let title = open.record.release.title();
-        style::answer(json, &document, &text!("{} to {} goes back to the former release", title, environment))?;
+        let goes_back = || format!("{title} to {environment} goes back to the former release");
+        style::answer(json, &document, &text!("{}", open.record.withdrawn().unwrap_or_else(goes_back)))?;
         return Ok(Exit::Success);
     }
     let watch = attempt.into_iter().fold(Watch::of(&open.folder), Watch::attempt);

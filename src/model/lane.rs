@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::capabilities::{Operation, Unavailable};
 use super::deployment::{Cause, Counters, Lock, Observed, Slot, SlotState};
-use super::environment::{DeploymentState, Environment, Release, title_of};
+use super::environment::{DeploymentState, Environment, Impairment, Release, title_of};
 use super::rollback::{Changes, RollbackRequest};
 use super::{RunId, Timestamp, short_sha};
 
@@ -28,6 +28,9 @@ pub struct Lane {
     pub reported: Option<Reported>,
     /// Whether the target did not answer when it was asked last. [`Lane::reported`] is from before then.
     pub is_silent: bool,
+    /// Minimum number of replicas that the target should report: as many as the live release was deployed with. 0 if that is
+    /// not known.
+    pub wanted: u32,
 }
 
 /// A report of a target.
@@ -202,12 +205,39 @@ impl Lane {
         self.open.as_ref().filter(|open| !open.has_succeeded)
     }
 
+    /// Returns the number of healthy replicas that serve, and the number of all that should. If a release is live and
+    /// nothing takes traffic, no replica serves. `None` if that is not known.
+    #[must_use]
+    pub fn health(&self) -> Option<(u32, u32)> {
+        let reported = self.reported.as_ref()?;
+        let serving = reported.health();
+        if self.environment.live().is_none() {
+            return serving;
+        }
+        let most = Slot::ALL.map(|slot| reported.observed.slot(slot).replicas).into_iter().max();
+        let (healthy, all) = serving.unwrap_or((0, most.unwrap_or_default()));
+        let all = all.max(self.wanted);
+        (all > 0).then_some((healthy, all))
+    }
+
+    /// Returns why the health of what is live is bad; `None` if it is good or not known.
+    #[must_use]
+    pub fn impairment(&self) -> Option<Impairment> {
+        self.environment.live()?;
+        match self.health() {
+            _ if self.is_silent => Some(Impairment::Partial),
+            Some((0, _)) => Some(Impairment::Down),
+            Some((healthy, all)) if healthy < all => Some(Impairment::Partial),
+            _ => None,
+        }
+    }
+
     /// Describes the health of the slots with traffic: `2/2 healthy` or, while two releases share the traffic, that of
     /// each: `v1.4.2 2/2, v1.4.1 3/3 healthy`. `None` if no replicas are known in slots with traffic.
     #[must_use]
     pub fn health_text(&self) -> Option<String> {
         let reported = self.reported.as_ref()?;
-        let (healthy, all) = reported.health()?;
+        let (healthy, all) = self.health()?;
         let slots = Slot::ALL.map(|slot| (slot, reported.observed.slot(slot)));
         let mut serving: Vec<_> =
             slots.into_iter().filter(|(_, state)| state.weight > 0 && state.replicas > 0).collect();
@@ -445,6 +475,7 @@ mod tests {
                 open: None,
                 reported: Some(Reported { observed, at: Timestamp(0), requests: None }),
                 is_silent: false,
+                wanted: 0,
             };
             lane.health_text()
         };
@@ -453,6 +484,41 @@ mod tests {
         let again = text(state(&live.release.sha, 3, 3), state(&live.release.sha, 1, 2));
         assert_eq!(again.as_deref(), Some("blue 3/3, green 1/2 healthy"));
         assert_eq!(text(state(&live.release.sha, 3, 3), SlotState::default()).as_deref(), Some("3/3 healthy"));
+    }
+
+    #[test]
+    fn replicas_that_are_gone_or_take_no_traffic_are_not_healthy() {
+        let live = deployment_of("v1", DeploymentState::Success, Timestamp(0));
+        let with = |deployments: Vec<_>, (replicas, healthy, weight): (u32, u32, u8), wanted| {
+            let mut observed = Observed::default();
+            let release = Some(live.release.sha.clone());
+            *observed.slot_mut(Slot::Blue) = SlotState { release, replicas, healthy, open: replicas, weight };
+            let lane = Lane {
+                environment: Environment { deployments, ..Environment::named("production") },
+                offered: Release::default(),
+                lock: None,
+                frozen: None,
+                stops: None,
+                open: None,
+                reported: Some(Reported { observed, at: Timestamp(1), requests: None }),
+                is_silent: false,
+                wanted,
+            };
+            (lane.health_text().unwrap_or_default(), lane.impairment())
+        };
+        let of_live = |state, wanted| with(vec![live.clone()], state, wanted);
+        let said = |text: &str, impairment| (text.to_owned(), impairment);
+        assert_eq!(of_live((3, 3, 100), 3), said("3/3 healthy", None));
+        // Two of three were killed: Docker lists them, Compose does not.
+        assert_eq!(of_live((3, 1, 100), 3), said("1/3 healthy", Some(Impairment::Partial)));
+        assert_eq!(of_live((1, 1, 100), 3), said("1/3 healthy", Some(Impairment::Partial)));
+        // All were killed, or are started again and again: nothing takes traffic.
+        assert_eq!(of_live((3, 0, 0), 3), said("0/3 healthy", Some(Impairment::Down)));
+        assert_eq!(of_live((0, 0, 0), 3), said("0/3 healthy", Some(Impairment::Down)));
+        assert_eq!(of_live((2, 0, 0), 0), said("0/2 healthy", Some(Impairment::Down)));
+        // An autoscaler has added replicas.
+        assert_eq!(of_live((5, 5, 100), 3), said("5/5 healthy", None));
+        assert_eq!(with(Vec::new(), (2, 2, 0), 0), said("", None), "nothing was deployed from here");
     }
 
     #[test]
@@ -486,6 +552,7 @@ mod tests {
                 open: None,
                 reported,
                 is_silent: false,
+                wanted: 0,
                 stops: None,
             };
             lane.live_title()

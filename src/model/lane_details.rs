@@ -224,6 +224,7 @@ mod tests {
             open: None,
             reported: None,
             is_silent: false,
+            wanted: 0,
         };
         let details = LaneDetails {
             environment: "production".to_owned(),

@@ -1,11 +1,11 @@
 //! Environments of a repository, their deployments, and rollbacks.
 
 use crate::model::environment::{
-    DeploymentSource, DeploymentState, Drift, Environment, EnvironmentDeployment, Protection,
+    DeploymentSource, DeploymentState, Drift, Environment, EnvironmentDeployment, Outcome, Protection,
 };
 use crate::model::lane_details::{DeployedCommits, LaneDetails};
 use crate::model::rollback::Rollback;
-use crate::model::{Timestamp, short_sha};
+use crate::model::{Conclusion, Phase, Timestamp, short_sha};
 use crate::ui::terminal_text::{TerminalText, ToTerminal, text};
 use crate::ui::text::{ago, clip, duration, past_in_words, width};
 use crate::ui::theme::Hue;
@@ -131,17 +131,26 @@ impl Page {
     }
 
     fn glyph(&self, environment: &Environment) -> TerminalText {
-        let newest = environment.pending().or(environment.deployments.first());
-        newest.map_or_else(|| text!(" "), |newest| self.style.glyph(&newest.state.phase(&environment.name)))
+        environment.phase().map_or_else(|| text!(" "), |phase| self.style.glyph(&phase))
     }
 
-    /// Returns the lines below an environment: its lock, the former release that still runs, the deployments that are open,
-    /// the newest one if it is not live, the command for which a deployment waits, and the reason if its deployments are
-    /// unknown.
+    /// Returns the lines below an environment: its lock, the former release that still runs, the deployment that was left
+    /// halfway, the deployments that are open, the newest one if it is not live, the command for which a deployment waits,
+    /// and the reason if its deployments are unknown. A deployment that was withdrawn before it began does not count.
     fn remarks(&self, environment: &Environment) -> Vec<TerminalText> {
         let open = environment.open();
         let ended = |one: &&EnvironmentDeployment| one.state != DeploymentState::Success && !open.contains(one);
-        let newest = environment.deployments.first().filter(ended);
+        let is_left = |one: &EnvironmentDeployment| {
+            environment.left.is_some()
+                && one.began
+                && matches!(one.outcome, Some(Outcome::Interrupted | Outcome::Failed))
+        };
+        let newest = environment.deployments.iter().find(|one| one.outcome != Some(Outcome::Cancelled));
+        let newest = newest.filter(ended).filter(|one| !is_left(one));
+        let left = environment.left.as_ref().map(|left| {
+            let glyph = self.style.glyph(&Phase::Done(Conclusion::Failure));
+            if self.style.is_linear() { text!("{}", left) } else { text!("{} {}", glyph, left) }
+        });
         let pending = open.iter().copied().chain(newest).map(|one| self.pending(environment, one));
         let unknown = environment.unknown.as_ref().map(|why| self.style.paint(Hue::Dim, text!("{}", why)));
         let locked = environment.locked.as_ref().map(|lock| self.style.paint(Hue::Review, text!("{}", lock)));
@@ -149,7 +158,7 @@ impl Page {
         let next = if self.style.is_linear() { "; go on with " } else { "  " };
         let waits = environment.promotable.as_ref().map(|why| text!("{}{}{}", why, next, self.as_command(command())));
         let kept = environment.kept.as_ref().map(|kept| text!("{}", kept));
-        locked.into_iter().chain(kept).chain(pending).chain(waits).chain(unknown).collect()
+        locked.into_iter().chain(left).chain(kept).chain(pending).chain(waits).chain(unknown).collect()
     }
 
     /// Returns a line about a deployment that is not live: its state, and the command that approves or shows it.
@@ -164,6 +173,7 @@ impl Page {
                 let name = quoted(&environment.name);
                 format!("cuelight approve {name} --run {run}")
             }
+            Some(run) if deployment.outcome == Some(Outcome::Interrupted) => format!("cuelight resume {run}"),
             Some(run) => format!("cuelight show {run}"),
             None => String::new(),
         };
@@ -198,8 +208,12 @@ impl Page {
                 if !live.origin.reason.is_empty() {
                     all.push_line(&self.indented(6, &text!("{}", live.origin.reason)));
                 }
-                for line in [&live.url, &environment.health].into_iter().flatten() {
-                    all.push_line(&self.indented(6, &text!("{}", line)));
+                if let Some(url) = &live.url {
+                    all.push_line(&self.indented(6, &text!("{}", url)));
+                }
+                if let Some(health) = &environment.health {
+                    let hue = environment.impairment.map_or(Hue::Plain, |_| Hue::Bad);
+                    all.push_line(&self.indented(6, &self.style.paint(hue, health)));
                 }
             }
             None if environment.unknown.is_some() => {}

@@ -77,8 +77,14 @@ pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
 /// stays a success.
 fn interrupted(folder: &RunFolder, deployment: &DeploymentSpec) -> Result<(), StoreError> {
     let position = Position::read(folder).ok().flatten();
-    let text = position.map_or_else(|| "before it began".to_owned(), |position| format!("at {}", position.text()));
-    let environment = &deployment.settings.name;
+    let (run, environment) = (folder.id(), &deployment.settings.name);
+    let reason = match &position {
+        Some(position) => {
+            format!("interrupted at {}: `cuelight resume {run}` or `cuelight abort {environment}`", position.text())
+        }
+        // There is nothing to undo.
+        None => format!("interrupted before it began, so nothing was changed: `cuelight resume {run}`"),
+    };
     let entry = |ledger: &Ledger| {
         let state = ledger.of(environment);
         state.deployment(folder.id())?.outcome.is_none().then(|| Entry {
@@ -88,7 +94,7 @@ fn interrupted(folder: &RunFolder, deployment: &DeploymentSpec) -> Result<(), St
             deployment: Some(folder.id().clone()),
             job: None,
             action: Action::Ended { outcome: Outcome::Interrupted },
-            reason: format!("interrupted {text}: `cuelight resume {}` or `cuelight abort {environment}`", folder.id()),
+            reason: reason.clone(),
         })
     };
     LedgerFile::of(&folder.runs(), &deployment.scope).append_if(entry).map(drop)

@@ -271,8 +271,22 @@ fn env_has_the_difference_the_health_and_the_former_release_as_the_screen_does()
     let page = shop.json(&["env", "production", "--json"]);
     assert!(page["kept"].as_str().is_some_and(|kept| kept.contains(is_kept)), "{page}");
     assert_eq!(page["drift"]["behind"], 0);
+    let sign = || {
+        let all = shop.call(&["env"]).out();
+        let row = all.lines().find(|line| line.contains(" staging ")).unwrap_or_else(|| panic!("{all}"));
+        row.chars().next().expect("a sign")
+    };
+    assert_eq!(sign(), '!');
+    // The service is down: no replica is left, or none of those that are left serves.
+    for down in ["", "green {} 2 0 0\n"] {
+        fs::write(shop.path("status"), down.replace("{}", sha.trim())).expect("written");
+        shop.call(&["env"]).expect(0, &["0/2 healthy"]);
+        shop.call(&["env", "staging"]).expect(0, &["0/2 healthy"]);
+        assert_eq!(sign(), '✗');
+    }
     fs::remove_file(shop.path("status")).expect("removed");
     shop.call(&["env"]).expect(0, &["its target does not answer"]);
+    assert_eq!(sign(), '!');
     shop.call(&["promote", "production"]).expect(0, &["is live"]);
 }
 
@@ -347,6 +361,33 @@ fn a_deployment_whose_worker_is_killed_is_resumed() {
     assert_eq!(shop.running("staging"), ["v2", "v2"]);
     assert_eq!(shop.json(&["env", "staging", "--json"])["live"]["tag"], "v2");
     shop.call(&["rerun", &run]).expect(4, &["a deployment cannot be re-run"]);
+}
+
+#[test]
+fn every_command_names_what_ends_an_interrupted_deployment() {
+    let shop = Shop::new();
+    let run = shop.interrupted();
+    let ways = format!("`cuelight resume {run}` or `cuelight abort staging`");
+    let at = "was interrupted at step 1/";
+    for args in [&["env"][..], &["env", "staging"]] {
+        shop.call(args).expect(0, &[&ways, at]);
+    }
+    for args in [["promote", "staging"], ["pause", "staging"]] {
+        shop.call(&args).expect(4, &[&ways, at]);
+    }
+    let page = shop.json(&["env", "staging", "--json"]);
+    assert!(page["left"].as_str().is_some_and(|left| left.contains(&ways)), "{page}");
+    shop.call(&["abort", "staging", "--reason", "not tonight"]).expect(0, &["serves again"]);
+    shop.call(&["audit", "staging"]).expect(0, &["staging interrupted", "staging aborted: not tonight"]);
+    assert!(!shop.call(&["env", "staging"]).text().contains("cuelight resume"));
+    // One that was withdrawn before it began is not the newest deployment, and has brought no commits.
+    shop.configure(&SETTINGS.replace("[environments.staging]\n", "[environments.staging]\nreviewers = ['olu']\n"));
+    shop.call(&["deploy", "staging", "v2", "--detach"]).expect(0, &[]);
+    shop.call(&["abort", "staging"]).expect(0, &["v2 ", "to staging is withdrawn: nothing was started"]);
+    until("it has ended", || shop.call(&["deploys", "staging"]).out().contains("cancelled").then_some(()));
+    let page = shop.json(&["env", "staging", "--json"]);
+    let commits = page["commits"].as_array().expect("commits");
+    assert_eq!(commits.len(), page["deployments"].as_array().expect("deployments").len() - 1, "{page}");
 }
 
 #[test]

@@ -306,7 +306,8 @@ async fn abort(
         commands::abort_interrupted(&open.folder, reason.to_owned(), TrustedBy::Record).await?;
     }
     started(&open.folder, feed).await;
-    Ok(format!("{} goes back to {}", open.record.environment, open.record.former()))
+    let goes_back = || format!("{} goes back to {}", open.record.environment, open.record.former());
+    Ok(open.record.withdrawn().unwrap_or_else(goes_back))
 }
 
 /// Lists the run of a deployment and shows it. A run that cannot be read is listed once its worker has begun.

@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 
 use super::lanes::source;
 use super::{DeployError, DeployRequest, Deployments};
-use crate::model::deployment::{Cause, EnvironmentSettings, EnvironmentState};
+use crate::model::deployment::{Cause, DeploymentRecord, EnvironmentSettings, EnvironmentState};
 use crate::model::environment::{Environment, Release};
 use crate::model::lane_details::{
     CommitResult, Deployable, DeployedCommits, Distance, EarlierRelease, LaneDetails, NextDeployment,
@@ -303,9 +303,10 @@ impl Deployments {
         Ok(self.commits(shas)?.into_iter().map(|commit| (commit.sha, commit.subject)).collect())
     }
 
-    /// Returns the commits of the newest deployments.
+    /// Returns the commits of the newest deployments. One that ended before it began has brought none.
     fn history(&self, state: &EnvironmentState, subjects: &HashMap<String, String>) -> Vec<DeployedCommits> {
-        let newest = state.deployments().take(MAX_HISTORY);
+        let has_commits = |record: &&DeploymentRecord| record.began || record.outcome.is_none();
+        let newest = state.deployments().take(MAX_HISTORY).filter(has_commits);
         let commits = newest.map(|record| {
             let is_rollback = record.cause == Cause::Rollback;
             let changes = match &record.from {

@@ -12,7 +12,9 @@ use tokio::time::timeout;
 use super::prepared::observe;
 use super::{DeployError, Deployments};
 use crate::model::Timestamp;
-use crate::model::deployment::{Counters, EnvironmentSettings, EnvironmentState, Ledger, Observed, Outcome, Slot};
+use crate::model::deployment::{
+    Cause, Counters, EnvironmentSettings, EnvironmentState, Ledger, Observed, Outcome, Slot,
+};
 use crate::model::environment::{DeploymentState, Drift, Environment, Release};
 use crate::model::lane::{Lane, LaneDeployment, LaneStep, Reported, Requests};
 use crate::repo::git::git;
@@ -234,8 +236,19 @@ impl Deployments {
             reported: reported.cloned(),
             stops: self.stops(state),
             is_silent: memory.silent.contains(&settings.name),
+            wanted: self.wanted(settings, state),
             environment,
         }
+    }
+
+    /// Returns the minimum number of replicas that the target should report: as many as the live release was deployed with
+    /// or, if something else sets their number, one. 0 if that is not known.
+    fn wanted(&self, settings: &EnvironmentSettings, state: &EnvironmentState) -> u32 {
+        let Some(live) = state.live().filter(|live| live.cause != Cause::Job) else { return 0 };
+        let position = Position::read(&self.runs.folder(live.run.clone())).ok().flatten();
+        let deployed = position.map(|position| position.plan.plans().map(|plan| plan.new.replicas).sum());
+        deployed
+            .map_or(0, |deployed: u32| if settings.target.replicas().is_some() { deployed } else { deployed.min(1) })
     }
 
     /// Returns the open deployment of an environment. `None` if none of the last [`MAX_DEPLOYMENTS`] is open.

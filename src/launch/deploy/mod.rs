@@ -198,10 +198,11 @@ impl Deployments {
                 lane.health_text().filter(|_| lane.on_its_way().is_none())
             };
             let kept = lane.open.as_ref().and_then(|open| open.kept.as_ref()).map(|kept| kept.text(at));
-            let promotable = self.promotable(state).map(str::to_owned);
+            let impairment = lane.impairment().filter(|_| lane.on_its_way().is_none());
+            let (promotable, left) = (self.promotable(state).map(str::to_owned), self.left_halfway(state));
             // A lane has only the newest deployments.
             let deployments = state.shown(at).deployments;
-            Environment { deployments, promotable, health, kept, ..lane.environment }
+            Environment { deployments, promotable, health, impairment, left, kept, ..lane.environment }
         });
         Ok(shown.collect())
     }

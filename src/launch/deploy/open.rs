@@ -80,13 +80,35 @@ impl Deployments {
             };
             (is_running || is_left()).then(|| OpenDeployment { record: record.clone(), folder, is_running })
         });
-        // A deployment that acts on the target takes precedence over one that keeps the former release, and both over
-        // deployments that wait in the queue.
+        // A deployment that acts on the target takes precedence over one that was left halfway, which a person must end
+        // first; that one over one that keeps the former release; and all of them over deployments that wait in the queue.
         let mut open: Vec<_> = open.collect();
         let has_begun = |one: &OpenDeployment| one.is_running && one.record.began;
         let acts = open.iter().position(|one| has_begun(one) && one.record.outcome.is_none());
-        let at = acts.or_else(|| open.iter().position(has_begun)).unwrap_or_default();
+        let is_left = |one: &OpenDeployment| !one.is_running && one.record.began;
+        let begun = || open.iter().position(is_left).or_else(|| open.iter().position(has_begun));
+        let at = acts.or_else(begun).unwrap_or_default();
         (!open.is_empty()).then(|| open.swap_remove(at))
+    }
+
+    /// Describes the deployment that changed an environment last, if it was left halfway, with the commands that continue or
+    /// undo it. `None` if it was not, or if another attempt of it has begun.
+    pub(super) fn left_halfway(&self, state: &EnvironmentState) -> Option<String> {
+        let record = state.left_halfway()?;
+        let is_running = lock::is_held(&self.runs.folder(record.run.clone()).lock());
+        (!is_running).then(|| self.halfway(record)).flatten()
+    }
+
+    /// Describes a deployment without a worker that was left halfway: its release, how it ended, its position, and the
+    /// commands that continue or undo it. `None` if no command of this program does.
+    fn halfway(&self, record: &DeploymentRecord) -> Option<String> {
+        let how = if record.outcome == Some(Outcome::Failed) { "failed" } else { "was interrupted" };
+        let at = self.position(&record.run).map(|at| format!(" at {at}"));
+        if at.is_none() && record.cause != Cause::Job {
+            // Its folder was removed, so there is nothing to continue or undo it with.
+            return None;
+        }
+        Some(format!("{} {how}{}: {}", record.release.title(), at.unwrap_or_default(), record.ways_out()?))
     }
 
     /// Returns what a promotion of the deployment in progress to an environment would end, in words. `None` if the
@@ -124,8 +146,11 @@ impl Deployments {
     /// Sends an order to the worker of a deployment, in the name of the local user.
     ///
     /// # Errors
-    /// The worker refuses the order, or does not answer.
+    /// The deployment was left halfway, the worker refuses the order, or it does not answer.
     pub async fn order(&self, open: &OpenDeployment, order: DeploymentOrder) -> Result<(), CommandError> {
+        if let Some(halfway) = self.halfway(&open.record).filter(|_| !open.is_running) {
+            return Err(CommandError::Refused(halfway));
+        }
         commands::submit(&open.folder, &Command::Deployment { order, by: Some(self.actor()) }).await
     }
 

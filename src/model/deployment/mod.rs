@@ -13,6 +13,7 @@ mod settings;
 mod state;
 mod target;
 mod traffic;
+mod words;
 
 pub use diagnosis::{Diagnosis, FailureCause, diagnose};
 pub use hosts::{DeploymentPlan, HostStep, host_address, host_names};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{Action, Actor, Cause, Entry, Lock, Outcome, RecordedDeployment, ReleaseImage, UnreadableLine};
 use crate::model::environment::{
-    DeploymentSource, DeploymentState, Environment, EnvironmentDeployment, FOUND, Origin, Release, title_of,
+    DeploymentSource, DeploymentState, Environment, EnvironmentDeployment, FOUND, Origin, Release,
 };
 use crate::model::{JobId, RunId, Timestamp};
 
@@ -211,8 +211,7 @@ impl Fold {
                 record.paused &= entry.action == Action::Resumed;
                 // Another attempt: the deployment has not ended after all. What is live stays unknown until it begins.
                 if matches!(record.outcome, Some(Outcome::Interrupted | Outcome::Failed)) {
-                    (record.outcome, record.ended) = (None, None);
-                    record.end_reason.clear();
+                    (record.outcome, record.ended, record.end_reason) = (None, None, String::new());
                 }
             }
             Action::Stopped => {
@@ -388,6 +387,13 @@ impl EnvironmentState {
         self.begun_after(run).next()
     }
 
+    /// Returns the deployment that began last, if it was left halfway: its worker died, or it failed and was not undone.
+    #[must_use]
+    pub fn left_halfway(&self) -> Option<&DeploymentRecord> {
+        let last = self.begun.last().map(|index| &self.deployments[*index]);
+        last.filter(|last| matches!(last.outcome, Some(Outcome::Interrupted | Outcome::Failed)))
+    }
+
     /// Returns the environment in the form that environments on servers have.
     #[must_use]
     pub fn shown(&self, now: Timestamp) -> Environment {
@@ -438,12 +444,6 @@ impl EnvironmentState {
 }
 
 impl DeploymentRecord {
-    /// Returns the title of the release that was live before: `nothing` if none was, or `unknown` if that is not known.
-    #[must_use]
-    pub fn former(&self) -> String {
-        title_of(self.from.as_ref(), !self.from_unknown)
-    }
-
     /// Returns the state of the deployment as GitHub would report it.
     #[must_use]
     pub fn state(&self, is_live: bool) -> DeploymentState {
@@ -630,6 +630,34 @@ mod tests {
         let state = Ledger::with_unreadable(entries, vec![line]).of("production");
         assert_eq!(state.live(), None);
         assert!(state.unknown().is_some_and(|why| why.contains("ledger:6")), "{:?}", state.unknown());
+    }
+
+    #[test]
+    fn what_was_left_halfway_is_named_with_its_commands_until_a_later_deployment_begins() {
+        let left = |entries: &[Vec<Entry>]| {
+            let state = state(entries);
+            state.left_halfway().map(|record| (record.run.to_string(), record.ways_out().unwrap_or_default()))
+        };
+        let interrupted = deployed("v3", Outcome::Interrupted);
+        let ways = |run: &str, ways: &str| Some((run.to_owned(), ways.to_owned()));
+        let both = "`cuelight resume v3` or `cuelight abort production`";
+        assert_eq!(left(std::slice::from_ref(&interrupted)), ways("v3", both));
+        // A later deployment that was refused changes nothing.
+        let mut refused = deployed("v4", Outcome::Failed);
+        refused.remove(1);
+        assert_eq!(left(&[interrupted.clone(), refused]), ways("v3", both));
+        assert_eq!(left(&[interrupted.clone(), deployed("v4", Outcome::Succeeded)]), None);
+        assert_eq!(left(&[deployed("v3", Outcome::Failed)]), ways("v3", "`cuelight abort production`"));
+        assert_eq!(left(&[deployed("v3", Outcome::RolledBack)]), None);
+        // Another attempt is in progress.
+        for action in [Action::Resumed, Action::Aborted] {
+            let again = vec![entry(10, "v3", action)];
+            let entries = [interrupted.clone(), again];
+            assert_eq!(left(&entries), None);
+            let state = state(&entries);
+            assert_eq!(state.deployments().next().map(|one| one.state_words(false)).as_deref(), Some("in progress"));
+            assert!(state.unknown().is_some(), "it is still between two releases");
+        }
     }
 
     #[test]

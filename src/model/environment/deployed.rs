@@ -244,6 +244,16 @@ impl EnvironmentDeployment {
         self.state.words(self.succeeded, self.outcome)
     }
 
+    /// Whether the deployment ended before it changed anything: it was withdrawn, rejected or refused.
+    #[must_use]
+    pub fn changed_nothing(&self) -> bool {
+        match self.outcome {
+            Some(Outcome::Cancelled) => true,
+            Some(Outcome::Failed | Outcome::Interrupted) => !self.began,
+            Some(Outcome::Succeeded | Outcome::RolledBack) | None => false,
+        }
+    }
+
     /// Returns the state as the end of a sentence: see [`DeploymentState::clause`].
     #[must_use]
     pub fn state_clause(&self) -> String {

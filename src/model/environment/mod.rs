@@ -4,8 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::is_production;
-use super::short_sha;
+use super::{Conclusion, Phase, is_production, short_sha};
 
 mod deployed;
 
@@ -36,6 +35,11 @@ pub struct Environment {
     /// Health of what is live, as its target reports it: `2/2 healthy`. `None` if the target was not asked, or does not
     /// report it.
     pub health: Option<String>,
+    /// Why the health is bad; `None` if it is good or not known.
+    pub impairment: Option<Impairment>,
+    /// The deployment that changed the environment last and was left halfway, with the commands that continue or undo it;
+    /// `None` without one.
+    pub left: Option<String>,
     /// The former release that still runs, so that a rollback to it is instant, as a sentence without its full stop;
     /// `None` without one.
     pub kept: Option<String>,
@@ -54,6 +58,26 @@ pub enum DeploymentSource {
     },
     /// Deployments by this machine.
     Local,
+}
+
+/// How what is live differs from a healthy release, as its target reports it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Impairment {
+    /// Some of its replicas are missing or not healthy, or the target does not answer.
+    Partial,
+    /// None of its replicas is healthy.
+    Down,
+}
+
+impl Impairment {
+    /// Returns the conclusion that looks like it.
+    #[must_use]
+    pub fn conclusion(self) -> Conclusion {
+        match self {
+            Self::Partial => Conclusion::Neutral,
+            Self::Down => Conclusion::Failure,
+        }
+    }
 }
 
 /// Rules of an environment.
@@ -288,6 +312,8 @@ impl Environment {
             locked: None,
             promotable: None,
             health: None,
+            impairment: None,
+            left: None,
             kept: None,
         }
     }
@@ -311,12 +337,29 @@ impl Environment {
         [begun, waiting].concat()
     }
 
-    /// Returns the deployment to show next to the live one: the first that is open, else the newest one, if it is not
-    /// live.
+    /// Returns the newest deployment that changed the environment, or may do so yet.
+    fn newest(&self) -> Option<&EnvironmentDeployment> {
+        self.deployments.iter().find(|one| !one.changed_nothing())
+    }
+
+    /// Returns the deployment to show next to the live one: the first that is open, else the newest one that changed the
+    /// environment, if it is not live.
     #[must_use]
     pub fn pending(&self) -> Option<&EnvironmentDeployment> {
-        let newest = self.deployments.first().filter(|newest| newest.state != DeploymentState::Success);
+        let newest = self.newest().filter(|newest| newest.state != DeploymentState::Success);
         self.open().into_iter().next().or(newest)
+    }
+
+    /// Returns the phase whose sign stands for the environment: that of the first open deployment or, if there is none, of
+    /// the newest that changed the environment. If that one is live, the health of what is live decides. `None` without
+    /// any.
+    #[must_use]
+    pub fn phase(&self) -> Option<Phase> {
+        let shown = self.open().into_iter().next().or(self.newest())?;
+        Some(match self.impairment {
+            Some(impairment) if shown.state == DeploymentState::Success => Phase::Done(impairment.conclusion()),
+            _ => shown.state.phase(&self.name),
+        })
     }
 
     /// Whether a person must type the name of the environment to confirm a dangerous operation: it is named like
@@ -333,7 +376,7 @@ impl Environment {
             "name": self.name, "protection": self.protection, "source": self.source, "unknown": self.unknown,
             "live": self.live(), "pending": self.pending(), "open": self.open(), "drift": self.drift,
             "locked": self.locked, "promotable": self.promotable, "health": self.health, "kept": self.kept,
-            "deployments": self.deployments,
+            "left": self.left, "deployments": self.deployments,
         })
     }
 }
@@ -364,5 +407,32 @@ mod tests {
         let failed = environment(DeploymentSource::Local, &[("v2", Failure), ("v1", Success)]);
         assert_eq!((failed.open(), failed.pending().map(|one| one.release.name())), (Vec::new(), Some("v2")));
         assert_eq!(environment(DeploymentSource::Local, &states[3..4]).pending(), None);
+    }
+
+    #[test]
+    fn the_sign_is_no_success_while_the_service_is_down_and_ignores_what_never_began() {
+        use DeploymentState::{Failure, Inactive, Success};
+        let live = deployment_of("v2", Success, Timestamp(2));
+        let withdrawn = EnvironmentDeployment {
+            outcome: Some(Outcome::Cancelled),
+            began: false,
+            ..deployment_of("v3", Inactive, Timestamp(3))
+        };
+        let refused = EnvironmentDeployment { outcome: Some(Outcome::Failed), state: Failure, ..withdrawn.clone() };
+        let with = |deployments: &[&EnvironmentDeployment], impairment| {
+            let deployments = deployments.iter().map(|one| (*one).clone()).collect();
+            let source = DeploymentSource::Local;
+            Environment { source, deployments, impairment, ..Environment::named("production") }.phase()
+        };
+        assert_eq!(with(&[&live], None), Some(Phase::Done(Conclusion::Success)));
+        assert_eq!(with(&[&live], Some(Impairment::Partial)), Some(Phase::Done(Conclusion::Neutral)));
+        assert_eq!(with(&[&live], Some(Impairment::Down)), Some(Phase::Done(Conclusion::Failure)));
+        assert_eq!(with(&[&refused, &withdrawn, &live], None), Some(Phase::Done(Conclusion::Success)));
+        let undone = EnvironmentDeployment { outcome: Some(Outcome::RolledBack), ..refused.clone() };
+        assert_eq!(with(&[&undone, &live], None), Some(Phase::Done(Conclusion::Failure)));
+        assert_eq!(with(&[], None), None);
+        let deployments = vec![refused, withdrawn, live];
+        let environment = Environment { deployments, ..Environment::named("production") };
+        assert_eq!(environment.pending(), None, "they changed nothing");
     }
 }

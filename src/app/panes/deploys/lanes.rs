@@ -6,7 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::model::environment::{DeploymentState, Drift, EnvironmentDeployment};
+use crate::model::environment::{DeploymentState, Drift, EnvironmentDeployment, Impairment};
 use crate::model::lane::{Lane, LaneDeployment};
 use crate::model::{Conclusion, Gate, Phase, Timestamp};
 use crate::ui::text;
@@ -47,8 +47,8 @@ impl Columns {
 }
 
 /// Returns the phase whose glyph a row shows: the phase of the deployment on its way; else a failure if the newest
-/// deployment failed, the live release is unknown, or many of the last requests failed; else a success if a release is
-/// live; else `None`.
+/// deployment failed, the live release is unknown, or many of the last requests failed; else the health of the live
+/// release; else `None`.
 pub(super) fn phase(lane: &Lane) -> Option<Phase> {
     if let Some(open) = lane.on_its_way() {
         return Some(match (open.is_running, &open.waits) {
@@ -62,7 +62,8 @@ pub(super) fn phase(lane: &Lane) -> Option<Phase> {
     if lane.environment.unknown.is_some() || failed(lane).is_some() || is_failing {
         return Some(Phase::Done(Conclusion::Failure));
     }
-    lane.environment.live().map(|_| Phase::Done(Conclusion::Success))
+    let conclusion = lane.impairment().map_or(Conclusion::Success, Impairment::conclusion);
+    lane.environment.live().map(|_| Phase::Done(conclusion))
 }
 
 /// Returns the newest deployment, if it failed or was rolled back; `None` otherwise.
@@ -145,7 +146,7 @@ fn parts(lane: &Lane, now: Timestamp) -> Vec<Part> {
 
 /// Describes what the target reported, and whether it answers. `None` if there is nothing to say.
 pub(super) fn health(lane: &Lane, now: Timestamp) -> Option<Part> {
-    let reported = lane.reported.as_ref().and_then(|reported| Some((reported, reported.health()?)));
+    let reported = lane.reported.as_ref().and_then(|reported| Some((reported, lane.health()?)));
     let Some((reported, (healthy, all))) = reported else {
         let full = "its target does not answer".to_owned();
         return lane.is_silent.then(|| Part { full, short: NO_ANSWER.to_owned(), hue: Hue::Bad });
