@@ -385,6 +385,7 @@ pub(super) fn command_name(command: &Command) -> &'static str {
         Command::Review { approve: false, .. } => "rejection",
         Command::ApproveFork => "approval of a fork's run",
         Command::Deployment { order: DeploymentOrder::Promote { .. }, .. } => "promotion",
+        Command::Deployment { order: DeploymentOrder::StopKept, .. } => "stop of the former release",
         Command::Deployment { order: DeploymentOrder::Pause, .. } => "pause",
         Command::Deployment { order: DeploymentOrder::Abort { .. }, .. } => "abort",
         Command::Deployment { order: DeploymentOrder::Review { .. }, .. } => "review",

@@ -42,7 +42,7 @@ pub(super) struct PauseArgs {
 #[derive(clap::Args)]
 #[command(
     after_help = "After a blue-green or canary deployment, the former release keeps running for `keep_old`, so that
-a rollback is instant. `promote` then stops it at once, and a rollback has to start it again."
+a rollback is instant. Only `promote --stop-kept` stops it earlier; a rollback then has to start it again."
 )]
 pub(super) struct PromoteArgs {
     #[command(flatten)]
@@ -50,6 +50,9 @@ pub(super) struct PromoteArgs {
     /// Continue past all later pauses, too
     #[arg(long)]
     full: bool,
+    /// After the success: stop the former release now, so that a rollback is no longer instant
+    #[arg(long, conflicts_with = "full")]
+    stop_kept: bool,
 }
 
 #[derive(clap::Args)]
@@ -141,22 +144,23 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
 }
 
 pub(super) fn promote(args: &PromoteArgs) -> Outcome {
-    order(&args.of, DeploymentOrder::Promote { full: args.full }, |record| match record.outcome {
-        Some(DeploymentOutcome::Succeeded) => "is live: the former release is stopped, a rollback is no longer instant",
-        _ => "goes on",
-    })
+    if args.stop_kept {
+        let stopped = "is live: the former release is stopped, a rollback is no longer instant";
+        return order(&args.of, DeploymentOrder::StopKept, stopped);
+    }
+    order(&args.of, DeploymentOrder::Promote { full: args.full }, "goes on")
 }
 
 pub(super) fn pause(args: &PauseArgs) -> Outcome {
-    order(args, DeploymentOrder::Pause, |_| "pauses before its next step")
+    order(args, DeploymentOrder::Pause, "pauses before its next step")
 }
 
-/// Sends a command to the active deployment. `done` returns what the deployment then does, for the message.
-fn order(args: &PauseArgs, order: DeploymentOrder, done: fn(&DeploymentRecord) -> &'static str) -> Outcome {
+/// Sends a command to the active deployment. `done` is what the deployment then does, for the message.
+fn order(args: &PauseArgs, order: DeploymentOrder, done: &str) -> Outcome {
     let deployments = local()?;
     let open = deployments.open(&args.environment)?;
     block_on(deployments.order(&open, order))??;
-    accepted(args, &open.record, done(&open.record))
+    accepted(args, &open.record, done)
 }
 
 fn accepted(args: &PauseArgs, record: &DeploymentRecord, done: &str) -> Outcome {

@@ -106,6 +106,8 @@ pub enum DeploymentOrder {
         /// Whether all later pauses are skipped, too.
         full: bool,
     },
+    /// Stop the former release, which is kept running after a success.
+    StopKept,
     /// Pause before the next step.
     Pause,
     /// Roll back to the previous release.

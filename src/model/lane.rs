@@ -375,6 +375,13 @@ pub enum LaneRequest {
         /// Whether all later pauses are skipped, too.
         full: bool,
     },
+    /// Stop the former release that is kept running after a success.
+    StopKept {
+        /// Name of the environment.
+        environment: String,
+        /// The deployment that was shown.
+        run: RunId,
+    },
     /// Let the deployment wait before its next step.
     Pause {
         /// Name of the environment.

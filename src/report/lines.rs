@@ -442,6 +442,7 @@ fn order(command: &Command) -> TerminalText {
             let what = match order {
                 DeploymentOrder::Promote { full: false } => "promote",
                 DeploymentOrder::Promote { full: true } => "promote fully",
+                DeploymentOrder::StopKept => "stop the former release",
                 DeploymentOrder::Pause => "pause",
                 DeploymentOrder::Abort { .. } => "abort",
                 DeploymentOrder::Review { approve: true, .. } => "approve the deployment",

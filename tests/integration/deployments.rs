@@ -287,7 +287,13 @@ fn env_has_the_difference_the_health_and_the_former_release_as_the_screen_does()
     fs::remove_file(shop.path("status")).expect("removed");
     shop.call(&["env"]).expect(0, &["its target does not answer"]);
     assert_eq!(sign(), '!');
-    shop.call(&["promote", "production"]).expect(0, &["is live"]);
+    // A repeated promotion does not cost the way back.
+    let refusal = "`cuelight promote production --stop-kept` would stop the former release";
+    for args in [&["promote", "production"][..], &["promote", "production", "--full"]] {
+        shop.call(args).expect(4, &["v2 ", "is live already", refusal]);
+    }
+    assert!(shop.json(&["env", "production", "--json"])["kept"].is_string());
+    shop.call(&["promote", "production", "--stop-kept"]).expect(0, &["is live", "no longer instant"]);
 }
 
 #[test]

@@ -119,7 +119,9 @@ impl App {
                 format!("{name} still runs: {}.", kept.short(self.state.now)),
             ];
             let yes = format!("stop {name} now; a rollback to it is then no longer instant");
-            let choices = vec![Choice::new('n', "keep it running", Vec::new()), Choice::new('y', yes, promote(false))];
+            let (environment, run) = (lane.name().to_owned(), open.run.clone());
+            let stop = vec![Effect::Request(Request::Lane(LaneRequest::StopKept { environment, run }))];
+            let choices = vec![Choice::new('n', "keep it running", Vec::new()), Choice::new('y', yes, stop)];
             return Some(Overlay::Question(Question::new("Stop the former release?", lines, choices)));
         }
         let mut choices = vec![

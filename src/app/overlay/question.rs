@@ -117,7 +117,9 @@ impl Question {
     /// Returns the environment of this machine whose deployment an answer promotes; `None` if no answer does.
     pub(super) fn promotes(&self) -> Option<&str> {
         self.choices.iter().flat_map(|choice| &choice.effects).find_map(|effect| match effect {
-            Effect::Request(Request::Lane(LaneRequest::Promote { environment, .. })) => Some(environment.as_str()),
+            Effect::Request(Request::Lane(
+                LaneRequest::Promote { environment, .. } | LaneRequest::StopKept { environment, .. },
+            )) => Some(environment.as_str()),
             _ => None,
         })
     }

@@ -71,7 +71,7 @@ fn the_end_of_an_instant_rollback_is_asked_for_with_no_first() {
     assert!(asked(&mut driver).is_empty(), "Enter keeps it: {}", driver.screen());
     driver.press("Dpy");
     let environment = "production".to_owned();
-    assert_eq!(asked(&mut driver), [LaneRequest::Promote { environment, run: run(), full: false }]);
+    assert_eq!(asked(&mut driver), [LaneRequest::StopKept { environment, run: run() }]);
 }
 
 #[test]

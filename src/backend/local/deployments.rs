@@ -145,6 +145,7 @@ fn missing_consent(
         },
         LaneRequest::Start { .. }
         | LaneRequest::Promote { .. }
+        | LaneRequest::StopKept { .. }
         | LaneRequest::Pause { .. }
         | LaneRequest::Lock { .. }
         | LaneRequest::Unlock { .. } => return Ok(None),
@@ -185,6 +186,11 @@ async fn carry_out(
             let open = open(deployments, &environment, &run)?;
             deployments.order(&open, DeploymentOrder::Promote { full }).await?;
             format!("{} to {environment} goes on", open.record.release.title())
+        }
+        LaneRequest::StopKept { environment, run } => {
+            let open = open(deployments, &environment, &run)?;
+            deployments.order(&open, DeploymentOrder::StopKept).await?;
+            format!("the former release of {environment} is stopped: a rollback to it is no longer instant")
         }
         LaneRequest::Pause { environment, run } => {
             let open = open(deployments, &environment, &run)?;

@@ -66,6 +66,8 @@ pub(super) enum Stage {
     Pause,
     /// The deployment watches the new release for a time.
     Watch,
+    /// The release is live, and the deployment keeps the former one running for a time.
+    Kept,
     /// The deployment is rolling back.
     Back,
     /// The release is live, and the deployment waits until the environment is to be stopped.
@@ -249,6 +251,22 @@ impl Controls {
                 Ok(Some(Interrupt::Back(by_person("aborted", by, reason))))
             }
             (_, Stage::Gates) => refused("the deployment has not begun: a rule of its environment still holds it"),
+            (DeploymentOrder::StopKept, Stage::Kept) => {
+                self.record(Action::Promoted { full: false }, by, "the former release is stopped", subject)?;
+                self.promoted = true;
+                Ok(None)
+            }
+            (DeploymentOrder::StopKept, _) => refused("no former release is kept running after this deployment"),
+            // A repeated promotion must not cost the way back.
+            (DeploymentOrder::Promote { .. }, Stage::Kept) => refused(&format!(
+                "{} is live already: `cuelight promote {} --stop-kept` would stop the former release, to which a rollback is \
+                 instant until then",
+                subject.release.title(),
+                subject.settings.name
+            )),
+            (DeploymentOrder::Pause, Stage::Kept) => {
+                refused(&format!("{} is live already: there is no step to pause before", subject.release.title()))
+            }
             (DeploymentOrder::Promote { full: false }, Stage::Step) if !self.paused => {
                 refused("the deployment is not paused: nothing to promote")
             }

@@ -44,13 +44,13 @@ impl Driver {
         let since = self.succeeded(&first.progress);
         self.say_kept(running, is_live, after, plan);
         self.leave().await;
-        self.controls.stage = if is_live { Stage::Live } else { Stage::Pause };
+        self.controls.stage = if is_live { Stage::Live } else { Stage::Kept };
         self.controls.promoted = false;
         let mut seen = 0;
         loop {
             // By the clock, because the machine may sleep meanwhile, and the wait may be a resumed one.
             let left = after.saturating_sub(now().since(since));
-            let is_ended = !is_live && (self.controls.promoted || self.controls.full);
+            let is_ended = !is_live && self.controls.promoted;
             let later = self.later()?;
             if later == Later::Succeeded {
                 return Ok(all_ended(running, Some(SUCCEEDED)));
@@ -204,7 +204,7 @@ impl Driver {
         let on = on.map(|hosts| format!(" on {hosts}")).unwrap_or_default();
         progress.say(&format!("{slot} keeps running{on} for {after}; until then, {way} is instant:"));
         progress.say(&format!("`cuelight rollback {name}{to}`"));
-        progress.say(&format!("`cuelight promote {name}` stops it now"));
+        progress.say(&format!("`cuelight promote {name} --stop-kept` stops it now"));
     }
 
     /// Returns the state of the later deployments that have begun.

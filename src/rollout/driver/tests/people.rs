@@ -280,3 +280,30 @@ async fn a_promotion_takes_back_the_pause_that_was_requested_during_a_watch_and_
     going.accepted(promote, "olu").await;
     assert_eq!(going.end.await.expect("no panic").conclusion, Conclusion::Success);
 }
+
+#[tokio::test]
+async fn the_former_release_is_stopped_only_by_an_order_of_its_own() {
+    let steps = [CanaryStep::Weight(10), CanaryStep::Pause(Pause::Person)];
+    let rig = Rig::new(EnvironmentSettings { keep_old: Duration::from_hours(1), ..canary(&steps) });
+    rig.deployed("v1").await;
+    let going = rig.deploy("v2");
+    going.memory.started(4).await;
+    let Reply::Rejected { reason } = going.tell(DeploymentOrder::StopKept, "olu").await else { panic!("not live") };
+    assert_eq!(reason, "no former release is kept running after this deployment");
+    // A full promotion is about pauses, and not about the time for which the former release is kept.
+    going.accepted(DeploymentOrder::Promote { full: true }, "olu").await;
+    assert_eq!(rig.ended(&going.folder).await, Outcome::Succeeded);
+    for full in [false, true] {
+        let refusal = loop {
+            match going.tell(DeploymentOrder::Promote { full }, "olu").await {
+                Reply::Rejected { reason } if reason.contains("is live already") => break reason,
+                _ => tokio::task::yield_now().await,
+            }
+        };
+        assert!(refusal.contains("`cuelight promote production --stop-kept`"), "{refusal}");
+    }
+    assert!(rig.running().starts_with("blue.1=v1 "), "{}", rig.running());
+    going.accepted(DeploymentOrder::StopKept, "olu").await;
+    assert_eq!(going.end.await.expect("no panic").conclusion, Conclusion::Success);
+    assert_eq!(rig.running(), "green.1=v2 green.2=v2 weight green 100");
+}
