@@ -8,10 +8,12 @@ use serde_json::{Value as Json, json};
 
 use crate::backend::runs::Runs;
 use crate::files;
+use crate::launch::deploy;
 use crate::launch::expression;
 use crate::launch::expression::{Explained, contexts_of_run};
 use crate::model::Wait;
 use crate::report::conditions::Decided;
+use crate::report::standing::Standing;
 use crate::report::style;
 use crate::report::style::Style;
 use crate::report::{conditions, diagnosis};
@@ -86,7 +88,12 @@ fn of_run(args: &Args) -> Outcome {
     waits.retain(|wait| step.is_none() && is_wanted(wait));
     let named = run.info.address();
     let failed = if job.is_none() { diagnosis::of(&run, &folder)? } else { None };
+    let state = if job.is_none() && step.is_none() { deploy::state_of(&folder)? } else { None };
+    let standing = state.as_ref().and_then(|(state, position)| Standing::of(&run, state, position.clone()));
     if args.json {
+        if let Some(standing) = &standing {
+            style::json(&standing.document())?;
+        }
         if let Some(failed) = &failed {
             style::json(&failed.document())?;
         }
@@ -98,11 +105,14 @@ fn of_run(args: &Args) -> Outcome {
         decided.iter().flat_map(Decided::documents).try_for_each(|one| style::json(&one))?;
         return Ok(Exit::Success);
     }
+    if let Some(standing) = &standing {
+        style::print(&standing.text(failed.is_some(), Style::of_output()))?;
+    }
     if let Some(failed) = &failed {
         style::print(&failed.text(Style::of_output()))?;
     }
     if decided.is_empty() && waits.is_empty() {
-        if failed.is_some() {
+        if failed.is_some() || standing.is_some() {
             return Ok(Exit::Success);
         }
         style::line(if run.info.remote.is_some() {

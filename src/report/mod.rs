@@ -30,6 +30,7 @@ mod reviews;
 pub mod runs;
 pub mod sentences;
 mod shell;
+pub mod standing;
 pub mod style;
 #[cfg(test)]
 pub mod testing;

@@ -378,6 +378,7 @@ fn every_command_names_what_ends_an_interrupted_deployment() {
     for args in [&["env"][..], &["env", "staging"]] {
         shop.call(args).expect(0, &[&ways, at]);
     }
+    shop.call(&["explain", &run]).expect(0, &["staging: v2 ", "interrupted at step 1/", &ways]);
     for args in [["promote", "staging"], ["pause", "staging"]] {
         shop.call(&args).expect(4, &[&ways, at]);
     }
@@ -826,9 +827,13 @@ fn a_failed_deployment_is_explained_at_its_end_and_later() {
     // The reason stands at its step and in the last line, and the name of the only job is not cut.
     assert_eq!(failed.text().matches("the check failed 3 times in a row").count(), 2, "{}", failed.text());
     assert!(failed.text().contains("staging: deploy v3 ") && !failed.text().contains('…'), "{}", failed.text());
-    shop.call(&["explain"]).expect(0, &[cause]);
+    shop.call(&["explain"]).expect(0, &[cause, "staging: v3 ", "rolled back"]);
     shop.call(&["deploy", "staging", "v1"]).expect(0, &["is live"]);
-    assert!(!shop.call(&["explain"]).text().contains("likely cause"));
+    let live = shop.call(&["explain"]);
+    live.expect(0, &["staging: v1 ", "live", "next: `cuelight rollback staging` goes back"]);
+    assert!(!live.text().contains("likely cause"));
+    let document = shop.json(&["explain", "--json"]);
+    assert_eq!(document["deployment"]["next"], "`cuelight rollback staging` goes back");
 }
 
 #[test]

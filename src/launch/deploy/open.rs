@@ -14,7 +14,7 @@ use crate::rollout::gates::{self, Closed, GateFacts};
 use crate::rollout::ledger::LedgerFile;
 use crate::store::clock::{minute_of_week, now};
 use crate::store::folder::RunFolder;
-use crate::store::spec::DeploymentSpec;
+use crate::store::spec::{DeploymentSpec, RunSpec};
 use crate::store::{StoreError, lock};
 
 /// A deployment that is in progress, or that can be continued.
@@ -254,6 +254,19 @@ impl Deployments {
             ),
         }))
     }
+}
+
+/// Returns the state of the environment that a run deploys to, according to the ledger, and the position of the deployment
+/// in its plan, in words. `None` if the run is not a deployment by this machine.
+///
+/// # Errors
+/// The run or the ledger cannot be read.
+pub fn state_of(folder: &RunFolder) -> Result<Option<(EnvironmentState, Option<String>)>, StoreError> {
+    let work = RunSpec::read(folder)?.work;
+    let Some(deployment) = work.deployment() else { return Ok(None) };
+    let state = LedgerFile::of(&folder.runs(), &deployment.scope).read()?.of(&deployment.settings.name);
+    let position = Position::read(folder).ok().flatten().map(|position| position.text());
+    Ok(Some((state, position)))
 }
 
 /// Returns how long after its end a deployment stops its environment, if that is its current step.
