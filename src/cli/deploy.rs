@@ -274,6 +274,7 @@ pub(super) fn start(deployments: &Deployments, prepared: PreparedDeployment, det
     let environment = prepared.settings().name.clone();
     let folder = deployments.start(prepared)?;
     if detach {
+        launch::deploy::settle(&folder);
         style::answer(json, &json!({"run": folder.id(), "environment": environment}), folder.id().as_str())?;
         return Ok(Exit::Success);
     }

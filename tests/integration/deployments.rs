@@ -360,6 +360,16 @@ fn a_rollback_of_a_first_deployment_that_waits_says_how_to_withdraw_it() {
 }
 
 #[test]
+fn a_detached_deployment_can_be_approved_by_the_next_command() {
+    let shop = Shop::new();
+    shop.configure(&SETTINGS.replace("[environments.staging]\n", "[environments.staging]\nreviewers = ['olu']\n"));
+    let run = shop.call(&["deploy", "staging", "v1", "--detach"]).out().trim().to_owned();
+    let mut approve = shop.command(&["approve", "staging"]);
+    Said(approve.env("USER", "olu").output().expect("the program starts")).expect(0, &["approved staging"]);
+    assert_eq!(ended(&shop, &run), "success");
+}
+
+#[test]
 fn a_deployment_whose_worker_is_killed_is_resumed() {
     let shop = Shop::new();
     let run = shop.interrupted();

@@ -1,6 +1,7 @@
 //! Finds deployments that are in progress or can be continued, and the way back to an earlier release.
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::lanes::MAX_DEPLOYMENTS;
 use super::{DeployError, DeployRequest, Deployments};
@@ -8,14 +9,20 @@ use crate::launch::commands::{self, CommandError};
 use crate::model::deployment::{Cause, DeploymentRecord, EnvironmentState, Outcome};
 use crate::model::environment::Release;
 use crate::model::rollback::{RollbackRequest, TargetError};
-use crate::model::{Command, DeploymentOrder, Timestamp};
+use crate::model::{Command, DeploymentOrder, Phase, Run, Timestamp};
 use crate::rollout::driver::Position;
 use crate::rollout::gates::{self, Closed, GateFacts};
 use crate::rollout::ledger::LedgerFile;
 use crate::store::clock::{minute_of_week, now};
 use crate::store::folder::RunFolder;
 use crate::store::spec::{DeploymentSpec, RunSpec};
-use crate::store::{StoreError, lock};
+use crate::store::{StoreError, history, lock};
+
+/// Maximum time that [`settle`] waits: the target may take long to report what it runs.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Time between two looks at the run of a deployment in [`settle`].
+const SETTLE_POLL: Duration = Duration::from_millis(20);
 
 /// A deployment that is in progress, or that can be continued.
 pub struct OpenDeployment {
@@ -267,6 +274,19 @@ pub fn state_of(folder: &RunFolder) -> Result<Option<(EnvironmentState, Option<S
     let state = LedgerFile::of(&folder.runs(), &deployment.scope).read()?.of(&deployment.settings.name);
     let position = Position::read(folder).ok().flatten().map(|position| position.text());
     Ok(Some((state, position)))
+}
+
+/// Waits until a deployment that was started a moment ago waits at a gate or in the queue, has begun, or has ended, so that
+/// the next command finds it there. Returns after 5 s at the latest.
+pub fn settle(folder: &RunFolder) {
+    let until = Instant::now() + SETTLE_TIMEOUT;
+    let is_settled = |run: Run| {
+        matches!(run.phase, Phase::Waiting(_) | Phase::Done(_))
+            || run.jobs.values().any(|job| job.phase != Phase::Queued)
+    };
+    while Instant::now() < until && lock::is_held(&folder.lock()) && !history::read(folder).is_ok_and(is_settled) {
+        thread::sleep(SETTLE_POLL);
+    }
 }
 
 /// Returns how long after its end a deployment stops its environment, if that is its current step.
