@@ -8,6 +8,8 @@ use serde::Serialize;
 pub enum FailureCause {
     /// A process was killed for lack of memory.
     OutOfMemory,
+    /// The registry of the image cannot be reached.
+    RegistryUnreachable,
     /// The image of the release does not exist, or may not be pulled.
     ImageMissing,
     /// The user may not do in the cluster what a deployment needs.
@@ -42,7 +44,8 @@ pub enum FailureCause {
 
 use FailureCause::{
     AnalysisFailed, CommandMissing, ConfigMissing, CrashLoop, Exited, Forbidden, ImageMissing, OutOfMemory,
-    PermissionDenied, PortClosed, PortTaken, ProbePath, ProbeStatus, QuotaExceeded, Unschedulable, VariableMissing,
+    PermissionDenied, PortClosed, PortTaken, ProbePath, ProbeStatus, QuotaExceeded, RegistryUnreachable, Unschedulable,
+    VariableMissing,
 };
 
 /// Texts by which a cause is recognised, in lower case. Exit codes and answers of probes are parsed instead.
@@ -87,6 +90,24 @@ const TEXTS: &[(FailureCause, &[&str])] = &[
     (PortClosed, &["connection refused", "cannot connect to ", "econnrefused"]),
 ];
 
+/// Texts, in lower case, of lines about an image that is pulled.
+const PULLS: &[&str] = &["cannot pull ", "failed to pull", "pulling image", "failed to resolve reference", "/v2/"];
+
+/// Texts, in lower case, by which a connection that fails is recognised.
+const UNREACHABLE: &[&str] = &[
+    "no such host",
+    "name resolution",
+    "server misbehaving",
+    "network is unreachable",
+    "no route to host",
+    "i/o timeout",
+    "tls handshake timeout",
+    "client.timeout exceeded",
+    "context deadline exceeded",
+    "request canceled while waiting for connection",
+    "connect: connection refused",
+];
+
 /// Maximum length in characters of the evidence.
 const MAX_EVIDENCE: usize = 300;
 
@@ -97,7 +118,7 @@ pub struct Diagnosis {
     pub cause: FailureCause,
     /// The line that shows it.
     pub evidence: String,
-    /// The image or variable that the cause is about; `None` if the line does not name it.
+    /// The image, registry or variable that the cause is about; `None` if the line does not name it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
 }
@@ -131,6 +152,9 @@ impl Diagnosis {
         };
         match self.cause {
             OutOfMemory => "a process was killed, probably because memory ran out".to_owned(),
+            RegistryUnreachable => {
+                format!("{} cannot be reached", subject("the registry", "the registry of the image"))
+            }
             ImageMissing => format!("{} does not exist, or may not be pulled", subject("the image", "the image")),
             Forbidden => "the user may not do in the cluster what the deployment needs".to_owned(),
             QuotaExceeded => "a quota of the namespace leaves no room for the pods".to_owned(),
@@ -155,6 +179,10 @@ impl Diagnosis {
         let logs = format!("`cuelight logs {run} --failed`");
         match (self.cause, &self.subject) {
             (OutOfMemory, _) => format!("give it more memory; {logs} shows what it printed last"),
+            (RegistryUnreachable, _) => format!(
+                "check the network and the proxy of the machine that pulls it, and the registry in the image's name; {logs} \
+                 shows the whole answer"
+            ),
             (ImageMissing, Some(image)) => {
                 format!("build and push it; `docker pull {image}` shows what the registry says")
             }
@@ -201,6 +229,8 @@ fn causes(line: &str) -> Vec<FailureCause> {
         .filter(|(_, texts)| texts.iter().any(|text| lower.contains(text)))
         .map(|(cause, _)| *cause)
         .collect();
+    let has = |texts: &[&str]| texts.iter().any(|text| lower.contains(text));
+    causes.extend((has(PULLS) && has(UNREACHABLE)).then_some(RegistryUnreachable));
     causes.extend(number_after(&lower, "restarted ").filter(|count| *count > 0).map(|_| CrashLoop));
     let codes =
         ["exit code ", "exit status: ", "exited ("].into_iter().filter_map(|before| number_after(&lower, before));
@@ -233,7 +263,7 @@ fn status_of_probe(line: &str) -> Option<u32> {
     number_after(after, ": ").filter(|status| (400..600).contains(status))
 }
 
-/// Returns the image or variable that a line names and that the cause is about.
+/// Returns the image, registry or variable that a line names and that the cause is about.
 fn subject(cause: FailureCause, line: &str) -> Option<String> {
     let word =
         |text: &str| text.split_whitespace().next().map(|word| word.trim_matches([':', '\'', '"', ',']).to_owned());
@@ -246,6 +276,11 @@ fn subject(cause: FailureCause, line: &str) -> Option<String> {
             let known =
                 ["cannot pull ", "No such image: ", "pull access denied for ", "pulling image \"", "unpack image \""];
             known.into_iter().find_map(after)
+        }
+        RegistryUnreachable => {
+            let of_url = line.split_once("https://").or_else(|| line.split_once("http://"));
+            let host = of_url.and_then(|(_, after)| after.split(['/', '"', ' ']).next().map(str::to_owned));
+            host.or_else(|| after("lookup "))
         }
         VariableMissing => after("the variable ")
             .or_else(|| before(": unbound variable"))
@@ -268,6 +303,18 @@ mod tests {
                 &[][..],
                 Some((ImageMissing, Some("shop:v9"))),
             ),
+            (
+                "cannot pull shop:v9: Get \"https://registry-1.docker.io/v2/\": dial tcp: lookup registry-1.docker.io on \
+                 10.0.0.2:53: no such host",
+                &[],
+                Some((RegistryUnreachable, Some("registry-1.docker.io"))),
+            ),
+            (
+                "cannot pull shop:v9: dial tcp: lookup registry.example.com: i/o timeout",
+                &[],
+                Some((RegistryUnreachable, Some("registry.example.com"))),
+            ),
+            ("last answer: GET http://shop:8080/up: connect: connection refused", &[], Some((PortClosed, None))),
             (
                 "the start command failed: exit status: 1",
                 &["Error: No such image: shop:v9"],
@@ -371,6 +418,7 @@ mod tests {
         assert_eq!(found.evidence, "open /b: permission denied");
         let all = [
             OutOfMemory,
+            RegistryUnreachable,
             ImageMissing,
             Forbidden,
             QuotaExceeded,
