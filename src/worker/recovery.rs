@@ -5,11 +5,11 @@
 
 use std::path::Path;
 
-use indexmap::IndexSet;
+use indexmap::{IndexMap, IndexSet};
 
 use crate::engine::sandbox::providers::Providers;
 use crate::model::deployment::{Action, Entry, Ledger, Outcome};
-use crate::model::{Conclusion, EndReason, Event, RunId};
+use crate::model::{Conclusion, EndReason, Event, Job, RunId};
 use crate::repo::git::Repository;
 use crate::rollout::driver::Position;
 use crate::rollout::ledger::LedgerFile;
@@ -59,15 +59,22 @@ pub async fn close(folder: &RunFolder) -> Result<bool, StoreError> {
     let _ = std::fs::remove_file(folder.ballast());
     let _ = std::fs::remove_file(folder.socket());
     let mut journal = JournalWriter::open(folder.journal())?;
+    let mut conclusion = Conclusion::Failure;
     if let Some(deployment) = deployment {
         // Recorded before the end of the run, so that the next command tries again if writing fails.
         interrupted(folder, deployment)?;
+        if has_succeeded(folder, deployment)? {
+            conclusion = Conclusion::Success;
+            for event in run.jobs.values().flat_map(|job| succeeded(job, deployment)) {
+                journal.append(now(), event)?;
+            }
+        }
     }
     if let Some(workflow) = work.workflow().filter(|_| run.jobs.values().any(|job| job.environment.is_some())) {
         interrupted_jobs(folder, &workflow.repository)?;
     }
     let reason = Some(EndReason::WorkerLost);
-    journal.append(now(), Event::RunFinished { conclusion: Conclusion::Failure, reason })?;
+    journal.append(now(), Event::RunFinished { conclusion, reason })?;
     // The end is on disk, so the history finds it even if this fails.
     let _ = history::finish(folder, &history::read(folder)?);
     Ok(true)
@@ -98,6 +105,38 @@ fn interrupted(folder: &RunFolder, deployment: &DeploymentSpec) -> Result<(), St
         })
     };
     LedgerFile::of(&folder.runs(), &deployment.scope).append_if(entry).map(drop)
+}
+
+/// Whether the release of a deployment went live, according to the ledger.
+fn has_succeeded(folder: &RunFolder, deployment: &DeploymentSpec) -> Result<bool, StoreError> {
+    let state = LedgerFile::of(&folder.runs(), &deployment.scope).read()?.of(&deployment.settings.name);
+    Ok(state.deployment(folder.id()).is_some_and(|record| record.outcome == Some(Outcome::Succeeded)))
+}
+
+/// Returns the events that end the job of a deployment whose release is live, and which only kept the former release
+/// running.
+fn succeeded(job: &Job, deployment: &DeploymentSpec) -> Vec<Event> {
+    let open = job.steps.iter().filter(|step| step.phase.is_active());
+    let mut events: Vec<Event> = open
+        .map(|step| Event::StepFinished {
+            job: job.id.clone(),
+            step: step.number,
+            outcome: Conclusion::Cancelled,
+            conclusion: Conclusion::Cancelled,
+            exit_code: None,
+            signal: None,
+            reason: Some("the worker died: what was kept running still runs".to_owned()),
+        })
+        .collect();
+    events.push(Event::JobFinished {
+        job: job.id.clone(),
+        conclusion: Conclusion::Success,
+        allowed_failure: false,
+        reason: None,
+        outputs: IndexMap::new(),
+        environment_url: deployment.settings.url.clone(),
+    });
+    events
 }
 
 /// Records the end of the deployments by jobs of the run that have not ended.

@@ -408,6 +408,29 @@ fn every_command_names_what_ends_an_interrupted_deployment() {
 }
 
 #[test]
+fn a_worker_that_dies_while_it_keeps_the_former_release_leaves_a_success() {
+    let shop = Shop::new();
+    shop.configure(&SETTINGS.replace("[environments.production]\n", "[environments.production]\nkeep_old = '1h'\n"));
+    for tag in ["v1", "v2"] {
+        shop.call(&["deploy", "staging", tag]).expect(0, &["is live"]);
+        shop.call(&["deploy", "production", tag, "--yes=production"]).expect(0, &["is live"]);
+    }
+    let run = shop.json(&["deploys", "production", "--json"])["run"].as_str().expect("a run").to_owned();
+    kill(worker_of(&run));
+    let shown = shop.json(&["show", &run, "--json"]);
+    assert_eq!((&shown["status"], &shown["reason"]), (&"success".into(), &"worker lost".into()), "{shown}");
+    shop.call(&["deploys", "production"]).expect(0, &["live"]);
+    shop.call(&["env", "production"]).expect(0, &["live: v2 "]);
+    // It can still be resumed, to stop the former release in time.
+    shop.call(&["resume", &run, "--yes=production", "--detach"]).expect(0, &[]);
+    until("it keeps the former release", || {
+        shop.json(&["env", "production", "--json"])["kept"].is_string().then_some(())
+    });
+    shop.call(&["promote", "production", "--stop-kept"]).expect(0, &["no longer instant"]);
+    until("only v2 runs", || (shop.running("production") == ["v2"]).then_some(()));
+}
+
+#[test]
 fn a_deployment_whose_worker_is_killed_is_aborted() {
     let shop = Shop::new();
     shop.interrupted();
