@@ -85,7 +85,9 @@ fn all_that_deployments_of_a_service_left_is_removed() {
 #[test]
 fn a_release_that_never_is_healthy_is_explained_and_gets_no_traffic() {
     let Some(service) = Service::new("strategy = 'blue-green'", "") else { return };
-    service.call(&["deploy", "live", "v1"]).expect(0, &["is live"]);
+    let first = service.call(&["deploy", "live", "v1"]);
+    first.expect(0, &["is live"]);
+    assert_eq!(first.text().matches(":v1 is sha256:").count(), 1, "{}", first.text());
     let failed = service.call(&["deploy", "live", "ends"]);
     failed.expect(1, &["its last line: cannot open the database", "v1", "serves again", "likely cause: Wait until"]);
     let again = "the service ends and is started again and again";

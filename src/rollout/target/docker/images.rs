@@ -35,7 +35,10 @@ pub(in crate::rollout::target) async fn ensure(
         }
     }
     let fetched = client.ensure_image(name, None, &|_| {}).await?;
-    progress.say(&format!("{name} is {}", fetched.id.unwrap_or_default()));
+    // Otherwise, the first step has said so when it fetched the image.
+    if former.is_some() {
+        progress.say(&format!("{name} is {}", fetched.id.unwrap_or_default()));
+    }
     Ok(name.to_owned())
 }
 
