@@ -96,6 +96,8 @@ pub(super) struct Controls {
     run: RunId,
     /// Current activity of the deployment.
     pub(super) stage: Stage,
+    /// Whether an earlier attempt has passed the gates.
+    pub(super) has_begun: bool,
     /// Whether the deployment waits before its next step.
     pub(super) paused: bool,
     /// Whether pauses are skipped.
@@ -114,6 +116,7 @@ impl Controls {
             targets: Arc::clone(&tools.targets),
             run: tools.folder.id().clone(),
             stage: Stage::Gates,
+            has_begun: false,
             paused: false,
             full: false,
             promoted: false,
@@ -249,6 +252,9 @@ impl Controls {
             (DeploymentOrder::Abort { reason }, _) => {
                 self.record(Action::Aborted, by, reason, subject)?;
                 Ok(Some(Interrupt::Back(by_person("aborted", by, reason))))
+            }
+            (_, Stage::Gates) if self.has_begun => {
+                refused("a rule of its environment holds the deployment before it continues; an abort is possible")
             }
             (_, Stage::Gates) => refused("the deployment has not begun: a rule of its environment still holds it"),
             (DeploymentOrder::StopKept, Stage::Kept) => {

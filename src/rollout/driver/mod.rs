@@ -282,6 +282,7 @@ impl Driver {
         {
             return not_begun(&error.into(), left.as_deref());
         }
+        self.controls.has_begun = written.is_some();
         let entered = match written {
             Some(position) => self.enter_again(position, begin).await,
             None => self.enter(begin).await,

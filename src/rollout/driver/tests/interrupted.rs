@@ -163,6 +163,8 @@ async fn a_deployment_that_goes_on_waits_for_a_lock_and_can_be_aborted_or_left_t
     let waits = |event: &Event| matches!(event, Event::JobWaiting { .. });
     let again = rig.begin(&folder, "v2", Cause::Manual, Begin::Forward);
     again.memory.recorded(waits).await;
+    let Reply::Rejected { reason } = again.tell(DeploymentOrder::Pause, "olu").await else { panic!("it waits") };
+    assert!(reason.starts_with("a rule of its environment holds the deployment before it continues"), "{reason}");
     again.stop.send_replace(Stop::Back);
     let end = again.end.await.expect("no panic");
     let left = "it was cancelled; it is left at step 3/5, Send 100 % of the traffic to green";
