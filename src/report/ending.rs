@@ -17,7 +17,7 @@ use crate::ui::terminal_text::text;
 use crate::ui::text::{duration, width};
 use crate::ui::theme::{Colours, Hue};
 
-use super::{Logs, diagnosis};
+use super::{Logs, diagnosis, quoted};
 
 /// Number of lines at the end of a failed step's log in which its first error is searched. The limit keeps the search
 /// of a very long log fast.
@@ -319,7 +319,12 @@ fn closing(run: &Run, style: Style) -> TerminalText {
     let jobs = if run.jobs.len() > 1 { text!("  {}", run.tally_in_words(" · ")) } else { TerminalText::default() };
     let mut closing = text!("\n{} {}{}{}\n", style.glyph(&run.phase), word, reason, style.paint(Hue::Dim, jobs));
     if run.reason == Some(EndReason::WorkerLost) {
-        closing.push_line(&text!("  {}", style.paint(Hue::Dim, text!("cuelight resume {}", id))));
+        // What a deployment has begun can be undone, too, unless its release is live.
+        let is_halfway = run.info.is_deployment() && run.phase.conclusion().is_some_and(Conclusion::is_bad);
+        let begun = run.jobs.values().find(|job| is_halfway && job.started.is_some());
+        let environment = begun.and_then(|job| job.environment.as_ref());
+        let abort = environment.map(|name| text!(" · cuelight abort {}", quoted(name))).unwrap_or_default();
+        closing.push_line(&text!("  {}", style.paint(Hue::Dim, text!("cuelight resume {}{}", id, abort))));
     } else if run.phase.conclusion().is_some_and(Conclusion::is_bad) && run.info.is_deployment() {
         closing.push_line(&text!("  {}", style.paint(Hue::Dim, text!("cuelight logs {} · cuelight deploys", id))));
     } else if run.phase.conclusion().is_some_and(Conclusion::is_bad) && !has_failed_job(run) {

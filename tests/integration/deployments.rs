@@ -392,6 +392,7 @@ fn every_command_names_what_ends_an_interrupted_deployment() {
     for args in [["promote", "staging"], ["pause", "staging"]] {
         shop.call(&args).expect(4, &[&ways, at]);
     }
+    shop.call(&["attach", &run]).expect(1, &[&format!("cuelight resume {run} · cuelight abort staging")]);
     let page = shop.json(&["env", "staging", "--json"]);
     assert!(page["left"].as_str().is_some_and(|left| left.contains(&ways)), "{page}");
     shop.call(&["abort", "staging", "--reason", "not tonight"]).expect(0, &["serves again"]);
