@@ -38,8 +38,8 @@ pub struct Checkpoint {
     /// out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warm_folders: Vec<PathBuf>,
-    /// Environment and working directory of the last failed step, for `cuelight shell`. `None` if no process of a step
-    /// failed in the job's sandbox.
+    /// Environment and working directory of the last failed step, for `cuelight shell`. `None` if no step
+    /// failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<FailedStep>,
     /// Why the job cannot resume from here and can only start over; `None` if it can resume.
@@ -47,10 +47,11 @@ pub struct Checkpoint {
     pub not_resumable: Option<String>,
 }
 
-/// Environment and working directory of a failed step. Paths are paths inside the job's sandbox.
+/// Environment and working directory of a failed step; those of its job if the step had no process in the job's sandbox.
+/// Paths are paths inside the job's sandbox.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FailedStep {
-    /// Variables of the step that differ from the environment of the sandbox.
+    /// Variables of the step that a shell in the sandbox does not have by itself.
     pub env: IndexMap<String, String>,
     /// Working directory.
     pub cwd: String,

@@ -493,7 +493,7 @@ fn the_shell_of_a_held_step_in_a_container_has_its_environment_and_folder() {
     let project = Project::of_jobs(
         "  a:
     runs-on: ubuntu-latest
-    container: ci-base:local
+    container: {image: 'ci-base:local', env: {CE: of the container}}
     steps:
       - run: mkdir sub; echo FIRST=kept >> $GITHUB_ENV
       - {run: exit 4, working-directory: sub, env: {OWN: it is mine}}
@@ -501,7 +501,48 @@ fn the_shell_of_a_held_step_in_a_container_has_its_environment_and_folder() {
     );
     project.call(&["run", "--trust", "--detach", "--on-failure", "hold"]).expect(0, &[]);
     wait_held(&project);
-    in_shell(&project, "pwd; echo $FIRST, $OWN").expect(0, &["/repository/sub\n", "kept, it is mine"]);
-    project.call(&["cancel"]).expect(0, &[]);
-    project.call(&["attach"]);
+    let is_complete = || {
+        let said = in_shell(&project, "pwd; echo $FIRST, $OWN, $CE");
+        said.expect(0, &["/repository/sub\n", "kept, it is mine, of the container"]);
+    };
+    is_complete();
+    project.call(&["held", "continue"]).expect(0, &[]);
+    ends(attached(&project), 1, &["exit code 4"]);
+    is_complete();
+}
+
+/// Opens the shell of a held job whose failed step has no process in the job's sandbox, before and after the run ends.
+fn has_a_shell_without_a_process(container: &str, step: &str) {
+    let project = held(&format!(
+        "  a:
+    runs-on: ubuntu-latest
+{container}    env: {{OF: job}}
+    steps:
+      - {{run: echo FIRST=kept >> $GITHUB_ENV; exit 3, continue-on-error: true, env: {{OTHER: step}}}}
+      - {step}
+"
+    ));
+    let opens = || {
+        let said = in_shell(&project, "pwd; echo $OF $FIRST [$OTHER] $GITHUB_JOB");
+        said.expect(0, &["/repository\n", "job kept [] a"]);
+    };
+    opens();
+    project.call(&["held", "continue"]).expect(0, &["fails"]);
+    ends(attached(&project), 1, &[]);
+    opens();
+}
+
+#[test]
+fn a_held_checkout_has_a_shell_in_the_workspace() {
+    has_a_shell_without_a_process("", "{uses: actions/checkout@v4, with: {ref: missing}}");
+}
+
+#[test]
+fn a_held_docker_action_has_a_shell_in_the_workspace() {
+    if !has(&["ci-base:local"]) {
+        return;
+    }
+    let step = "{uses: 'docker://ci-base:local', with: {entrypoint: /bin/false}}";
+    has_a_shell_without_a_process("", step);
+    has_a_shell_without_a_process("    container: ci-base:local\n", step);
 }

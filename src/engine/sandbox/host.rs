@@ -406,7 +406,9 @@ impl HostShell {
             found
         } else {
             let failed = job.steps.iter().any(|step| step.phase.conclusion().is_some_and(Conclusion::is_bad));
-            let reason = if failed {
+            let reason = if job.held().next().is_some() || (failed && request.run.job_work(&job.id).exists()) {
+                "the environment of its failed step was not recorded"
+            } else if failed {
                 "its files were removed because its run did not fail"
             } else {
                 "it has no running or failed step"

@@ -65,6 +65,12 @@ pub trait Sandbox: Send + Sync {
     /// Returns the base environment of every process.
     fn environment(&self) -> &[(OsString, OsString)];
 
+    /// Returns the variables that a shell in the sandbox has by itself. Variables of [`Self::environment`] that are
+    /// missing here reach only the processes of steps.
+    fn inherited(&self) -> &[(OsString, OsString)] {
+        self.environment()
+    }
+
     /// Returns the shells for a step without `shell:`, in the order of preference.
     fn shells(&self) -> &'static [&'static str] {
         &["bash", "sh"]

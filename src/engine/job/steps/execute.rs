@@ -103,7 +103,7 @@ impl Steps<'_> {
         if end.outcome == Conclusion::Failure && own_sandbox.is_none() {
             // Files of the job to which these variables lead are removed with the job.
             let gone = self.job.machine_variables();
-            self.failed = Some(failed_step(&launch, sandbox.environment(), &gone, script));
+            self.failed = Some(failed_step(launch.env, &launch.cwd, sandbox.inherited(), &gone, script));
         }
         self.take_in(step.number, &mut left);
         Completed { outputs: left.outputs, state: left.state, ..Completed::of(end) }
@@ -175,6 +175,29 @@ impl Steps<'_> {
         })
     }
 
+    /// Returns the environment and folder that `cuelight shell` gets for a step without a process in the job's sandbox:
+    /// the environment of the job with `env` of the step, `overlay`, in the workspace.
+    pub(super) fn without_process(&self, overlay: &IndexMap<String, String>) -> FailedStep {
+        let job = self.job;
+        let machine = job.machine_variables();
+        let env = env::environment(&Layers {
+            sandbox: job.sandbox.environment(),
+            machine: &machine,
+            job: &self.env,
+            step: overlay,
+            action: &IndexMap::new(),
+            github: &job.github,
+            runner: &job.runner,
+            services: &[],
+            git: &[],
+            command_files: &[],
+            tracking_id: &job.tracking_id,
+            path: &self.path,
+            translate: None,
+        });
+        failed_step(env, &job.sandbox.inside(&job.workspace), job.sandbox.inherited(), &machine, None)
+    }
+
     /// Returns the search path for the programs of a step.
     pub(super) fn search_path(&self, overlay: &IndexMap<String, String>) -> OsString {
         let own = overlay.get("PATH").or_else(|| self.env.get("PATH")).map(OsStr::new);
@@ -196,18 +219,19 @@ fn remove(temp: &Path, file: &Path) -> io::Result<()> {
     above.remove(&name.join(file.file_name().unwrap_or_default()))
 }
 
-/// Returns the working directory of a process, the variables in which it differs from the environment of the sandbox
-/// except those in `gone`, and its script, for `cuelight shell`.
+/// Returns the working directory of a process, the variables in which its environment differs from what a shell in the
+/// sandbox has by itself, except those in `gone`, and its script, for `cuelight shell`.
 fn failed_step(
-    launch: &Launch,
-    sandbox: &[(OsString, OsString)],
+    env: Vec<(OsString, OsString)>,
+    cwd: &Path,
+    inherited: &[(OsString, OsString)],
     gone: &[(&'static str, String)],
     script: Option<String>,
 ) -> FailedStep {
     let text = |text: &OsStr| text.to_string_lossy().into_owned();
     let is_gone =
         |(name, value): &(OsString, OsString)| gone.iter().any(|(gone, of)| name == gone && value == of.as_str());
-    let own = launch.env.iter().filter(|entry| !sandbox.contains(entry) && !is_gone(entry));
+    let own = env.iter().filter(|entry| !inherited.contains(entry) && !is_gone(entry));
     let env = own.map(|(name, value)| (text(name), text(value))).collect();
-    FailedStep { env, cwd: text(launch.cwd.as_os_str()), script }
+    FailedStep { env, cwd: text(cwd.as_os_str()), script }
 }

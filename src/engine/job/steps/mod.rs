@@ -51,8 +51,8 @@ pub(super) struct Steps<'j> {
     registered: HashSet<String>,
     /// Whether a step masked a value that was not a secret before. Other attempts do not know that value.
     pub(super) masked: bool,
-    /// Environment and working directory of the last step that failed after its process had started, unless it ran in
-    /// the container of an action. `None` if there is no such step.
+    /// Environment and working directory of the last step that failed: of its process, or of the job if it had no
+    /// process in the job's sandbox. `None` if no step has failed.
     pub(super) failed: Option<FailedStep>,
     /// Number of steps of the job that have ended.
     pub(super) done: usize,

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use tokio::time::Instant;
 
 use crate::engine::cancel::{KillReason, unless_lost};
-use crate::engine::checkpoint::{FailedStep, Status, StepResult};
+use crate::engine::checkpoint::{Status, StepResult};
 use crate::engine::context;
 use crate::engine::outlet::StepLog;
 use crate::engine::step::end::StepEnd;
@@ -92,7 +92,7 @@ impl Steps<'_> {
         }
         let prepared = match prepared {
             Ok(prepared) => prepared,
-            Err(end) => return Next::After(self.complete(scope, step, Completed::of(end))),
+            Err(end) => return Next::After(self.not_run(scope, step, end)),
         };
         self.record_start(number, &prepared);
         let done = loop {
@@ -136,11 +136,21 @@ impl Steps<'_> {
         number: StepNumber,
     ) -> StepEnd {
         self.follow_cancel(scope);
-        let done = match self.prepare(scope, step, Condition::Written(&step.condition), Some(number)) {
-            Err(end) => Completed::of(end),
-            Ok(prepared) => self.try_once(scope, step, &prepared, log, number).await,
-        };
-        self.complete(scope, step, done)
+        match self.prepare(scope, step, Condition::Written(&step.condition), Some(number)) {
+            Err(end) => self.not_run(scope, step, end),
+            Ok(prepared) => {
+                let done = self.try_once(scope, step, &prepared, log, number).await;
+                self.complete(scope, step, done)
+            }
+        }
+    }
+
+    /// Completes a step that does not run, because it is skipped or an expression cannot be evaluated.
+    fn not_run(&mut self, scope: &mut StepScope, step: &StepRef, end: StepEnd) -> StepEnd {
+        if end.outcome == Conclusion::Failure {
+            self.failed = Some(self.without_process(&scope.overlay));
+        }
+        self.complete(scope, step, Completed::of(end))
     }
 
     fn follow_cancel(&mut self, scope: &mut StepScope) {
@@ -149,7 +159,8 @@ impl Steps<'_> {
         }
     }
 
-    /// Runs a step once. Each try has the whole time limit of the step.
+    /// Runs a step once. Each try has the whole time limit of the step. If the step fails without a process in the job's
+    /// sandbox, as a Docker action or the built-in checkout does, `cuelight shell` gets the environment of the job.
     async fn try_once(
         &mut self,
         scope: &StepScope,
@@ -162,8 +173,14 @@ impl Steps<'_> {
         let deadline = [own, scope.deadline].into_iter().flatten().min();
         let running = RunningStep { step, prepared, number, deadline };
         let asked = self.cancel.asked();
+        let earlier = self.failed.take();
         let done = unless_lost(asked, Box::pin(self.carry_out(scope, &running, log))).await;
-        done.unwrap_or_else(|| Completed::of(StepEnd::lost()))
+        let done = done.unwrap_or_else(|| Completed::of(StepEnd::lost()));
+        if self.failed.is_none() {
+            let has_failed = done.end.outcome == Conclusion::Failure;
+            self.failed = if has_failed { Some(self.without_process(&prepared.overlay)) } else { earlier };
+        }
+        done
     }
 
     /// Whether a step is held because it failed. Steps that `continue-on-error` allows to fail are not.
@@ -191,7 +208,7 @@ impl Steps<'_> {
         if !self.job.shared.holds.stops_before(&self.job.id, self.done, number) || self.cancel.is_cancelled() {
             return Ok(false);
         }
-        self.checkpoint_for_shell(scope, Some(&self.shell_of(overlay)));
+        self.checkpoint_for_shell(scope, Some(&self.without_process(overlay)));
         let end = match self.hold(number, None, log).await {
             Release::Ordered(HeldOrder::RetryFrom(from)) => return Err(Next::Back(from)),
             Release::Ordered(HeldOrder::Skip) => {
@@ -202,15 +219,6 @@ impl Steps<'_> {
             Release::Ordered(HeldOrder::Retry | HeldOrder::Continue) | Release::Cancelled => return Ok(true),
         };
         Err(Next::After(end))
-    }
-
-    /// Returns the environment of a step that has not run, for `cuelight shell`.
-    fn shell_of(&self, overlay: &IndexMap<String, String>) -> FailedStep {
-        let mut env = self.env.clone();
-        env.extend(overlay.clone());
-        env.insert("PATH".to_owned(), self.search_path(overlay).to_string_lossy().into_owned());
-        let cwd = self.job.sandbox.inside(&self.job.workspace).to_string_lossy().into_owned();
-        FailedStep { env, cwd, script: None }
     }
 
     /// Holds a step until a person decides how its job continues. `reason` is the reason of its failure; `None` if it

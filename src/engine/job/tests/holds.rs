@@ -180,3 +180,21 @@ async fn a_cancel_ends_a_breakpoint_without_running_the_step() {
     .await;
     assert_eq!((ran.end.conclusion, ran.conclusions()[1].1), (Conclusion::Cancelled, Conclusion::Skipped));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_step_without_a_process_has_a_shell_with_the_environment_of_the_job() {
+    let earlier = "{run: exit 3, continue-on-error: true, env: {OTHER: step}}";
+    for (failing, own) in [("{uses: ./missing, env: {OWN: mine}}", Some("mine")), ("{if: fromJSON('{'), run: x}", None)]
+    {
+        let job = format!("    env: {{OF: job}}\n    steps: [{earlier}, {failing}]\n");
+        let ran = ordered(&job, &[], &[]).await;
+        let failed = ran.outlet.checkpoints().pop().and_then(|last| last.failed).expect("recorded");
+        let variable = |name: &str| failed.env.get(name).map(String::as_str);
+        assert_eq!(
+            (variable("OF"), variable("OWN"), variable("CI"), variable("OTHER")),
+            (Some("job"), own, Some("true"), None),
+            "{failing}"
+        );
+        assert!(std::path::Path::new(&failed.cwd).starts_with(ran.home.path()), "{}", failed.cwd);
+    }
+}

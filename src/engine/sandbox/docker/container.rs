@@ -64,6 +64,8 @@ pub struct JobContainer {
     image: String,
     image_id: Option<String>,
     environment: Vec<(OsString, OsString)>,
+    /// Environment of the image, without the variables of the workflow.
+    of_image: Vec<(OsString, OsString)>,
     shared: Vec<SharedFolder>,
     control: Control,
     supervisor: Option<Supervisor>,
@@ -112,6 +114,7 @@ impl JobContainer {
             image: container.image.clone(),
             image_id: None,
             environment: Vec::new(),
+            of_image: Vec::new(),
             shared: setup.shared,
             control,
             supervisor: None,
@@ -136,6 +139,7 @@ impl JobContainer {
         }
         self.image_id = found.image;
         let env = found.config.and_then(|config| config.env).unwrap_or_default();
+        self.of_image = environment(&env);
         self.environment = environment(env.iter().chain(given));
         if !local {
             let folders: Vec<_> = self.shared.iter().map(|shared| shared.inside.to_string_lossy()).collect();
@@ -278,6 +282,10 @@ impl Sandbox for JobContainer {
 
     fn environment(&self) -> &[(OsString, OsString)] {
         &self.environment
+    }
+
+    fn inherited(&self) -> &[(OsString, OsString)] {
+        &self.of_image
     }
 
     fn shells(&self) -> &'static [&'static str] {
