@@ -1,6 +1,7 @@
 //! When a running step is ended, and which steps of a cancelled job still run.
 
 use std::future::pending;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -95,6 +96,39 @@ impl KillReason {
     }
 }
 
+/// The time limit of a job. Its clock stands still while a step of the job is held.
+#[derive(Clone, Copy, Debug)]
+struct TimeLimit {
+    /// When the limit passes, unless the clock stands still meanwhile.
+    deadline: Instant,
+    /// Number of steps that are held.
+    held: usize,
+    /// Since when the clock stands still, while steps are held.
+    since: Instant,
+}
+
+impl TimeLimit {
+    /// Returns when the limit passes; `None` while the clock stands still.
+    fn deadline(&self) -> Option<Instant> {
+        (self.held == 0).then_some(self.deadline)
+    }
+}
+
+/// Keeps the clock of a job's time limit still until it is dropped.
+#[derive(Debug)]
+pub(crate) struct StoppedClock(Arc<watch::Sender<TimeLimit>>);
+
+impl Drop for StoppedClock {
+    fn drop(&mut self) {
+        self.0.send_modify(|limit| {
+            limit.held -= 1;
+            if limit.held == 0 {
+                limit.deadline += limit.since.elapsed();
+            }
+        });
+    }
+}
+
 /// Watches the cancellation of one job, and its time limit.
 #[derive(Clone, Debug)]
 pub(crate) struct CancelWatch {
@@ -102,7 +136,8 @@ pub(crate) struct CancelWatch {
     /// For a background step: whether a `cancel` step ends it. `None` for other steps.
     of_step: Option<watch::Receiver<bool>>,
     ignores_cancel: bool,
-    deadline: Instant,
+    /// Time limit of the job, which the watches of all its steps share.
+    limit: Arc<watch::Sender<TimeLimit>>,
     cancelled_at: Option<Instant>,
     timed_out: bool,
 }
@@ -110,12 +145,13 @@ pub(crate) struct CancelWatch {
 impl CancelWatch {
     /// Returns a watch over a job with the time limit `deadline`.
     pub(crate) fn new(asked: watch::Receiver<Cancellation>, ignores_cancel: bool, deadline: Instant) -> Self {
-        Self { asked, of_step: None, ignores_cancel, deadline, cancelled_at: None, timed_out: false }
+        let limit = Arc::new(watch::Sender::new(TimeLimit { deadline, held: 0, since: deadline }));
+        Self { asked, of_step: None, ignores_cancel, limit, cancelled_at: None, timed_out: false }
     }
 
     /// Returns a watch for a background step of the job, which also ends when `of_step` becomes true.
     pub(crate) fn for_step(&self, of_step: watch::Receiver<bool>) -> Self {
-        Self { asked: self.asked.clone(), of_step: Some(of_step), ..*self }
+        Self { of_step: Some(of_step), ..self.clone() }
     }
 
     /// Whether a `cancel` step ends this background step.
@@ -135,7 +171,7 @@ impl CancelWatch {
         if self.cancelled_at.is_none() {
             if self.asked.borrow().ends(self.ignores_cancel) || self.is_step_cancelled() {
                 self.cancelled_at = Some(now);
-            } else if now >= self.deadline {
+            } else if self.limit.borrow().deadline().is_some_and(|deadline| now >= deadline) {
                 self.timed_out = true;
                 self.cancelled_at = Some(now);
             }
@@ -143,9 +179,15 @@ impl CancelWatch {
         self.cancelled_at.is_some()
     }
 
-    /// Returns the time that is left until the job's time limit.
-    pub(crate) fn rest(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
+    /// Stops the clock of the job's time limit until the result is dropped.
+    pub(crate) fn stop_clock(&self) -> StoppedClock {
+        self.limit.send_modify(|limit| {
+            if limit.held == 0 {
+                limit.since = Instant::now();
+            }
+            limit.held += 1;
+        });
+        StoppedClock(Arc::clone(&self.limit))
     }
 
     /// Whether no further step may start: the job must end at once, or at least [`CANCEL_TIMEOUT`] has passed since it
@@ -164,6 +206,7 @@ impl CancelWatch {
     /// cancelled job for up to [`CANCEL_TIMEOUT`], but not after a `cancel` step. `deadline` is the time limit of the
     /// step; `None` if the step has none.
     pub(crate) async fn must_end(&mut self, survives_cancel: bool, deadline: Option<Instant>) -> KillReason {
+        let mut clock = self.limit.subscribe();
         loop {
             if let Some(why) = self.asked.borrow().at_once() {
                 return why;
@@ -178,8 +221,15 @@ impl CancelWatch {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return KillReason::TimedOut;
             }
-            let limit = self.cancelled_at.map_or(self.deadline, |at| at + CANCEL_TIMEOUT);
-            let next = deadline.map_or(limit, |deadline| deadline.min(limit));
+            let of_job = clock.borrow_and_update().deadline();
+            let limit = self.cancelled_at.map_or(of_job, |at| Some(at + CANCEL_TIMEOUT));
+            let next = [deadline, limit].into_iter().flatten().min();
+            let passes = async {
+                match next {
+                    Some(next) => sleep_until(next).await,
+                    None => pending().await,
+                }
+            };
             let of_step = async {
                 match &mut self.of_step {
                     Some(asked) => changed(asked).await,
@@ -189,7 +239,8 @@ impl CancelWatch {
             tokio::select! {
                 () = changed(&mut self.asked) => {}
                 () = of_step => {}
-                () = sleep_until(next) => {}
+                () = changed(&mut clock) => {}
+                () = passes => {}
             }
         }
     }
@@ -268,6 +319,27 @@ mod tests {
         assert_eq!(job.must_end(true, None).await, KillReason::Cancelled);
         assert_eq!(before.elapsed(), CANCEL_TIMEOUT);
         assert!(job.is_over());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_clock_of_a_job_stands_still_while_a_step_is_held() {
+        let (_ask, job) = watch_of(false);
+        let (mut held, mut beside) = (job.clone(), job.for_step(watch::channel(false).1));
+        let begun = Instant::now();
+        let hold = async {
+            tokio::time::sleep(9 * MINUTE).await;
+            let (one, two) = (held.stop_clock(), held.stop_clock());
+            let why = held.must_end(false, Some(Instant::now() + 60 * MINUTE)).await;
+            drop(one);
+            assert!(!held.is_cancelled(), "the other step is still held");
+            drop(two);
+            why
+        };
+        let (of_hold, of_other) = tokio::join!(hold, beside.must_end(false, None));
+        assert_eq!((of_hold, of_other), (KillReason::TimedOut, KillReason::Cancelled));
+        assert_eq!((begun.elapsed(), beside.timed_out()), (70 * MINUTE, true));
+        let mut later = job.clone();
+        assert!(later.is_cancelled(), "all watches share the time limit");
     }
 
     #[tokio::test(start_paused = true)]

@@ -43,7 +43,7 @@ enum Release {
     Ordered(HeldOrder),
     /// The time limit of the hold has passed.
     Expired,
-    /// The job or the background step was cancelled, or the time limit of the job has passed.
+    /// The job or the background step was cancelled.
     Cancelled,
     /// The container of the steps has ended, with the error.
     Lost(String),
@@ -225,7 +225,8 @@ impl Steps<'_> {
     /// has not run.
     async fn hold(&mut self, number: StepNumber, reason: Option<&str>, log: &mut dyn StepLog) -> Release {
         let shared = &self.job.shared;
-        let limit = shared.holds.limit().min(self.cancel.rest());
+        let limit = shared.holds.limit();
+        let clock = self.cancel.stop_clock();
         let job = self.job.id.clone();
         let order = shared.holds.hold(&job, number, self.trail.numbers());
         let until = now().after(limit);
@@ -245,6 +246,7 @@ impl Steps<'_> {
                 _ => Release::Cancelled,
             },
         };
+        drop(clock);
         let order = match release {
             Release::Ordered(order) => Some(order),
             _ => None,

@@ -43,15 +43,19 @@ async fn each_try_has_the_whole_time_limit_of_its_step() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hold_ends_with_the_time_of_its_job() {
-    let ran = retried("    timeout-minutes: 10\n    steps: [run: first]\n", None).await;
+async fn the_time_of_a_job_stands_still_during_a_hold() {
+    let job = |minutes: &str| format!("    timeout-minutes: {minutes}\n    steps: [run: first]\n");
+    let ran = retried(&job("10"), Some(30 * MINUTE)).await;
+    assert_eq!((ran.end.conclusion, ran.end.reason.as_deref()), (Conclusion::Success, None));
     let held = ran.outlet.events().into_iter().find_map(|event| match event {
         Event::StepHeld { until, .. } => Some(until),
         _ => None,
     });
-    let limit = crate::store::clock::now().0 + 10 * 60 * 1000;
-    assert!(held.expect("it was held").0 <= limit, "not an hour");
-    assert_eq!(ran.conclusions()[1].1, Conclusion::Failure);
+    let limit = crate::store::clock::now().0 + 50 * 60 * 1000;
+    assert!(held.expect("it was held").0 >= limit, "an hour, not the time of the job");
+    // Afterwards, the job has the rest of its time.
+    let ran = retried(&job("0.5"), Some(30 * MINUTE)).await;
+    assert_eq!(ran.end.conclusion, Conclusion::TimedOut);
 }
 
 #[tokio::test(start_paused = true)]
@@ -184,7 +188,8 @@ async fn a_cancel_ends_a_breakpoint_without_running_the_step() {
 #[tokio::test(start_paused = true)]
 async fn a_failed_step_without_a_process_has_a_shell_with_the_environment_of_the_job() {
     let earlier = "{run: exit 3, continue-on-error: true, env: {OTHER: step}}";
-    for (failing, own) in [("{uses: ./missing, env: {OWN: mine}}", Some("mine")), ("{if: fromJSON('{'), run: x}", None)]
+    for (failing, own) in
+        [("{uses: ./missing, env: {OWN: mine}}", Some("mine")), ("{if: \"fromJSON('{')\", run: x}", None)]
     {
         let job = format!("    env: {{OF: job}}\n    steps: [{earlier}, {failing}]\n");
         let ran = ordered(&job, &[], &[]).await;
