@@ -94,7 +94,7 @@ enum LegState {
     /// Holds its concurrency group and waits for a slot.
     Admitted,
     Running,
-    /// Its task waits for the rules of an environment, and takes no slot.
+    /// Its task waits for the rules of an environment or is held, and takes no slot.
     Parked,
     /// Its task has waited, and wants a slot again.
     Returning,
@@ -191,7 +191,7 @@ impl Scheduler {
         self.change(id, LegState::Held, LegState::Admitted);
     }
 
-    /// Takes the slot of a running leg, which waits for the rules of an environment.
+    /// Takes the slot of a running leg, which waits for the rules of an environment or is held.
     pub fn park(&mut self, id: &JobId) {
         self.change(id, LegState::Running, LegState::Parked);
     }

@@ -1,7 +1,7 @@
 //! The share of a job in the limit of jobs that run at once on this machine.
 //!
-//! A job starts with its slot. While it waits for the rules of an environment, which may take hours, another job can
-//! use the slot.
+//! A job starts with its slot. While it waits for the rules of an environment or is held, which may take hours, another
+//! job can use the slot.
 
 use tokio::sync::{mpsc, oneshot};
 

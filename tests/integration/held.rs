@@ -222,6 +222,30 @@ fn the_hold_of_failed_steps_is_turned_on_and_off_while_the_run_goes_on() {
 }
 
 #[test]
+fn a_held_job_leaves_its_slot_to_another_and_waits_for_one_before_it_goes_on() {
+    let jobs = "  a:
+    runs-on: ubuntu-latest
+    steps: [{run: exit 3}]
+  b:
+    runs-on: ubuntu-latest
+    steps: [{run: 'touch $AT/begun; until test -e $AT/go; do sleep 0.01; done; echo b ends'}]
+  c:
+    needs: a
+    runs-on: ubuntu-latest
+    steps: [{run: echo c runs}]
+";
+    let project = Project::of_jobs(jobs);
+    Said(hold(&project, &["--detach", "--max-parallel", "1"]).output().expect("starts")).expect(0, &[]);
+    wait_held(&project);
+    until("the other job runs", || project.home().join("begun").exists().then_some(()));
+    project.call(&["held", "skip"]).expect(0, &["counts as a success"]);
+    let log = || project.call(&["logs", "--job", "a"]).out();
+    until("the job waits for a slot", || log().contains("Waits for a free slot").then_some(()));
+    fs::write(project.home().join("go"), "").expect("written");
+    ends(attached(&project), 0, &["b ends", "c runs"]);
+}
+
+#[test]
 fn a_cancel_ends_a_hold() {
     let project = held(JOB);
     project.call(&["cancel"]).expect(0, &[]);

@@ -34,7 +34,7 @@ pub(super) enum Input {
     JobPanicked(JobId, Panic),
     /// A job has acquired its concurrency groups, or failed to.
     GroupsAcquired(JobId, Result<(), AcquireError>),
-    /// A running job waits for the rules of an environment, without its slot.
+    /// A running job waits for the rules of an environment or is held, without its slot.
     SlotReleased(JobId),
     /// A job that waited without its slot wants one again.
     SlotWanted(JobId),

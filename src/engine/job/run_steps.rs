@@ -90,7 +90,7 @@ impl JobTask {
         let cancel = watch(timeout);
         let host = files(cancel.clone());
         let evaluated = Scope { host: &host, ..evaluated };
-        let mut steps = Steps::new(environment, cancel, &start);
+        let mut steps = Steps::new(environment, cancel, &self.slot, &start);
         let mut scope = StepScope { steps: start.steps, status: start.status, ..StepScope::default() };
         let all = StepRef::of_job(&self.job.definition);
 

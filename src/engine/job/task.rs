@@ -53,7 +53,7 @@ pub(crate) struct JobTask {
     pub(super) run: Arc<RunContext>,
     pub(super) job: JobSpec,
     pub(super) cancellation: watch::Receiver<Cancellation>,
-    slot: Slot,
+    pub(super) slot: Slot,
 }
 
 /// How the job ended, and the end of its step "Complete job". The latter is `None` if no step of the file could start.

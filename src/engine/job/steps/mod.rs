@@ -14,6 +14,7 @@ use indexmap::IndexMap;
 use crate::engine::RunContext;
 use crate::engine::cancel::CancelWatch;
 use crate::engine::checkpoint::{Checkpoint, FailedStep};
+use crate::engine::slot::Slot;
 use crate::engine::step::context::StepContext;
 use crate::engine::step::matcher::Matchers;
 use crate::engine::workspace::hash_files::WorkspaceFiles;
@@ -37,6 +38,8 @@ pub(super) struct Steps<'j> {
     /// Environment of the job: its folders, contexts, actions and machine.
     job: &'j JobEnvironment,
     pub(super) cancel: CancelWatch,
+    /// The job's share in the limit of jobs that run at once.
+    slot: &'j Slot,
     /// `env` of the workflow and the job, and variables that steps wrote to `GITHUB_ENV`.
     pub(super) env: IndexMap<String, String>,
     /// Folders that steps wrote to `GITHUB_PATH`, newest first.
@@ -75,10 +78,11 @@ struct Written {
 
 impl<'j> Steps<'j> {
     /// Creates the state of a job's steps from the checkpoint `start`.
-    pub(super) fn new(job: &'j JobEnvironment, cancel: CancelWatch, start: &Checkpoint) -> Self {
+    pub(super) fn new(job: &'j JobEnvironment, cancel: CancelWatch, slot: &'j Slot, start: &Checkpoint) -> Self {
         Self {
             job,
             cancel,
+            slot,
             env: start.env.clone(),
             path: start.path.clone(),
             matchers: Matchers::default(),
@@ -104,6 +108,7 @@ impl<'j> Steps<'j> {
         Self {
             job: self.job,
             cancel,
+            slot: self.slot,
             env: self.env.clone(),
             path: self.path.clone(),
             matchers: self.matchers.branch(),

@@ -1,10 +1,12 @@
 //! Runs one step: evaluates its environment, condition and timeout, carries it out, and applies `continue-on-error`.
 //! Holds the step before it runs if it has a breakpoint, and after it failed if the run holds failed steps.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use indexmap::IndexMap;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::engine::cancel::{KillReason, unless_lost};
 use crate::engine::checkpoint::{Status, StepResult};
@@ -27,8 +29,8 @@ const SKIPPED: &str = "failed, and skipped by a person while it was held";
 /// Reason recorded for a step that a person skipped at its breakpoint.
 const NOT_RUN: &str = "skipped by a person before it ran";
 
-/// Reason recorded for a step that was held before it ran until the time limit of the hold had passed.
-const UNDECIDED: &str = "did not run: no decision came while it was held";
+/// How long a job waits for a slot after a hold before its log says so.
+const SLOT_NOTICE: Duration = Duration::from_millis(50);
 
 /// What a job does after it has begun a step.
 pub(in crate::engine::job) enum Next {
@@ -47,6 +49,13 @@ enum Release {
     Cancelled,
     /// The container of the steps has ended, with the error.
     Lost(String),
+}
+
+/// Returns the words about a hold whose time limit has passed.
+fn expired(limit: Duration) -> String {
+    let minutes = limit.as_secs() / 60;
+    let unit = if minutes == 1 { "minute" } else { "minutes" };
+    format!("held for {minutes} {unit}, and nobody decided how its job goes on")
 }
 
 impl Steps<'_> {
@@ -120,7 +129,11 @@ impl Steps<'_> {
                     done.end.reason = Some(format!("{reason}; while it was held, {error}"));
                     break done;
                 }
-                Release::Ordered(HeldOrder::Continue) | Release::Expired | Release::Cancelled => break done,
+                Release::Expired => {
+                    done.end.reason = Some(format!("{reason}; {}", expired(self.job.shared.holds.limit())));
+                    break done;
+                }
+                Release::Ordered(HeldOrder::Continue) | Release::Cancelled => break done,
             }
         };
         Next::After(self.complete(scope, step, done))
@@ -214,7 +227,7 @@ impl Steps<'_> {
             Release::Ordered(HeldOrder::Skip) => {
                 StepEnd { reason: Some(NOT_RUN.to_owned()), ..StepEnd::of(Conclusion::Skipped) }
             }
-            Release::Expired => StepEnd::failed(UNDECIDED),
+            Release::Expired => StepEnd::failed(format!("did not run: {}", expired(self.job.shared.holds.limit()))),
             Release::Lost(error) => StepEnd::failed(format!("did not run: while it was held, {error}")),
             Release::Ordered(HeldOrder::Retry | HeldOrder::Continue) | Release::Cancelled => return Ok(true),
         };
@@ -226,6 +239,11 @@ impl Steps<'_> {
     async fn hold(&mut self, number: StepNumber, reason: Option<&str>, log: &mut dyn StepLog) -> Release {
         let shared = &self.job.shared;
         let limit = shared.holds.limit();
+        // A held job uses no processor, unless other steps of it run.
+        let leaves_slot = self.written.is_none() && !self.is_beside;
+        if leaves_slot {
+            self.slot.release();
+        }
         let clock = self.cancel.stop_clock();
         let job = self.job.id.clone();
         let order = shared.holds.hold(&job, number, self.trail.numbers());
@@ -246,13 +264,34 @@ impl Steps<'_> {
                 _ => Release::Cancelled,
             },
         };
-        drop(clock);
         let order = match release {
             Release::Ordered(order) => Some(order),
             _ => None,
         };
+        if matches!(release, Release::Expired) {
+            log.write(format!("##[warning]{}\n", expired(limit)).as_bytes());
+        }
         shared.outlet.record(Event::StepReleased { job, step: number, order });
+        if leaves_slot && matches!(release, Release::Ordered(_) | Release::Expired) {
+            self.take_slot(log).await;
+        }
+        drop(clock);
         release
+    }
+
+    /// Waits for a slot for the job after a hold, unless the job is cancelled meanwhile.
+    async fn take_slot(&mut self, log: &mut dyn StepLog) {
+        let slot = self.slot;
+        let mut acquired = pin!(slot.acquire());
+        if timeout(SLOT_NOTICE, &mut acquired).await.is_ok() {
+            return;
+        }
+        log.write(b"Waits for a free slot: other jobs run\n");
+        log.flush();
+        tokio::select! {
+            () = acquired => {}
+            _ = self.cancel.must_end(false, None) => {}
+        }
     }
 
     /// Records that a step of the job has started.

@@ -149,7 +149,7 @@ async fn a_step_with_a_breakpoint_runs_is_skipped_or_fails_without_a_decision() 
     assert_eq!(reason(&ran), "skipped by a person before it ran");
     let ran = ordered(job, &["a/stop"], &[]).await;
     assert_eq!((ran.end.conclusion, ran.conclusions()[2].1), (Conclusion::Failure, Conclusion::Failure));
-    assert_eq!(reason(&ran), "did not run: no decision came while it was held");
+    assert_eq!(reason(&ran), "did not run: held for 60 minutes, and nobody decided how its job goes on");
     assert_eq!(ran.conclusions()[3].1, Conclusion::Success, "a step with always() runs");
     let is_start = |event: &Event| matches!(event, Event::StepStarted { step: StepNumber(3), .. });
     assert!(!ran.outlet.events().iter().any(is_start));

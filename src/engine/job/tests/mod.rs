@@ -230,10 +230,11 @@ async fn a_step_that_times_out_fails_and_the_job_continues() {
 #[tokio::test(start_paused = true)]
 async fn a_step_whose_hold_runs_out_fails_as_it_did() {
     let (_stop, stopped) = watch::channel(Cancellation::None);
-    let held =
-        |run: &mut RunContext, _: &MemoryOutlet| run.holds = Arc::new(Holds::new(Some(Duration::from_millis(1))));
+    let held = |run: &mut RunContext, _: &MemoryOutlet| run.holds = Arc::new(Holds::new(Some(Duration::from_mins(1))));
     let ran = run_with("    steps: [run: exit 1, run: two]\n", exits(), stopped, held).await;
-    assert_eq!((ran.end.conclusion, ran.end.reason.as_deref()), (Conclusion::Failure, Some("exit code 1")));
+    let why = "exit code 1; held for 1 minute, and nobody decided how its job goes on";
+    assert_eq!((ran.end.conclusion, ran.end.reason.as_deref()), (Conclusion::Failure, Some(why)));
+    assert!(ran.outlet.log("a", 2).ends_with("##[warning]held for 1 minute, and nobody decided how its job goes on\n"));
     assert_eq!(
         ran.conclusions()[1..3],
         named(&[("Run exit 1", Conclusion::Failure), ("Run two", Conclusion::Skipped)])
