@@ -51,7 +51,7 @@ pub use reason::EndReason;
 pub use review::{PendingReview, Review, ReviewRefusal, is_production};
 pub use run::{Job, RemoteRun, RepositoryId, Run, RunInfo, RunnerLog, ServerKind, Step, is_near, short_sha};
 pub use service::{Service, ServiceState};
-pub use status::{Conclusion, Gate, Phase};
+pub use status::{Conclusion, FAILED_AND_HELD, Gate, Phase};
 pub use summary::{Deployment, Summary};
 pub use tally::JobState;
 pub use time::{Timestamp, is_within};

@@ -67,6 +67,9 @@ pub enum Gate {
     Other(String),
 }
 
+/// Beginning of the warning in the log of a step that failed and is held. The reason of the failure follows.
+pub const FAILED_AND_HELD: &str = "The step failed and is held: ";
+
 /// How a run, job or step ended, in GitHub's terms.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use regex::{Regex, RegexSet};
 
-use crate::model::LineRange;
+use crate::model::{FAILED_AND_HELD, LineRange};
 
 use super::StoreError;
 use super::logs::{LineMatcher, LogReader};
@@ -79,14 +79,14 @@ struct Found {
 }
 
 impl FirstError {
-    /// Examines the next line. Exit codes and group markers are skipped, and control sequences are ignored.
+    /// Examines the next line. Exit codes, holds and group markers are skipped, and control sequences are ignored.
     pub fn look(&mut self, number: u64, line: &str) {
         let line = plain(cut(line));
         let line = line.trim_end();
         if !says_something(line) {
             return;
         }
-        let text = line.trim_start_matches("##[error]");
+        let text = without_mark(line);
         self.last = Some((number, text.trim().to_owned()));
         let place = place(text);
         if let (Some(best), Some(place)) = (&mut self.best, &place)
@@ -167,11 +167,18 @@ pub fn place_in(line: &str) -> Option<(String, Option<u32>)> {
     Some((parts.next()?.to_owned(), parts.next().and_then(|line| line.parse().ok())))
 }
 
-/// Whether a line is more than an exit code or a group marker.
+/// Returns the text of a line without the mark of an error, a warning or a notice.
+fn without_mark(line: &str) -> &str {
+    let marks = ["##[error]", "##[warning]", "##[notice]"];
+    marks.iter().find_map(|mark| line.strip_prefix(mark)).unwrap_or(line)
+}
+
+/// Whether a line is more than an exit code, a hold or a group marker.
 fn says_something(line: &str) -> bool {
-    let text = line.trim_start_matches("##[error]");
+    let text = without_mark(line);
     !text.trim().is_empty()
         && !is_exit_code(text)
+        && !text.starts_with(FAILED_AND_HELD)
         && !line.starts_with("##[group]")
         && !line.starts_with("##[endgroup]")
 }
@@ -253,6 +260,9 @@ mod tests {
             ("npm ERR! missing script", Some("npm ERR! missing script")),
             ("a\nb\n##[error]no coverage", Some("no coverage")),
             ("a\nsome last words\n\n", Some("some last words")),
+            ("last words\n##[warning]The step failed and is held: exit code 4", Some("last words")),
+            ("##[warning]The step failed and is held: exit code 4", None),
+            ("a\n##[warning]no coverage", Some("no coverage")),
             ("", None),
         ] {
             assert_eq!(first(log).as_deref(), expected, "{log}");

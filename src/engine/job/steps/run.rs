@@ -14,7 +14,7 @@ use crate::engine::context;
 use crate::engine::outlet::StepLog;
 use crate::engine::step::end::StepEnd;
 use crate::engine::step::script::Script;
-use crate::model::{Conclusion, Event, HeldOrder, StepNumber};
+use crate::model::{Conclusion, Event, FAILED_AND_HELD, HeldOrder, StepNumber};
 use crate::store::clock::now;
 use crate::workflow::display_names;
 use crate::workflow::expr::{Contexts, Scope, Status as StatusFunctions, Value};
@@ -249,7 +249,7 @@ impl Steps<'_> {
         let order = shared.holds.hold(&job, number, self.trail.numbers());
         let until = now().after(limit);
         let line = match reason {
-            Some(reason) => format!("##[warning]The step failed and is held: {reason}\n"),
+            Some(reason) => format!("##[warning]{FAILED_AND_HELD}{reason}\n"),
             None => "##[warning]The step is held before it runs\n".to_owned(),
         };
         log.write(line.as_bytes());
