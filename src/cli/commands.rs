@@ -18,6 +18,10 @@ use super::several::RunsArg;
 use super::{Exit, Failure, Outcome, RunArg, block_on, run, servers, several, trust};
 
 #[derive(clap::Args)]
+#[command(
+    after_help = "Without a terminal, the command ends with exit code 77 as soon as a step is held, as `cuelight \
+run` does. After `cuelight held retry` it waits for the result."
+)]
 pub(super) struct AttachArgs {
     #[command(flatten)]
     run: RunArg,

@@ -18,7 +18,8 @@ use super::{Exit, Failure, Outcome, RunArg, block_on, runs_dir, servers};
     after_help = "A run with `--on-failure hold` keeps the job of a failed step as it is: its machine, services and \
 files; one with `--break JOB/STEP` stops before that step. Look around with `cuelight shell`. Fix the problem there, \
 or fix it in your files and copy them with `cuelight held sync`. Then decide how the job continues: `retry`, `skip` or \
-`continue`.
+`continue`. These do not wait; `cuelight attach` follows the run to its end, or without a terminal to the next hold (exit \
+code 77).
 
 Without a command, `cuelight held` lists what is held in all runs of this repository.",
     args_conflicts_with_subcommands = true
@@ -74,6 +75,7 @@ struct SyncArgs {
 }
 
 #[derive(clap::Args)]
+#[command(after_help = "The command does not wait for the result; `cuelight attach` does.")]
 struct RetryArgs {
     #[command(flatten)]
     of: Of,

@@ -2,6 +2,7 @@
 //! after it has failed, or before it runs if it has a breakpoint.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -24,11 +25,19 @@ pub struct Holds {
     waiting: Mutex<HashMap<(JobId, StepNumber), Held>>,
 }
 
+/// An order that ends a hold.
+#[derive(Debug)]
+pub(super) struct Ordered {
+    pub(super) order: HeldOrder,
+    /// Dropped once the end of the hold is recorded.
+    pub(super) unrecorded: oneshot::Sender<Infallible>,
+}
+
 /// A step that is held.
 #[derive(Debug)]
 struct Held {
     /// Sender of the order that ends the hold.
-    order: oneshot::Sender<HeldOrder>,
+    order: oneshot::Sender<Ordered>,
     /// Steps of the job from which it can run again, up to the held step.
     earlier: Vec<StepNumber>,
 }
@@ -72,18 +81,23 @@ impl Holds {
 
     /// Holds a step of a job. `earlier` are the steps from which the job can run again. Returns the receiver of the
     /// order that ends the hold.
-    pub(super) fn hold(&self, job: &JobId, step: StepNumber, earlier: Vec<StepNumber>) -> oneshot::Receiver<HeldOrder> {
+    pub(super) fn hold(&self, job: &JobId, step: StepNumber, earlier: Vec<StepNumber>) -> oneshot::Receiver<Ordered> {
         let (order, receiver) = oneshot::channel();
         let held = Held { order, earlier };
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert((job.clone(), step), held);
         receiver
     }
 
-    /// Gives an order to a held step.
+    /// Gives an order to a held step. Returns a receiver that fails once the end of the hold is recorded.
     ///
     /// # Errors
     /// The step is not held, or its job cannot go back to the step that the order names. It is then still held.
-    pub fn order(&self, job: &JobId, step: StepNumber, order: HeldOrder) -> Result<(), Unavailable> {
+    pub fn order(
+        &self,
+        job: &JobId,
+        step: StepNumber,
+        order: HeldOrder,
+    ) -> Result<oneshot::Receiver<Infallible>, Unavailable> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (job.clone(), step);
         let held = waiting.get(&key).ok_or(Unavailable::NotHeld)?;
@@ -92,7 +106,8 @@ impl Holds {
         {
             return Err(Unavailable::NotEarlier);
         }
-        let sent = waiting.remove(&key).and_then(|held| held.order.send(order).ok());
-        sent.ok_or(Unavailable::NotHeld)
+        let (unrecorded, recorded) = oneshot::channel();
+        let sent = waiting.remove(&key).and_then(|held| held.order.send(Ordered { order, unrecorded }).ok());
+        sent.map(|()| recorded).ok_or(Unavailable::NotHeld)
     }
 }

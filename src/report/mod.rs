@@ -39,7 +39,7 @@ mod watched;
 use std::io;
 use std::path::PathBuf;
 
-use crate::model::{Conclusion, Event, Gate, Job, JobId, LineRange, Record, Run, RunInfo, StepNumber};
+use crate::model::{Conclusion, Event, Gate, Job, JobId, LineRange, Phase, Record, Run, RunInfo, StepNumber};
 use crate::report::bell::Bell;
 use crate::report::style::Out;
 use crate::store::folder::RunFolder;
@@ -282,9 +282,9 @@ impl<'p> Printing<'p> {
         self.current().is_some_and(|run| run.jobs.values().any(Job::has_failed))
     }
 
-    /// Whether a step of the attempt that is printed is held.
+    /// Whether a step of the attempt that is printed is held, and no cancel ends the hold.
     pub fn is_held(&self) -> bool {
-        self.current().is_some_and(Run::is_held)
+        self.current().is_some_and(|run| run.is_held() && run.phase != Phase::Stopping)
     }
 
     /// Returns the run; `None` until the attempt that is printed has begun.
@@ -321,8 +321,8 @@ impl<'p> Printing<'p> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Timestamp;
     use crate::model::testing::{Script, info, outline};
+    use crate::model::{Command, Reply, Timestamp};
 
     #[test]
     fn what_earlier_attempts_did_is_not_of_the_one_that_is_printed() {
@@ -339,5 +339,11 @@ mod tests {
         };
         assert_eq!(printed(1), (true, false, false));
         assert_eq!(printed(2), (false, false, false));
+        script.event(Event::Ordered { command: Command::Cancel, reply: Reply::Accepted, by: None });
+        let mut silent = Silent;
+        let run = RunFolder::at("/nowhere/20261124-000000-0001");
+        let mut printing = Printing::new(&run, info(run.id().clone(), Timestamp(0)), 1, &mut silent);
+        printing.records(&script.records).expect("printed");
+        assert!(!printing.is_held(), "a cancel ends the hold");
     }
 }

@@ -253,8 +253,8 @@ struct HeldCommands {
     holds: Arc<Holds>,
     request: Arc<Request>,
     outlet: Arc<RunOutlet>,
-    /// Syncs that are being recorded.
-    syncs: JoinSet<()>,
+    /// Syncs and ends of holds that are being recorded.
+    records: JoinSet<()>,
     /// Notified when a job has copied files of the user.
     copied: Arc<Notify>,
     /// The record of copied files that is being made: at most one. Jobs that copy files meanwhile share the next one.
@@ -278,7 +278,14 @@ impl HeldCommands {
     fn carry_out(&mut self, command: Command, answer: oneshot::Sender<Reply>) {
         let reply = match command {
             Command::Held { job, step, order } => match self.holds.order(&job, step, order) {
-                Ok(()) => Reply::Accepted,
+                Ok(recorded) => {
+                    // The answer comes after the record, so that a client that reads the journal next sees no hold.
+                    self.records.spawn(async move {
+                        let _ = recorded.await;
+                        let _ = answer.send(Reply::Accepted);
+                    });
+                    return;
+                }
                 Err(reason) => Reply::Rejected { reason: reason.to_string() },
             },
             Command::Hold { on } => {
@@ -309,7 +316,7 @@ impl HeldCommands {
     fn record_sync(&mut self, job: JobId, answer: oneshot::Sender<Reply>) {
         let (request, outlet) = (Arc::clone(&self.request), Arc::clone(&self.outlet));
         let recording = Arc::clone(&self.recording);
-        self.syncs.spawn_blocking(move || {
+        self.records.spawn_blocking(move || {
             let _held = recording.lock().unwrap_or_else(PoisonError::into_inner);
             let reply = match working_tree::record_sync(&request.folder, &request.spec, &job, &outlet) {
                 Ok(()) => Reply::Accepted,
@@ -319,7 +326,7 @@ impl HeldCommands {
         });
     }
 
-    /// Waits until every sync and every copy is recorded, even those that were not begun: their files are in workspaces
+    /// Waits until every sync, every copy and every end of a hold is recorded, even those that were not begun: their files are in workspaces
     /// that a later attempt may keep. Other commands are too late.
     async fn finish(mut self) {
         self.commands.close();
@@ -331,7 +338,7 @@ impl HeldCommands {
         if self.copied.notified().now_or_never().is_some() {
             self.record_copy();
         }
-        for records in [&mut self.syncs, &mut self.copies] {
+        for records in [&mut self.records, &mut self.copies] {
             while let Some(recorded) = records.join_next().await {
                 recorded.expect("reading changes does not panic");
             }
@@ -411,7 +418,7 @@ impl WorkflowAttempt {
             holds: Arc::clone(&holds),
             request: Arc::clone(&self.request),
             outlet: Arc::clone(&host.outlet),
-            syncs: JoinSet::new(),
+            records: JoinSet::new(),
             copied: Arc::clone(&copied),
             copies: JoinSet::new(),
             recording: Arc::default(),
@@ -526,7 +533,7 @@ mod tests {
             holds: Arc::new(Holds::new(None)),
             request: request(&case),
             outlet: Arc::clone(&case.outlet),
-            syncs: JoinSet::new(),
+            records: JoinSet::new(),
             copied: Arc::default(),
             copies: JoinSet::new(),
             recording: Arc::default(),
@@ -556,7 +563,7 @@ mod tests {
             holds: Arc::new(Holds::new(None)),
             request: request(&case),
             outlet: Arc::clone(&case.outlet),
-            syncs: JoinSet::new(),
+            records: JoinSet::new(),
             copied: Arc::default(),
             copies: JoinSet::new(),
             recording: Arc::default(),

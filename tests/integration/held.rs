@@ -69,7 +69,8 @@ fn a_held_step_is_mended_and_retried() {
     project.call(&["show"]).expect(0, &["‖", "held", "failed and held until", "exit code 1"]);
     let reason = project.job("a")["steps"][2]["reason"].to_string();
     assert!(reason.contains("failed and held until") && reason.contains("exit code 1"), "{reason}");
-    let watching = attached(&project);
+    // Without a terminal, who follows the run gets the exit code of a hold.
+    ends(attached(&project), 77, &["failed and held until", "cuelight held retry"]);
     let mut shell = project.command(&["shell"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("starts");
     shell.stdin.take().expect("a pipe").write_all(b"echo in $PWD with $FIRST").expect("written");
     let workspace = fs::read_to_string(project.home().join("workspace")).expect("written").trim().to_owned();
@@ -82,11 +83,12 @@ fn a_held_step_is_mended_and_retried() {
         until("the step is held again", || (tried() == count).then_some(()));
         wait_held(&project);
     };
+    ends(attached(&project), 77, &["tried"]);
     tries(2);
     fs::write(format!("{workspace}/mended"), "").expect("written");
     project.call(&["held", "retry", "--job", "a"]).expect(0, &["runs again"]);
 
-    let said = ends(watching, 0, &["third kept success", "failed and held until", "cuelight held retry"]);
+    let said = ends(attached(&project), 0, &["third kept success", "failed and held until", "cuelight held retry"]);
     assert_eq!(said.out().matches("tried").count() - said.out().matches("Run echo tried").count(), 3, "{}", said.out());
     assert_eq!(project.job("a")["steps"][2]["status"], "success");
     project.call(&["held", "retry"]).expect(3, &["no step of", "is held"]);
@@ -153,6 +155,7 @@ fn a_removed_container_ends_the_hold() {
     let label = format!("label=dev.cuelight.run={}", project.run_id());
     let container = docker(&["ps", "--quiet", "--filter", &label]).expect("docker answers");
     docker(&["rm", "--force", &container]).expect("removed");
+    until("the hold ends", || (project.call(&["held", "list"]).code() == 3).then_some(()));
     let reason = "exit code 1; while it was held, the container of the job was stopped or removed";
     ends(attached(&project), 1, &[reason]);
     assert_eq!(project.job("a")["steps"][3]["reason"], reason);

@@ -162,11 +162,15 @@ async fn until_end(
                     style::notice("a job failed: the run is cancelled");
                     orders.push(commands::cancel(run, false));
                 }
-                if interrupt == Interrupt::Cancels && printing.is_held() && !io::stdout().is_terminal() {
-                    // Without a person at a terminal, the command ends here. A script can answer later with `cuelight
-                    // held`.
-                    printing.make_room()?;
-                    return Ok(Exit::Held);
+                // Without a person at a terminal, the command ends at a hold. A script can answer later with `cuelight
+                // held`. Records that are not read yet may end the hold.
+                while printing.is_held() && !io::stdout().is_terminal() {
+                    let more = follower.poll()?;
+                    if more.is_empty() {
+                        printing.make_room()?;
+                        return Ok(Exit::Held);
+                    }
+                    printing.records(&more)?;
                 }
                 if !printing.has_ended() && is_enough() {
                     printing.make_room()?;

@@ -256,8 +256,15 @@ impl Steps<'_> {
         log.flush();
         let reason = reason.map(str::to_owned);
         shared.outlet.record(Event::StepHeld { job: job.clone(), step: number, reason, until });
+        let mut unrecorded = None;
         let release = tokio::select! {
-            order = order => order.map_or(Release::Expired, Release::Ordered),
+            ordered = order => match ordered {
+                Ok(ordered) => {
+                    unrecorded = Some(ordered.unrecorded);
+                    Release::Ordered(ordered.order)
+                }
+                Err(_) => Release::Expired,
+            },
             error = self.job.container_end() => Release::Lost(error.to_string()),
             why = self.cancel.must_end(false, Some(Instant::now() + limit)) => match why {
                 KillReason::TimedOut => Release::Expired,
@@ -272,6 +279,7 @@ impl Steps<'_> {
             log.write(format!("##[warning]{}\n", expired(limit)).as_bytes());
         }
         shared.outlet.record(Event::StepReleased { job, step: number, order });
+        drop(unrecorded);
         if leaves_slot && matches!(release, Release::Ordered(_) | Release::Expired) {
             self.take_slot(log).await;
         }

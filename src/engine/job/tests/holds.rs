@@ -30,7 +30,7 @@ async fn retried(job: &str, after: Option<Duration>) -> Ran {
     run_beside(job, sandbox, stopped, hold, async |run: Arc<RunContext>| {
         let Some(after) = after else { return };
         sleep(after).await;
-        assert_eq!(run.holds.order(&JobId::new("a"), StepNumber(2), HeldOrder::Retry), Ok(()));
+        assert_eq!(run.holds.order(&JobId::new("a"), StepNumber(2), HeldOrder::Retry).map(drop), Ok(()));
     })
     .await
 }
@@ -85,7 +85,8 @@ async fn ordered(job: &str, breakpoints: &[&str], orders: &[(u32, HeldOrder, Res
     run_beside(job, exits(), stopped, hold, async |run: Arc<RunContext>| {
         for (step, order, expected) in orders {
             sleep(MINUTE).await;
-            assert_eq!(run.holds.order(&JobId::new("a"), StepNumber(*step), *order), *expected, "{step} {order:?}");
+            let answer = run.holds.order(&JobId::new("a"), StepNumber(*step), *order).map(drop);
+            assert_eq!(answer, *expected, "{step} {order:?}");
         }
     })
     .await
