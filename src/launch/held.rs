@@ -54,8 +54,13 @@ pub enum HeldError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The files cannot be synced.
-    #[error(transparent)]
-    Sync(#[from] SyncError),
+    #[error("{job}: {source}")]
+    Sync {
+        /// Name of the job.
+        job: String,
+        /// The reason.
+        source: Box<SyncError>,
+    },
     /// The run cannot record which files it uses now.
     #[error("the files were brought, but the run does not name them: {0}")]
     NotRecorded(#[from] Box<CommandError>),
@@ -75,11 +80,21 @@ pub async fn sync(folder: &RunFolder, job: &JobId, force: bool) -> Result<Change
     let (changes, _checkouts) =
         spawn_blocking(move || bring(&of, &held, force)).await.expect("a sync does not panic")?;
     // Some files may have been brought before the error.
-    let is_partial = matches!(changes, Err(SyncError::File { .. }));
-    if is_partial || changes.as_ref().is_ok_and(Changes::brought) {
-        commands::submit(folder, &Command::Synced { job: job.clone() }).await.map_err(Box::new)?;
-    }
-    Ok(changes?)
+    let is_partial = matches!(changes, Err(SyncError::File { .. } | SyncError::Incomplete { .. }));
+    let recorded = if is_partial || changes.as_ref().is_ok_and(Changes::brought) {
+        commands::submit(folder, &Command::Synced { job: job.clone() }).await
+    } else {
+        Ok(())
+    };
+    let changes = changes.map_err(|source| failed(folder, job, source))?;
+    recorded.map_err(Box::new)?;
+    Ok(changes)
+}
+
+/// Returns the error of a job whose files cannot be synced. The job has its id if the run cannot be read.
+fn failed(folder: &RunFolder, job: &JobId, source: SyncError) -> HeldError {
+    let name = history::read(folder).ok().and_then(|run| run.jobs.get(job).map(|job| job.name.clone()));
+    HeldError::Sync { job: name.unwrap_or_else(|| job.to_string()), source: Box::new(source) }
 }
 
 /// Brings the files. Returns what was done, and the lock on the job's checkouts.
@@ -92,14 +107,14 @@ fn bring(folder: &RunFolder, job: &JobId, force: bool) -> Result<(Result<Changes
     if !seal::is_valid(folder)? {
         return Err(HeldError::Foreign(folder.id().clone()));
     }
-    let checkouts = Checkouts::lock(&folder.checkouts(job))?;
+    let checkouts = Checkouts::lock(&folder.checkouts(job)).map_err(|source| failed(folder, job, source))?;
     // The job may have continued before the lock was free.
     let run = history::read(folder)?;
     let known = run.jobs.get(job);
     let Some(job) = known.filter(|job| job.held().next().is_some()) else {
         return Err(HeldError::NotHeld { job: known.map_or_else(|| job.to_string(), |job| job.name.clone()) });
     };
-    let checkouts = checkouts.ok_or(SyncError::NotCheckedOut)?;
+    let checkouts = checkouts.ok_or_else(|| failed(folder, &job.id, SyncError::NotCheckedOut))?;
     if let Some(environment) = &job.environment {
         check_deployed(folder, &workflow.repository, &run.info.sha, (job, environment))?;
     }

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::files;
 use crate::files::Folder;
 use crate::repo::git::GitError;
-use crate::store::{StoreError, json, lock};
+use crate::store::{StoreError, json, lock, space_hint};
 
 use self::bring::Sync;
 use super::checkout::named;
@@ -146,7 +146,7 @@ pub enum SyncError {
     #[error(transparent)]
     Git(#[from] GitError),
     /// A file cannot be brought.
-    #[error("cannot bring {}: {source}", .path.display())]
+    #[error("cannot bring {}: {source}{}", .path.display(), space_hint(.source))]
     File {
         /// The file, relative to the repository, or the folder of the copy.
         path: PathBuf,
@@ -156,6 +156,14 @@ pub enum SyncError {
     /// The note about the checkouts cannot be read, written or locked.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The sync has ended early, and has changed the workspace before.
+    #[error("{source}; before that, the sync brought files: {changes}")]
+    Incomplete {
+        /// What was done.
+        changes: Box<Changes>,
+        /// Why the sync ended.
+        source: Box<SyncError>,
+    },
 }
 
 impl Begun {
@@ -246,19 +254,47 @@ impl Checkouts {
     ///
     /// # Errors
     /// The job has no copy of the working tree on this machine, or a file cannot be read or written. Files that were
-    /// brought before the error are noted.
+    /// brought before the error are noted, and the error names them.
     pub fn sync(&self, repository: &Path, force: bool) -> Result<Changes, SyncError> {
         let mut all = self.read()?;
         let changes = sync_all(&mut all, repository, force);
-        json::write_unsynced(&self.note, &all)?;
         // Waits, so that files that the job changes from now on get a later ctime than the files that were brought.
-        settled(&self.note)?;
-        changes
+        let noted = json::write_unsynced(&self.note, &all).and_then(|()| settled(&self.note));
+        match (changes, noted) {
+            (Ok(changes), Err(error)) => Err(incomplete(Some(changes), error.into())),
+            // The first error is the cause: a full disk also keeps the note from being written.
+            (changes, _) => changes,
+        }
     }
 }
 
 fn sync_all(all: &mut [Checkout], repository: &Path, force: bool) -> Result<Changes, SyncError> {
-    let (mut changes, mut refused) = (None, SyncError::NotCheckedOut);
+    let mut changes = None;
+    match bring_all(all, repository, force, &mut changes) {
+        Ok(refused) => changes.ok_or(refused),
+        Err(error) => Err(incomplete(changes, error)),
+    }
+}
+
+/// Returns the error of a sync that has changed the workspace before, if there are such changes.
+fn incomplete(changes: Option<Changes>, source: SyncError) -> SyncError {
+    match changes {
+        Some(changes) if changes.brought() => {
+            SyncError::Incomplete { changes: Box::new(changes), source: Box::new(source) }
+        }
+        _ => source,
+    }
+}
+
+/// Brings the changes into all checkouts, and adds what was done to `changes`. Returns why the last one without a copy of
+/// the working tree on this machine was left out.
+fn bring_all(
+    all: &mut [Checkout],
+    repository: &Path,
+    force: bool,
+    changes: &mut Option<Changes>,
+) -> Result<SyncError, SyncError> {
+    let mut refused = SyncError::NotCheckedOut;
     for checkout in all {
         match &checkout.source {
             _ if checkout.elsewhere => refused = SyncError::Elsewhere,
@@ -271,7 +307,7 @@ fn sync_all(all: &mut [Checkout], repository: &Path, force: bool) -> Result<Chan
             }
         }
     }
-    changes.ok_or(refused)
+    Ok(refused)
 }
 
 fn lock_of(note: &Path) -> PathBuf {

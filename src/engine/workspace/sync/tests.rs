@@ -172,6 +172,28 @@ fn a_link_in_place_of_the_checkout_leads_nowhere() {
 }
 
 #[test]
+fn a_sync_that_fails_halfway_names_what_it_brought() {
+    let case = Case::new(&["a", "gone"]);
+    let second = case.home.path().join("second");
+    case.check_out_now(&second, Source::WorkingTree, false);
+    fs::rename(&second, case.home.path().join("moved")).expect("moved");
+    symlink(case.home.path(), &second).expect("linked");
+    tick();
+    case.user("a", "2");
+    fs::remove_file(case.from.join("gone")).expect("removed");
+    let error = sync(&case.note(), &case.from, false).expect_err("the second folder is a link").to_string();
+    assert!(error.starts_with("cannot bring ") && error.ends_with("changed: a; deleted: gone"), "{error}");
+    // What was brought is noted: it does not count as changed by the job.
+    case.user("a", "3");
+    let error = sync(&case.note(), &case.from, false).expect_err("still a link").to_string();
+    assert!(error.ends_with("changed: a"), "{error}");
+
+    let source = io::Error::from(io::ErrorKind::StorageFull);
+    let full = SyncError::File { path: "b".into(), source }.to_string();
+    assert!(full.contains("`cuelight clean` removes old runs"), "{full}");
+}
+
+#[test]
 fn the_files_of_a_folder_that_the_user_renamed_are_brought() {
     let case = Case::new(&["src/a/x", "src/a/deep/y", "src/z"]);
     fs::rename(case.from.join("src/a"), case.from.join("src/b")).expect("renamed");
