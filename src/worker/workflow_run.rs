@@ -354,6 +354,8 @@ struct WorkflowAttempt {
     carried: IndexMap<JobId, CarriedJob>,
     /// Jobs that resume in the middle of their steps.
     resumed: HashMap<JobId, Resumed>,
+    /// Whether steps that fail are held, if the attempt resumes the one before: as a person set it there.
+    holds: Option<bool>,
     /// Identity of the run, with the working tree of this attempt.
     info: RunInfo,
     /// Working tree of this attempt; `None` if it is the one of the request, or if the attempt cannot start.
@@ -399,7 +401,10 @@ impl WorkflowAttempt {
             Err(error) => (None, Err(Refusal::WorkingTree(error))),
         };
         let prepared = prepared.map_err(|refusal| not_started(&refusal));
-        Ok(Self { request, before, carried, resumed, info, tree, prepared })
+        // An attempt that planned no jobs has not recorded whether it holds steps.
+        let has_begun = before.jobs.values().any(|job| job.attempt == before.attempt);
+        let holds = (*mode == Mode::Resume && has_begun).then_some(before.holds);
+        Ok(Self { request, before, carried, resumed, holds, info, tree, prepared })
     }
 
     async fn carry_out(self, mut host: AttemptHost) -> Ended {
@@ -411,6 +416,9 @@ impl WorkflowAttempt {
             }
             _ => holds,
         });
+        if let Some(on) = self.holds {
+            holds.turn(on);
+        }
         let copied = Arc::<Notify>::default();
         // Commands are also answered while the run waits for its concurrency group.
         let mut commands = HeldCommands {
@@ -434,7 +442,7 @@ impl WorkflowAttempt {
     async fn run_jobs(self, host: AttemptHost, holds: &Arc<Holds>, copied: Arc<Notify>) -> Ended {
         // An attempt that does not start leaves jobs as they are, so that a later one can still resume them.
         let reset = if self.prepared.is_ok() { self.reset_jobs() } else { Ok(()) };
-        let Self { request, before, carried, resumed, info, tree, prepared } = self;
+        let Self { request, before, carried, resumed, info, tree, prepared, holds: _ } = self;
         if let Some(read) = tree {
             read.record(&request.folder, host.attempt, &host.outlet);
         }

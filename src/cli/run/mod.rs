@@ -114,9 +114,9 @@ pub(super) struct Args {
     /// Stop before this step, until you continue its job with `cuelight held` (may be given more than once)
     #[arg(id = "breakpoints", long = "break", value_name = "JOB/STEP")]
     breakpoints: Vec<String>,
-    /// How long a step is held at most, in minutes
-    #[arg(long, value_name = "MINUTES", default_value_t = DEFAULT_HOLD_MINUTES, value_parser = clap::value_parser!(u64).range(1..=1440))]
-    hold_minutes: u64,
+    /// With --on-failure hold or --break: how long a step is held at most, in minutes [default: 30]
+    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(1..=1440))]
+    hold_minutes: Option<u64>,
     /// Keep debug lines and set `RUNNER_DEBUG`
     #[arg(long)]
     debug: bool,
@@ -193,7 +193,13 @@ fn sandbox(text: &str) -> Result<String, NotASandbox> {
 impl Args {
     fn request(&self) -> Result<LaunchRequest, Failure> {
         let file = self.secret_file.iter().cloned().map(SecretSource::File);
-        let (steps, minutes) = (self.breakpoints.clone(), self.hold_minutes);
+        let steps = self.breakpoints.clone();
+        let holds = self.on_failure == OnFailure::Hold;
+        if self.hold_minutes.is_some() && !holds && steps.is_empty() {
+            let message = "--hold-minutes is only for steps that are held: add --on-failure hold or --break";
+            return Err(Failure::new(Exit::Usage, message));
+        }
+        let minutes = self.hold_minutes.unwrap_or(DEFAULT_HOLD_MINUTES);
         Ok(LaunchRequest {
             folder: std::env::current_dir()?,
             known: None,
@@ -213,7 +219,7 @@ impl Args {
             offline: self.offline,
             cold: self.cold,
             debug: self.debug,
-            hold_minutes: (self.on_failure == OnFailure::Hold).then_some(minutes),
+            hold_minutes: holds.then_some(minutes),
             breakpoints: (!steps.is_empty()).then_some(Breakpoints { steps, minutes }),
             trust: self.trust,
             any_runner: self.runner.is_some(),
