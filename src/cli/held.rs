@@ -9,6 +9,7 @@ use crate::model::{Command, HeldOrder, Job, Run, Step};
 use crate::report::held as report;
 use crate::report::style;
 use crate::report::style::Style;
+use crate::store::folder::RunFolder;
 use crate::store::history;
 
 use super::{Exit, Failure, Outcome, RunArg, block_on, runs_dir, servers};
@@ -21,7 +22,8 @@ or fix it in your files and copy them with `cuelight held sync`. Then decide how
 `continue`. These do not wait; `cuelight attach` follows the run to its end, or without a terminal to the next hold (exit \
 code 77).
 
-Without a command, `cuelight held` lists what is held in all runs of this repository.",
+Without a command, `cuelight held` lists what is held in all runs of this repository. A command without a run is about \
+the only run with a held step.",
     args_conflicts_with_subcommands = true
 )]
 pub(super) struct Args {
@@ -114,21 +116,43 @@ pub(super) fn run(args: &Args) -> Outcome {
     }
 }
 
-/// Lists what is held in all runs of this repository, or of all repositories.
-fn overview(args: &Args) -> Outcome {
-    let runs = runs_dir()?;
-    let here = std::env::current_dir().ok().filter(|_| !args.all);
-    let repository = here.and_then(|folder| launch::home(&folder));
-    let mut is_empty = true;
-    for run in history::held(&runs, repository.as_ref())? {
-        for (job, step) in run.jobs.values().flat_map(|job| job.held().map(move |step| (job, step))) {
-            is_empty = false;
-            let line = report::listed(&run.info.id, job, step, Style::of_output());
-            style::answer(args.json, &document(&run, job, step, None), &line)?;
+/// Returns the runs of this repository that have a held step, or of all repositories, newest first.
+fn held_runs(all: bool) -> Result<Vec<Run>, Failure> {
+    let here = std::env::current_dir().ok().filter(|_| !all);
+    Ok(history::held(&runs_dir()?, here.and_then(|folder| launch::home(&folder)).as_ref())?)
+}
+
+/// Finds the run that a command is about. Without a name it is the only run with a held step, else the newest run.
+fn find(wanted: &RunArg) -> Result<RunFolder, Failure> {
+    if wanted.run != "latest" || wanted.repository.is_some() {
+        return wanted.find();
+    }
+    match held_runs(wanted.all)?.as_slice() {
+        [] => wanted.find(),
+        [only] => Ok(runs_dir()?.folder(only.info.id.clone())),
+        several => {
+            let ids = several.iter().map(|run| run.info.id.to_string()).collect::<Vec<_>>().join(", ");
+            Err(Failure::new(Exit::Usage, format!("several runs have held steps: name one of {ids}")))
         }
     }
-    if is_empty && !args.json {
+}
+
+/// Lists what is held in all runs of this repository, or of all repositories.
+fn overview(args: &Args) -> Outcome {
+    let held = held_runs(args.all)?;
+    for run in &held {
+        for (job, step) in run.jobs.values().flat_map(|job| job.held().map(move |step| (job, step))) {
+            let line = report::listed(&run.info.id, job, step, Style::of_output());
+            style::answer(args.json, &document(run, job, step, None), &line)?;
+        }
+    }
+    if held.is_empty() && !args.json {
         style::line("Nothing is held. `cuelight run --on-failure hold` holds a step that fails.")?;
+        let newest = RunArg { run: "latest".to_owned(), all: args.all, repository: None }.locate();
+        let lost = newest.ok().and_then(|folder| report::lost(&history::read(&folder).ok()?));
+        if let Some(lost) = lost {
+            style::line(lost.as_str())?;
+        }
     }
     Ok(Exit::Success)
 }
@@ -143,18 +167,19 @@ fn document(run: &Run, job: &Job, step: &Step, order: Option<HeldOrder>) -> serd
 }
 
 /// Copies the user's changed files into the jobs with held steps if `sync` is set, and then sends `order` for each held
-/// step. The value of `sync` is whether files that the job changed are overwritten; if one is kept instead, no order is
-/// sent. With `from`, the order is to go back to the step with this name or number. Without `sync` and `order`, lists
-/// the held steps.
+/// step. The value of `sync` is whether files that the job changed are overwritten. A job whose files cannot be synced,
+/// or that keeps one of its own, gets no order. With `from`, the order is to go back to the step with this name or
+/// number. Without `sync` and `order`, lists the held steps.
 fn each(of: &Of, sync: Option<bool>, order: Option<HeldOrder>, from: Option<&str>) -> Outcome {
-    let folder = of.run.find()?;
+    let folder = find(&of.run)?;
     let run = history::read(&folder)?;
     let wanted = of.job.as_deref().map(|job| run.job_named(job)).transpose()?;
     let is_wanted = |job: &&Job| wanted.is_none_or(|wanted| wanted.id == job.id);
     let jobs: Vec<&Job> = run.jobs.values().filter(is_wanted).filter(|job| job.held().next().is_some()).collect();
     if jobs.is_empty() {
         let which = wanted.map_or_else(|| run.info.id.to_string(), |job| job.name.clone());
-        return Err(Failure::new(Exit::NotFound, format!("no step of {which} is held")));
+        let lost = report::lost(&run).map(|lost| format!("; {lost}")).unwrap_or_default();
+        return Err(Failure::new(Exit::NotFound, format!("no step of {which} is held{lost}")));
     }
     let mut held = Vec::new();
     for job in &jobs {
@@ -164,34 +189,51 @@ fn each(of: &Of, sync: Option<bool>, order: Option<HeldOrder>, from: Option<&str
             }
             None => order,
         };
-        held.extend(job.held().map(|step| (*job, step, order)));
+        held.push((*job, order));
     }
-    let mut kept = false;
-    for job in &jobs {
-        let Some(force) = sync else { continue };
-        let changes = block_on(held::sync(&folder, &job.id, force))??;
-        kept |= !changes.kept.is_empty();
-        if of.json {
+    let mut failures = Vec::new();
+    for (job, order) in held {
+        if let Err(failure) = each_step(&folder, &run, (job, order), sync, of.json) {
+            failures.push(failure);
+        }
+    }
+    // All jobs have their turn before the command fails.
+    let last = failures.pop();
+    failures.iter().for_each(|failure| style::complain(&failure.text()));
+    last.map_or(Ok(Exit::Success), Err)
+}
+
+/// Syncs the files of one job if `sync` is set, and sends the order for each of its held steps.
+fn each_step(
+    folder: &RunFolder,
+    run: &Run,
+    (job, order): (&Job, Option<HeldOrder>),
+    sync: Option<bool>,
+    json: bool,
+) -> Result<(), Failure> {
+    if let Some(force) = sync {
+        let changes = block_on(held::sync(folder, &job.id, force))??;
+        if json {
             style::json(&json!({ "run": run.info.id, "job": job.id, "sync": changes }))?;
         } else {
             report::changes(job, &changes, Style::of_output()).iter().try_for_each(style::line)?;
         }
-    }
-    if kept {
-        let hint = if order.is_some() { "no step runs again: " } else { "" };
-        let message = format!("{hint}the job changed these files as well; --force overwrites them");
-        return Err(Failure::new(Exit::Rejected, message));
-    }
-    if sync.is_some() && order.is_none() {
-        return Ok(Exit::Success);
-    }
-    for (job, step, order) in held {
-        if let Some(order) = order {
-            servers::submit(&folder, &Command::Held { job: job.id.clone(), step: step.number, order })?;
+        if !changes.kept.is_empty() {
+            let hint = if order.is_some() { "no step runs again: " } else { "" };
+            let message = format!("{}: {hint}the job changed these files as well; --force overwrites them", job.name);
+            return Err(Failure::new(Exit::Rejected, message));
         }
-        style::answer(of.json, &document(&run, job, step, order), &report::line(job, step, order, Style::of_output()))?;
+        if order.is_none() {
+            return Ok(());
+        }
     }
-    Ok(Exit::Success)
+    for step in job.held() {
+        if let Some(order) = order {
+            servers::submit(folder, &Command::Held { job: job.id.clone(), step: step.number, order })?;
+        }
+        style::answer(json, &document(run, job, step, order), &report::line(job, step, order, Style::of_output()))?;
+    }
+    Ok(())
 }
 
 impl From<HeldError> for Failure {

@@ -1,7 +1,7 @@
 //! Lines about steps that are held.
 
 use crate::launch::held::Changes;
-use crate::model::{Gate, HeldOrder, Job, JobId, Phase, RunId, Step, StepNumber};
+use crate::model::{EndReason, Gate, HeldOrder, Job, JobId, Phase, Run, RunId, Step, StepNumber};
 use crate::ui::terminal_text::{TerminalText, text};
 use crate::ui::theme::Hue;
 
@@ -64,6 +64,13 @@ pub(super) fn ways(run: &RunId, job: &JobId, step: &Step) -> TerminalText {
     } else {
         text!("next: `cuelight held continue {}` runs the step, `cuelight held skip {}` skips it, {}", run, run, shell)
     }
+}
+
+/// Returns what to do about a run whose worker was lost, which ends every hold. `None` for other runs.
+pub fn lost(run: &Run) -> Option<String> {
+    let id = &run.info.id;
+    let is_lost = run.reason == Some(EndReason::WorkerLost);
+    is_lost.then(|| format!("the worker of {id} was lost: `cuelight resume {id}` continues the run"))
 }
 
 /// Returns why a held step failed; `None` if the step has not run or is not held.

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use crate::actions::has_node;
 use crate::docker::{docker, has};
 use crate::project::{Project, Said, until};
+use crate::survival::{kill, worker_of};
 
 /// A job whose second step fails until its workspace has a file.
 const JOB: &str = "  a:
@@ -170,6 +171,59 @@ fn a_job_without_a_copy_of_the_files_is_not_synced() {
 }
 
 #[test]
+fn the_jobs_that_can_be_synced_run_again_and_the_others_are_named() {
+    let jobs = "  a:
+    runs-on: ubuntu-latest
+    steps: [{run: exit 3}]
+  b:
+    runs-on: ubuntu-latest
+    steps: [{uses: actions/checkout@v4}, {run: test -e mended}]
+";
+    let project = Project::of_jobs(jobs);
+    Said(hold(&project, &["--detach", "--max-parallel", "2"]).output().expect("starts")).expect(0, &[]);
+    until("both are held", || (project.call(&["held", "list"]).out().lines().count() == 2).then_some(()));
+    project.write("mended", "");
+    let refusal = "a: the job has not checked out this repository";
+    project.call(&["held", "sync"]).expect(4, &[refusal, "b › new      mended"]);
+    let said = project.call(&["held", "retry", "--sync"]);
+    said.expect(4, &[refusal, "b has all your changes", "b › Run test -e mended runs again"]);
+    assert!(!said.out().contains("a › Run exit 3 runs again"), "{}", said.out());
+    until("the other job succeeds", || (project.job("b")["status"] == "success").then_some(()));
+    project.call(&["held", "continue"]).expect(0, &["a › Run exit 3 fails"]);
+    ends(attached(&project), 1, &["exit code 3"]);
+}
+
+#[test]
+fn an_order_without_a_run_is_for_the_one_that_is_held() {
+    let project = held(JOB);
+    let first = project.run_id();
+    project.write(
+        ".github/workflows/later.yml",
+        "on: push\njobs: {b: {runs-on: ubuntu-latest, steps: [{run: exit 7}]}}\n",
+    );
+    project.commit();
+    project.call(&["run", "later", "--trust"]).expect(1, &["exit code 7"]);
+    project.call(&["held", "list"]).expect(0, &["a › Run echo tried"]);
+    let second = project.call(&["run", "later", "--trust", "--detach", "--on-failure", "hold"]).out().trim().to_owned();
+    until("the second is held", || (project.call(&["held", "list", &second]).code() == 0).then_some(()));
+    project.call(&["held", "skip"]).expect(2, &["several runs have held steps", &first, &second]);
+    project.call(&["held", "continue", &second]).expect(0, &["fails"]);
+    ends(attached(&project), 1, &["exit code 7"]);
+    project.call(&["held", "skip"]).expect(0, &["a › Run echo tried counts as a success"]);
+    project.call(&["attach", &first]).expect(0, &["third"]);
+}
+
+#[test]
+fn a_hold_that_ended_with_its_worker_names_the_way_on() {
+    let project = held(JOB);
+    let id = project.run_id();
+    kill(worker_of(&id));
+    let way = format!("`cuelight resume {id}`");
+    project.call(&["held"]).expect(0, &["Nothing is held", &way]);
+    project.call(&["held", "retry"]).expect(3, &["no step of", "is held", &way]);
+}
+
+#[test]
 fn a_held_step_is_skipped_or_fails() {
     let project = held(JOB);
     project.call(&["held", "skip"]).expect(0, &["counts as a success"]);
@@ -222,6 +276,29 @@ fn the_hold_of_failed_steps_is_turned_on_and_off_while_the_run_goes_on() {
     fs::write(project.home().join("third"), "").expect("written");
     ends(attached(&project), 1, &["second", "exit code 4", "failed"]);
     project.call(&["held", "on"]).expect(4, &["has ended"]);
+}
+
+#[test]
+fn a_resumed_run_holds_failed_steps_as_it_did_before_its_worker_was_lost() {
+    let jobs = "  a:
+    runs-on: ubuntu-latest
+    steps: [{run: 'touch $AT/begun; until test -e $AT/go; do sleep 0.01; done; exit 3'}]
+";
+    for (given, turned) in [("end", "on"), ("hold", "off")] {
+        let project = Project::of_jobs(jobs);
+        let command = |args: &[&str]| Said(project.command(args).env("AT", project.home()).output().expect("starts"));
+        command(&["run", "--trust", "--detach", "--on-failure", given]).expect(0, &[]);
+        until("the step runs", || project.home().join("begun").exists().then_some(()));
+        project.call(&["held", turned]).expect(0, &[]);
+        kill(worker_of(&project.run_id()));
+        command(&["resume", "--trust", "--detach"]).expect(0, &[]);
+        fs::write(project.home().join("go"), "").expect("written");
+        if turned == "on" {
+            wait_held(&project);
+            project.call(&["held", "continue"]).expect(0, &["fails"]);
+        }
+        ends(attached(&project), 1, &["exit code 3"]);
+    }
 }
 
 #[test]
@@ -301,6 +378,7 @@ fn a_script_gets_an_exit_code_and_comes_back() {
     assert_eq!(project.call(&["runs"]).out().lines().count(), 1, "{}", said.text());
     project.call(&["cancel"]).expect(0, &[]);
     hold(&project, &["--hold-minutes", "0"]).output().map(Said).expect("starts").expect(2, &["--hold-minutes"]);
+    project.run(&["--hold-minutes", "5"]).expect(2, &["add --on-failure hold or --break"]);
 }
 
 /// Runs a command line in the shell of the held job, and returns its output.
