@@ -32,7 +32,8 @@ pub(super) struct Args {
     /// Open the shell in the container of this service of a running job
     #[arg(long, value_name = "NAME")]
     service: Option<String>,
-    /// A secret that the run had, for the step's environment; without a value it is taken from the environment
+    /// A secret that the run had, for the environment of a step that is not held; without a value it is taken from the
+    /// environment
     #[arg(long = "secret", short, value_name = "NAME[=VALUE]")]
     secrets: Vec<String>,
     /// Print one JSON object per line (for a run on GitHub)

@@ -7,7 +7,7 @@ use crate::model::{Conclusion, Job, LookupError, Run, RunId};
 use crate::store::folder::RunFolder;
 use crate::store::spec::RunSpec;
 use crate::store::{StoreError, seal};
-use crate::worker::checkpoints;
+use crate::worker::{checkpoints, control};
 
 use super::secrets;
 use super::secrets::{SecretError, SecretSource};
@@ -96,7 +96,7 @@ pub struct JobShell {
 
 /// Opens a shell for a job: in the running job, in a container of one of its services, or in the files of its held or
 /// last failed step. A job with a held step gets the environment of that step, even if another one runs beside it.
-/// `sources` are the sources of the secrets of that step.
+/// `sources` are the sources of the secrets of that step; the worker of a job in progress has them already.
 ///
 /// # Errors
 /// The job has not started, nothing of it is left, the folder of the run was not created on this machine, or a secret
@@ -116,7 +116,7 @@ pub async fn open(
         return Err(ShellError::Foreign(run.id().clone()));
     }
     let is_running = job.steps.iter().any(|step| step.phase.is_active()) && job.held().next().is_none();
-    let failed = if is_running || service.is_some() { None } else { failed_step(run, job, sources)? };
+    let failed = if is_running || service.is_some() { None } else { failed_step(run, job, sources).await? };
     let script = failed.as_ref().and_then(FailedStep::shown_script);
     Ok(JobShell { shell: provider.shell(&ShellRequest { run, job, service, failed }).await?, script })
 }
@@ -146,13 +146,19 @@ fn provider_of<'p>(providers: &'p Providers, job: &Job) -> Result<&'p dyn Provid
         .ok_or_else(|| ShellError::UnknownMachine { job: job.name.clone(), machine: machine.to_owned() })
 }
 
-/// Returns the environment and the folder of the held or last failed step, with the secrets that it needs. `None` if
-/// they were not kept.
-fn failed_step(run: &RunFolder, job: &Job, sources: &[SecretSource]) -> Result<Option<FailedStep>, SecretError> {
+/// Returns the environment and the folder of the held or last failed step, with the secrets that it needs: without
+/// `sources`, those that the worker of a job in progress has. `None` if they were not kept.
+async fn failed_step(run: &RunFolder, job: &Job, sources: &[SecretSource]) -> Result<Option<FailedStep>, SecretError> {
     let last = checkpoints::read(&run.checkpoint(&job.id)).pop();
     let Some(step) = last.and_then(|last| last.failed) else { return Ok(None) };
     if !step.needs_secrets() {
         return Ok(Some(step));
+    }
+    if sources.is_empty()
+        && job.phase.is_active()
+        && let Ok(Some(opened)) = control::environment(&run.socket(), &job.id).await
+    {
+        return Ok(Some(opened));
     }
     Ok(Some(step.opened(&secrets::of_run(&RunSpec::read(run)?, sources)?)))
 }

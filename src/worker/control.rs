@@ -3,7 +3,7 @@
 //! A client sends one [`Command`] as a line of JSON. Every command except `Watch` is answered with one [`Reply`] line.
 //! `Watch` keeps the connection open and receives one byte whenever the journal has grown; the byte only means that the
 //! journal should be read, so a slow reader misses nothing and never blocks the run. End of file on a watch means that
-//! the worker has ended.
+//! the worker has ended. A `Question` is answered by the socket as well.
 //!
 //! Only the user who owns the run can connect: the socket has mode 0600 in a folder of mode 0700, and the user id of
 //! the peer is checked as well.
@@ -14,15 +14,37 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::net::RecvFlags;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::model::{Command, Reply};
+use crate::engine::checkpoint::FailedStep;
+use crate::model::{Command, JobId, Reply};
+
+/// Returns the environment of the held or last failed step of a job, with its secrets. `None` if no step has failed.
+pub type Environments = Arc<dyn Fn(&JobId) -> Option<FailedStep> + Send + Sync>;
+
+/// A question to the worker of a run. Its answer may contain secrets, so it is not recorded.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "question", rename_all = "snake_case")]
+enum Question {
+    /// The environment of the held or last failed step of a job.
+    Environment {
+        /// The job.
+        job: JobId,
+    },
+}
+
+/// Maximum size in bytes of the environment of a step in an answer.
+const MAX_ENVIRONMENT: u64 = 16 * 1024 * 1024;
 
 /// A command with the sender for its reply.
 pub type PendingCommand = (Command, oneshot::Sender<Reply>);
@@ -52,13 +74,18 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Answers clients until the receiver of commands is closed. Commands sent before that are still answered.
-pub async fn serve(listener: UnixListener, orders: mpsc::Sender<PendingCommand>, grown: watch::Receiver<u64>) {
+pub async fn serve(
+    listener: UnixListener,
+    orders: mpsc::Sender<PendingCommand>,
+    grown: watch::Receiver<u64>,
+    environments: Environments,
+) {
     let mut clients = tokio::task::JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 if let Ok((stream, _)) = accepted && is_same_user(&stream) {
-                    clients.spawn(client(stream, orders.clone(), grown.clone()));
+                    clients.spawn(client(stream, orders.clone(), grown.clone(), Arc::clone(&environments)));
                 }
             }
             Some(ended) = clients.join_next() => {
@@ -81,6 +108,7 @@ async fn client(
     stream: UnixStream,
     orders: mpsc::Sender<PendingCommand>,
     mut grown: watch::Receiver<u64>,
+    environments: Environments,
 ) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut lines = BufReader::new(read.take(LONGEST_ORDER)).lines();
@@ -96,6 +124,14 @@ async fn client(
             }
         };
         let Some(line) = line else { return Ok(()) };
+        if let Ok(Question::Environment { job }) = serde_json::from_str(&line) {
+            let environments = Arc::clone(&environments);
+            let found = spawn_blocking(move || environments(&job)).await.map_err(io::Error::other)?;
+            let mut answer = serde_json::to_vec(&found).map_err(io::Error::other)?;
+            answer.push(b'\n');
+            write.write_all(&answer).await?;
+            continue;
+        }
         let reply = match serde_json::from_str::<Command>(&line) {
             Ok(Command::Watch) => {
                 // The first byte means that the watch has started: earlier records are already in the journal.
@@ -153,20 +189,39 @@ async fn ask(command: Command, orders: &mpsc::Sender<PendingCommand>) -> Reply {
 /// # Errors
 /// No worker listens, or it does not answer within `limit`, or ended before it answered.
 pub async fn order(path: &Path, command: &Command, limit: Duration) -> io::Result<Reply> {
-    let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", limit.as_secs()));
-    timeout(limit, exchange(path, command)).await.unwrap_or_else(|_| Err(late()))
+    exchange(path, command, LONGEST_ORDER, limit).await
 }
 
-async fn exchange(path: &Path, command: &Command) -> io::Result<Reply> {
-    let stream = connect(path).await?;
-    let (read, mut write) = stream.into_split();
-    let mut line = serde_json::to_vec(command).map_err(io::Error::other)?;
-    line.push(b'\n');
-    write.write_all(&line).await?;
-    let mut answer = String::new();
-    BufReader::new(read.take(LONGEST_ORDER)).read_line(&mut answer).await?;
-    serde_json::from_str(&answer)
-        .map_err(|_| io::Error::new(io::ErrorKind::UnexpectedEof, "the worker ended before it answered"))
+/// Asks the worker of a run for the environment of the held or last failed step of a job, with its secrets. `None` if no
+/// step has failed.
+///
+/// # Errors
+/// No worker listens, it does not answer within [`ORDER_TIMEOUT`] or ended before it answered, or its version does not
+/// know the question.
+pub async fn environment(path: &Path, job: &JobId) -> io::Result<Option<FailedStep>> {
+    exchange(path, &Question::Environment { job: job.clone() }, MAX_ENVIRONMENT, ORDER_TIMEOUT).await
+}
+
+/// Sends a line and reads the answer, of at most `size` bytes, within `limit`.
+async fn exchange<T: DeserializeOwned>(
+    path: &Path,
+    question: &impl Serialize,
+    size: u64,
+    limit: Duration,
+) -> io::Result<T> {
+    let exchanged = async {
+        let stream = connect(path).await?;
+        let (read, mut write) = stream.into_split();
+        let mut line = serde_json::to_vec(question).map_err(io::Error::other)?;
+        line.push(b'\n');
+        write.write_all(&line).await?;
+        let mut answer = String::new();
+        BufReader::new(read.take(size)).read_line(&mut answer).await?;
+        serde_json::from_str(&answer)
+            .map_err(|_| io::Error::new(io::ErrorKind::UnexpectedEof, "the worker ended before it answered"))
+    };
+    let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", limit.as_secs()));
+    timeout(limit, exchanged).await.unwrap_or_else(|_| Err(late()))
 }
 
 /// A subscription to the growth of a journal.
@@ -221,6 +276,28 @@ fn short_address(path: &Path) -> io::Result<(PathBuf, Option<File>)> {
 mod tests {
     use super::*;
 
+    fn no_environments() -> Environments {
+        Arc::new(|_| None)
+    }
+
+    #[tokio::test]
+    async fn the_environment_of_a_step_is_an_answer_of_the_socket() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("control.sock");
+        let listener = bind(&path).expect("binds");
+        let (orders, mut asked) = mpsc::channel::<PendingCommand>(1);
+        let (_grow, grown) = watch::channel(0);
+        let env = [("LONG".to_owned(), "x".repeat(100_000))].into();
+        let step = FailedStep { env, cwd: "/w".to_owned(), script: None };
+        let known = step.clone();
+        let environments: Environments = Arc::new(move |job: &JobId| (job.as_str() == "a").then(|| known.clone()));
+        let server = tokio::spawn(serve(listener, orders, grown, environments));
+        assert_eq!(environment(&path, &JobId::new("a")).await.expect("answered"), Some(step));
+        assert_eq!(environment(&path, &JobId::new("b")).await.expect("answered"), None);
+        assert!(asked.try_recv().is_err(), "it is no command");
+        server.abort();
+    }
+
     #[tokio::test]
     async fn commands_are_answered_and_watchers_see_growth_and_end() {
         let folder = tempfile::tempdir().expect("a folder");
@@ -231,7 +308,7 @@ mod tests {
             assert_eq!(fs::metadata(&path).expect("exists").permissions().mode() & 0o777, 0o600);
             let (orders, mut asked) = mpsc::channel::<PendingCommand>(4);
             let (grow, grown) = watch::channel(0);
-            let server = tokio::spawn(serve(listener, orders, grown));
+            let server = tokio::spawn(serve(listener, orders, grown, no_environments()));
             let answering = tokio::spawn(async move {
                 let (command, answer) = asked.recv().await.expect("an order");
                 answer.send(Reply::Accepted).expect("the client waits");
@@ -273,7 +350,7 @@ mod tests {
         drop(gone);
         let (orders, mut asked) = mpsc::channel::<PendingCommand>(1);
         let (_grow, grown) = watch::channel(0);
-        let server = tokio::spawn(serve(listener, orders, grown));
+        let server = tokio::spawn(serve(listener, orders, grown, no_environments()));
         let patient = tokio::spawn(async move { order(&path, &Command::Cancel, ORDER_TIMEOUT).await });
         let (command, answer) = asked.recv().await.expect("an order");
         assert_eq!(command, Command::Cancel);
@@ -290,7 +367,7 @@ mod tests {
         let listener = bind(&path).expect("binds");
         let (orders, mut asked) = mpsc::channel::<PendingCommand>(1);
         let (_grow, grown) = watch::channel(0);
-        let server = tokio::spawn(serve(listener, orders, grown));
+        let server = tokio::spawn(serve(listener, orders, grown, no_environments()));
         let impatient = tokio::spawn(async move { order(&path, &Command::Cancel, ORDER_TIMEOUT).await });
         let (_, mut answer) = asked.recv().await.expect("an order");
         assert!(!answer.is_closed());
@@ -306,7 +383,7 @@ mod tests {
         let listener = bind(&path).expect("binds");
         let (orders, _asked) = mpsc::channel(1);
         let (_grow, grown) = watch::channel(0);
-        let server = tokio::spawn(serve(listener, orders, grown));
+        let server = tokio::spawn(serve(listener, orders, grown, no_environments()));
         let mut stream = UnixStream::connect(&path).await.expect("listens");
         stream.write_all(b"rm -rf\n").await.expect("sends");
         let mut answer = String::new();

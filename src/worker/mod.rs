@@ -106,7 +106,7 @@ async fn host(folder: &RunFolder, mode: Mode, work: &dyn Work) -> Result<Conclus
     let listener = control::bind(&folder.socket()).map_err(StoreError::io("open the socket", folder.socket()))?;
     let (asked, mut commands) = mpsc::channel(MAX_PENDING_COMMANDS);
     let (grown, growing) = watch::channel(0);
-    let mut server = tokio::spawn(control::serve(listener, asked, growing));
+    let mut server = tokio::spawn(control::serve(listener, asked, growing, work.environments()));
     let mut mode = Some(mode);
     let mut conclusion = Conclusion::Success;
     // Text that became secret in one attempt stays secret in the next.

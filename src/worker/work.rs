@@ -27,13 +27,19 @@ use crate::model::{Command, Conclusion, EndReason, JobId, Run};
 use crate::store::folder::RunFolder;
 
 use super::Mode;
-use super::control::PendingCommand;
+use super::control::{Environments, PendingCommand};
 use super::outlet::RunOutlet;
 
 /// The work of one run, for any number of attempts.
 pub trait Work: Send + Sync {
     /// Returns the values to mask in everything that is written about the run.
     fn secrets(&self) -> Vec<String>;
+
+    /// Returns a function that gives the environment of the held or last failed step of a job, with its secrets, which are
+    /// only in the memory of this process. By default, no job has one.
+    fn environments(&self) -> Environments {
+        Arc::new(|_| None)
+    }
 
     /// Plans the next attempt. `before` is the run so far. Writes nothing. What takes long, such as reading the working
     /// tree, is done on other threads.

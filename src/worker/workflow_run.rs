@@ -37,7 +37,7 @@ use crate::store::spec::{Breakpoints, WorkflowSpec};
 use crate::store::{StoreError, history, lock};
 
 use super::concurrency::ConcurrencyQueue;
-use super::control::PendingCommand;
+use super::control::{Environments, PendingCommand};
 use super::job_environments::JobEnvironments;
 use super::outlet::RunOutlet;
 use super::prepare::{Prepared, Refusal, prepare};
@@ -86,6 +86,14 @@ fn is_secret((name, value): &(OsString, OsString), secrets: &IndexMap<String, St
 impl Work for WorkflowRun {
     fn secrets(&self) -> Vec<String> {
         self.0.secrets.values().cloned().collect()
+    }
+
+    fn environments(&self) -> Environments {
+        let request = Arc::clone(&self.0);
+        Arc::new(move |job| {
+            let last = checkpoints::read(&request.folder.checkpoint(job)).pop();
+            Some(last?.failed?.opened(&request.secrets))
+        })
     }
 
     fn attempt(&self, mode: &Mode, before: &Run) -> BoxFuture<'static, Planned> {

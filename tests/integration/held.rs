@@ -651,3 +651,22 @@ fn a_held_docker_action_has_a_shell_in_the_workspace() {
     has_a_shell_without_a_process("", step);
     has_a_shell_without_a_process("    container: ci-base:local\n", step);
 }
+
+#[test]
+fn the_shell_of_a_held_step_has_its_secrets_without_asking() {
+    let jobs = "  a:
+    runs-on: ubuntu-latest
+    steps: [{run: exit 4, env: {TOK: '${{ secrets.TOK }}'}}]
+";
+    let project = Project::of_jobs(jobs);
+    let value = "s3cret-of-the-run";
+    project.run(&["--detach", "--on-failure", "hold", "--secret", &format!("TOK={value}")]).expect(0, &[]);
+    wait_held(&project);
+    in_shell(&project, "echo it is $TOK").expect(0, &["it is s3cret-of-the-run"]);
+    let written = project.everything_written();
+    assert!(!written.windows(value.len()).any(|text| text == value.as_bytes()), "it stays in memory");
+    project.call(&["held", "continue"]).expect(0, &["fails"]);
+    ends(attached(&project), 1, &["exit code 4"]);
+    let said = in_shell(&project, "echo it is $TOK");
+    assert!(said.code() != 0 && said.text().contains("needs the secret TOK"), "{}", said.text());
+}

@@ -64,7 +64,7 @@ impl Waiting {
                 listening.send(()).expect("the test waits");
                 let (asked, mut commands) = mpsc::channel::<control::PendingCommand>(1);
                 let (_grow, grown) = watch::channel(0);
-                let server = tokio::spawn(control::serve(listener, asked, grown));
+                let server = tokio::spawn(control::serve(listener, asked, grown, std::sync::Arc::new(|_| None)));
                 let (command, answer) = commands.recv().await.expect("a command");
                 let mut journal = JournalWriter::open(folder.journal()).expect("opened");
                 let event = Event::Ordered { command: command.clone(), reply: reply.clone(), by: None };
