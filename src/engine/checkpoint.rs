@@ -74,6 +74,20 @@ impl FailedStep {
         Some(parts.collect::<String>()).filter(|script| !script.is_empty())
     }
 
+    /// Returns a copy for `cuelight shell` that is kept in memory: only its script is sealed, because it is shown.
+    #[must_use]
+    pub fn with_sealed_script(
+        mut self,
+        secrets: &IndexMap<String, String>,
+        holds_secret: &dyn Fn(&str) -> bool,
+    ) -> Self {
+        if let Some(script) = &mut self.script {
+            // A script that cannot be sealed is cleared, and not shown.
+            let _ = seal(script, secrets, holds_secret);
+        }
+        self
+    }
+
     /// Whether the environment or the working directory contains sealed secrets.
     #[must_use]
     pub fn needs_secrets(&self) -> bool {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use crate::engine::checkpoint::FailedStep;
 use crate::model::capabilities::Unavailable;
 use crate::model::{HeldOrder, JobId, StepNumber};
 use crate::store::spec::DEFAULT_HOLD_MINUTES;
@@ -40,6 +41,8 @@ struct Held {
     order: oneshot::Sender<Ordered>,
     /// Steps of the job from which it can run again, up to the held step.
     earlier: Vec<StepNumber>,
+    /// Environment of the step, with its secrets, for `cuelight shell`.
+    environment: FailedStep,
 }
 
 impl Holds {
@@ -79,11 +82,17 @@ impl Holds {
         self.limit
     }
 
-    /// Holds a step of a job. `earlier` are the steps from which the job can run again. Returns the receiver of the
-    /// order that ends the hold.
-    pub(super) fn hold(&self, job: &JobId, step: StepNumber, earlier: Vec<StepNumber>) -> oneshot::Receiver<Ordered> {
+    /// Holds a step of a job. `earlier` are the steps from which the job can run again, and `environment` is that of the
+    /// step. Returns the receiver of the order that ends the hold.
+    pub(super) fn hold(
+        &self,
+        job: &JobId,
+        step: StepNumber,
+        earlier: Vec<StepNumber>,
+        environment: FailedStep,
+    ) -> oneshot::Receiver<Ordered> {
         let (order, receiver) = oneshot::channel();
-        let held = Held { order, earlier };
+        let held = Held { order, earlier, environment };
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert((job.clone(), step), held);
         receiver
     }
@@ -109,5 +118,13 @@ impl Holds {
         let (unrecorded, recorded) = oneshot::channel();
         let sent = waiting.remove(&key).and_then(|held| held.order.send(Ordered { order, unrecorded }).ok());
         sent.map(|()| recorded).ok_or(Unavailable::NotHeld)
+    }
+
+    /// Returns the environment of the first held step of a job, with its secrets. `None` if no step of it is held.
+    #[must_use]
+    pub fn environment(&self, job: &JobId) -> Option<FailedStep> {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_job = waiting.iter().filter(|((of, _), held)| of == job && !held.order.is_closed());
+        of_job.min_by_key(|((_, step), _)| *step).map(|(_, held)| held.environment.clone())
     }
 }

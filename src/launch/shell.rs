@@ -149,16 +149,16 @@ fn provider_of<'p>(providers: &'p Providers, job: &Job) -> Result<&'p dyn Provid
 /// Returns the environment and the folder of the held or last failed step, with the secrets that it needs: without
 /// `sources`, those that the worker of a job in progress has. `None` if they were not kept.
 async fn failed_step(run: &RunFolder, job: &Job, sources: &[SecretSource]) -> Result<Option<FailedStep>, SecretError> {
+    if sources.is_empty()
+        && job.phase.is_active()
+        && let Ok(Some(held)) = control::environment(&run.socket(), &job.id).await
+    {
+        return Ok(Some(held));
+    }
     let last = checkpoints::read(&run.checkpoint(&job.id)).pop();
     let Some(step) = last.and_then(|last| last.failed) else { return Ok(None) };
     if !step.needs_secrets() {
         return Ok(Some(step));
-    }
-    if sources.is_empty()
-        && job.phase.is_active()
-        && let Ok(Some(opened)) = control::environment(&run.socket(), &job.id).await
-    {
-        return Ok(Some(opened));
     }
     Ok(Some(step.opened(&secrets::of_run(&RunSpec::read(run)?, sources)?)))
 }

@@ -58,6 +58,8 @@ struct Request {
     environment: Vec<(OsString, OsString)>,
     /// Connects to the server that records deployments.
     connect: Connect,
+    /// The held steps of the current attempt; `None` before the first attempt.
+    holds: Mutex<Option<Arc<Holds>>>,
 }
 
 impl WorkflowRun {
@@ -69,7 +71,7 @@ impl WorkflowRun {
         connect: Connect,
     ) -> Self {
         let environment = environment.into_iter().filter(|variable| !is_secret(variable, &secrets)).collect();
-        Self(Arc::new(Request { folder, info, spec, secrets, environment, connect }))
+        Self(Arc::new(Request { folder, info, spec, secrets, environment, connect, holds: Mutex::default() }))
     }
 }
 
@@ -90,7 +92,12 @@ impl Work for WorkflowRun {
 
     fn environments(&self) -> Environments {
         let request = Arc::clone(&self.0);
-        Arc::new(move |job| {
+        Arc::new(move |job: &JobId| {
+            let holds = request.holds.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let held = holds.and_then(|holds| holds.environment(job));
+            if held.is_some() {
+                return held;
+            }
             let last = checkpoints::read(&request.folder.checkpoint(job)).pop();
             Some(last?.failed?.opened(&request.secrets))
         })
@@ -427,6 +434,7 @@ impl WorkflowAttempt {
         if let Some(on) = self.holds {
             holds.turn(on);
         }
+        *self.request.holds.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&holds));
         let copied = Arc::<Notify>::default();
         // Commands are also answered while the run waits for its concurrency group.
         let mut commands = HeldCommands {
@@ -532,7 +540,15 @@ mod tests {
         let (folder, spec) = (case.folder.clone(), case.spec.clone());
         let info = history::info(&folder).expect("read");
         let connect: Connect = |_, _| panic!("no job deploys");
-        Arc::new(Request { folder, info, spec, secrets: IndexMap::new(), environment: Vec::new(), connect })
+        Arc::new(Request {
+            folder,
+            info,
+            spec,
+            secrets: IndexMap::new(),
+            environment: Vec::new(),
+            connect,
+            holds: Mutex::default(),
+        })
     }
 
     #[tokio::test]

@@ -249,8 +249,24 @@ fn steps_that_fail_beside_each_other_are_held_apart() {
     let project = held(jobs);
     let listed = || project.call(&["held", "list"]).out().lines().count();
     until("both are held", || (listed() == 2).then_some(()));
+    in_shell(&project, "echo $GITHUB_JOB").expect(0, &["a"]);
     project.call(&["held", "skip"]).expect(0, &["Run exit 4 counts as a success", "Run exit 5 counts as a success"]);
     ends(attached(&project), 0, &["after"]);
+}
+
+#[test]
+fn a_held_background_step_has_a_shell() {
+    let project = held(
+        "  a:
+    runs-on: ubuntu-latest
+    steps:
+      - {id: beside, background: true, run: 'exit 4', env: {OWN: mine}}
+      - {wait: beside}
+",
+    );
+    in_shell(&project, "echo it is $OWN").expect(0, &["it is mine"]);
+    project.call(&["held", "continue"]).expect(0, &["fails"]);
+    ends(attached(&project), 1, &["exit code 4"]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use tokio::time::{Instant, timeout};
 
 use crate::engine::cancel::{KillReason, unless_lost};
-use crate::engine::checkpoint::{Status, StepResult};
+use crate::engine::checkpoint::{FailedStep, Status, StepResult};
 use crate::engine::context;
 use crate::engine::outlet::StepLog;
 use crate::engine::step::end::StepEnd;
@@ -111,7 +111,8 @@ impl Steps<'_> {
             }
             let reason = done.end.reason.clone().unwrap_or_else(|| "failed".to_owned());
             self.checkpoint(scope);
-            match self.hold(number, Some(&reason), log).await {
+            let environment = self.failed.clone().unwrap_or_default();
+            match self.hold(number, Some(&reason), environment, log).await {
                 Release::Ordered(order @ (HeldOrder::Retry | HeldOrder::RetryFrom(_))) => {
                     // An action registers its post in its first try only.
                     if let Some(post) = done.post {
@@ -221,8 +222,9 @@ impl Steps<'_> {
         if !self.job.shared.holds.stops_before(&self.job.id, self.done, number) || self.cancel.is_cancelled() {
             return Ok(false);
         }
-        self.checkpoint_for_shell(scope, Some(&self.without_process(overlay)));
-        let end = match self.hold(number, None, log).await {
+        let environment = self.without_process(overlay);
+        self.checkpoint_for_shell(scope, Some(&environment));
+        let end = match self.hold(number, None, environment, log).await {
             Release::Ordered(HeldOrder::RetryFrom(from)) => return Err(Next::Back(from)),
             Release::Ordered(HeldOrder::Skip) => {
                 StepEnd { reason: Some(NOT_RUN.to_owned()), ..StepEnd::of(Conclusion::Skipped) }
@@ -235,8 +237,14 @@ impl Steps<'_> {
     }
 
     /// Holds a step until a person decides how its job continues. `reason` is the reason of its failure; `None` if it
-    /// has not run.
-    async fn hold(&mut self, number: StepNumber, reason: Option<&str>, log: &mut dyn StepLog) -> Release {
+    /// has not run. `environment` is that of the step.
+    async fn hold(
+        &mut self,
+        number: StepNumber,
+        reason: Option<&str>,
+        environment: FailedStep,
+        log: &mut dyn StepLog,
+    ) -> Release {
         let shared = &self.job.shared;
         let limit = shared.holds.limit();
         // A held job uses no processor, unless other steps of it run.
@@ -246,7 +254,9 @@ impl Steps<'_> {
         }
         let clock = self.cancel.stop_clock();
         let job = self.job.id.clone();
-        let order = shared.holds.hold(&job, number, self.trail.numbers());
+        let environment =
+            environment.with_sealed_script(&shared.facts.secrets, &|text| shared.outlet.holds_secret(text));
+        let order = shared.holds.hold(&job, number, self.trail.numbers(), environment);
         let until = now().after(limit);
         let line = match reason {
             Some(reason) => format!("##[warning]{FAILED_AND_HELD}{reason}\n"),

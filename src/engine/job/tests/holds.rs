@@ -204,3 +204,25 @@ async fn a_failed_step_without_a_process_has_a_shell_with_the_environment_of_the
         assert!(std::path::Path::new(&failed.cwd).starts_with(ran.home.path()), "{}", failed.cwd);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_environment_of_a_held_step_is_there_as_long_as_it_is_held() {
+    for steps in [
+        "{run: exit 4, env: {OWN: mine}}",
+        "{id: b, run: exit 4, background: true, env: {OWN: mine}}, {wait: b}",
+        "{uses: ./missing, env: {OWN: mine}}",
+    ] {
+        let (_stop, stopped) = watch::channel(Cancellation::None);
+        let hold = |run: &mut RunContext, _: &MemoryOutlet| run.holds = Arc::new(Holds::new(Some(60 * MINUTE)));
+        let job = format!("    steps: [{steps}]\n");
+        run_beside(&job, exits(), stopped, hold, async |run: Arc<RunContext>| {
+            sleep(MINUTE).await;
+            let environment = || run.holds.environment(&JobId::new("a"));
+            let held = environment().unwrap_or_else(|| panic!("{steps}"));
+            assert_eq!(held.env.get("OWN").map(String::as_str), Some("mine"), "{steps}");
+            drop(run.holds.order(&JobId::new("a"), StepNumber(2), HeldOrder::Continue).expect("held"));
+            assert_eq!(environment(), None, "{steps}");
+        })
+        .await;
+    }
+}
