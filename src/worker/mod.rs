@@ -31,6 +31,7 @@ pub mod checkpoints;
 mod concurrency;
 pub mod control;
 mod deployment_run;
+mod held_commands;
 mod job_environments;
 mod job_notices;
 pub mod launch;

@@ -1,7 +1,6 @@
 //! Runs of workflows, whose jobs the engine carries out.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,8 +10,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use indexmap::IndexMap;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::spawn_blocking;
 
 use crate::engine::actions::store::Store;
 use crate::engine::attempt::{self, AttemptStart, CarriedJob, Orders};
@@ -26,7 +25,6 @@ use crate::engine::sandbox::host::Host;
 use crate::engine::sandbox::providers::Providers;
 use crate::engine::workspace::warm;
 use crate::engine::{Options, Resumed, RunContext};
-use crate::model::capabilities::Unavailable;
 use crate::model::{Command, Conclusion, EndReason, Event, JobId, Phase, Reply, RepositoryId, Run, RunInfo};
 use crate::repo::git::{GitError, NO_COMMIT};
 use crate::rollout::recording::Connect;
@@ -37,12 +35,13 @@ use crate::store::spec::{Breakpoints, WorkflowSpec};
 use crate::store::{StoreError, history, lock};
 
 use super::concurrency::ConcurrencyQueue;
-use super::control::{Environments, PendingCommand};
+use super::control::Environments;
+use super::held_commands::{HeldCommands, Source};
 use super::job_environments::JobEnvironments;
 use super::outlet::RunOutlet;
 use super::prepare::{Prepared, Refusal, prepare};
 use super::work::{AttemptHost, Ended, HostedAttempt, Planned, Rejected, Work};
-use super::working_tree::{AttemptTree, Copied};
+use super::working_tree::AttemptTree;
 use super::{Mode, caches, checkpoints, rerun, working_tree};
 
 /// The run of a workflow.
@@ -52,7 +51,7 @@ pub(super) struct WorkflowRun(Arc<Request>);
 struct Request {
     folder: RunFolder,
     info: RunInfo,
-    spec: WorkflowSpec,
+    spec: Arc<WorkflowSpec>,
     secrets: IndexMap<String, String>,
     /// Environment of the worker process, inherited by steps on this machine.
     environment: Vec<(OsString, OsString)>,
@@ -60,6 +59,14 @@ struct Request {
     connect: Connect,
     /// The held steps of the current attempt; `None` before the first attempt.
     holds: Mutex<Option<Arc<Holds>>>,
+}
+
+impl Request {
+    /// Returns where the files of the run come from.
+    fn source(&self) -> Source {
+        let (folder, spec) = (self.folder.clone(), Arc::clone(&self.spec));
+        Source { folder, spec, has_commit: self.info.sha != NO_COMMIT }
+    }
 }
 
 impl WorkflowRun {
@@ -71,6 +78,7 @@ impl WorkflowRun {
         connect: Connect,
     ) -> Self {
         let environment = environment.into_iter().filter(|variable| !is_secret(variable, &secrets)).collect();
+        let spec = Arc::new(spec);
         Self(Arc::new(Request { folder, info, spec, secrets, environment, connect, holds: Mutex::default() }))
     }
 }
@@ -262,105 +270,6 @@ fn not_started(refusal: &Refusal) -> EndReason {
     EndReason::NotStarted(refusal.render(false))
 }
 
-/// Carries out the commands about held steps, and answers them. Records which files jobs copy.
-struct HeldCommands {
-    commands: mpsc::Receiver<PendingCommand>,
-    holds: Arc<Holds>,
-    request: Arc<Request>,
-    outlet: Arc<RunOutlet>,
-    /// Syncs and ends of holds that are being recorded.
-    records: JoinSet<()>,
-    /// Notified when a job has copied files of the user.
-    copied: Arc<Notify>,
-    /// The record of copied files that is being made: at most one. Jobs that copy files meanwhile share the next one.
-    copies: JoinSet<()>,
-    /// What the last copy found. Locked while files are recorded, because each record adds to the files of those before
-    /// it.
-    recording: Arc<Mutex<Copied>>,
-}
-
-impl HeldCommands {
-    async fn answer(&mut self) -> Infallible {
-        loop {
-            tokio::select! {
-                Some((command, answer)) = self.commands.recv() => self.carry_out(command, answer),
-                () = self.copied.notified(), if self.copies.is_empty() => self.record_copy(),
-                Some(recorded) = self.copies.join_next() => recorded.expect("reading changes does not panic"),
-            }
-        }
-    }
-
-    fn carry_out(&mut self, command: Command, answer: oneshot::Sender<Reply>) {
-        let reply = match command {
-            Command::Held { job, step, order } => match self.holds.order(&job, step, order) {
-                Ok(recorded) => {
-                    // The answer comes after the record, so that a client that reads the journal next sees no hold.
-                    self.records.spawn(async move {
-                        let _ = recorded.await;
-                        let _ = answer.send(Reply::Accepted);
-                    });
-                    return;
-                }
-                Err(reason) => Reply::Rejected { reason: reason.to_string() },
-            },
-            Command::Hold { on } => {
-                self.holds.turn(on);
-                Reply::Accepted
-            }
-            Command::Synced { job } => return self.record_sync(job, answer),
-            _ => Reply::Rejected { reason: Unavailable::NotHeld.to_string() },
-        };
-        // The client may be gone; the command is carried out all the same.
-        let _ = answer.send(reply);
-    }
-
-    /// Records on another thread which files the jobs have copied that were notified of so far.
-    fn record_copy(&mut self) {
-        if self.request.info.sha == NO_COMMIT {
-            return;
-        }
-        let (request, outlet) = (Arc::clone(&self.request), Arc::clone(&self.outlet));
-        let recording = Arc::clone(&self.recording);
-        self.copies.spawn_blocking(move || {
-            let mut copied = recording.lock().unwrap_or_else(PoisonError::into_inner);
-            working_tree::record_copy(&request.folder, &request.spec, &outlet, &mut copied);
-        });
-    }
-
-    /// Records a sync on another thread and answers it there, because other commands do not wait for git.
-    fn record_sync(&mut self, job: JobId, answer: oneshot::Sender<Reply>) {
-        let (request, outlet) = (Arc::clone(&self.request), Arc::clone(&self.outlet));
-        let recording = Arc::clone(&self.recording);
-        self.records.spawn_blocking(move || {
-            let _held = recording.lock().unwrap_or_else(PoisonError::into_inner);
-            let reply = match working_tree::record_sync(&request.folder, &request.spec, &job, &outlet) {
-                Ok(()) => Reply::Accepted,
-                Err(error) => Reply::Rejected { reason: error.to_string() },
-            };
-            let _ = answer.send(reply);
-        });
-    }
-
-    /// Waits until every sync, every copy and every end of a hold is recorded, even those that were not begun: their files are in workspaces
-    /// that a later attempt may keep. Other commands are too late.
-    async fn finish(mut self) {
-        self.commands.close();
-        while let Some((command, answer)) = self.commands.recv().await {
-            if let Command::Synced { job } = command {
-                self.record_sync(job, answer);
-            }
-        }
-        if self.copied.notified().now_or_never().is_some() {
-            self.record_copy();
-        }
-        for records in [&mut self.records, &mut self.copies] {
-            while let Some(recorded) = records.join_next().await {
-                recorded.expect("reading changes does not panic");
-            }
-        }
-    }
-}
-
 /// One attempt of a workflow run.
 struct WorkflowAttempt {
     request: Arc<Request>,
@@ -410,7 +319,7 @@ impl WorkflowAttempt {
             Ok(None) => (None, prepare(&info, spec, secrets, number)),
             Ok(Some(read)) => {
                 info.set_working_tree(&read.tree);
-                let spec = WorkflowSpec { git_ref: read.git_ref.clone(), ..spec.clone() };
+                let spec = WorkflowSpec { git_ref: read.git_ref.clone(), ..WorkflowSpec::clone(spec) };
                 (Some(read), prepare(&info, &spec, secrets, number))
             }
             Err(error) => (None, Err(Refusal::WorkingTree(error))),
@@ -437,16 +346,11 @@ impl WorkflowAttempt {
         *self.request.holds.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&holds));
         let copied = Arc::<Notify>::default();
         // Commands are also answered while the run waits for its concurrency group.
-        let mut commands = HeldCommands {
-            commands: std::mem::replace(&mut host.orders, mpsc::channel(1).1),
-            holds: Arc::clone(&holds),
-            request: Arc::clone(&self.request),
-            outlet: Arc::clone(&host.outlet),
-            records: JoinSet::new(),
-            copied: Arc::clone(&copied),
-            copies: JoinSet::new(),
-            recording: Arc::default(),
-        };
+        let mut commands = HeldCommands::new(
+            std::mem::replace(&mut host.orders, mpsc::channel(1).1),
+            (&holds, &copied, &host.outlet),
+            self.request.source(),
+        );
         let end = tokio::select! {
             end = self.run_jobs(host, &holds, copied) => end,
             never = commands.answer() => match never {},
@@ -533,11 +437,11 @@ impl WorkflowAttempt {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{HeldOrder, RerunScope, StepNumber};
+    use crate::model::RerunScope;
     use crate::worker::working_tree::tests::Case;
 
     fn request(case: &Case) -> Arc<Request> {
-        let (folder, spec) = (case.folder.clone(), case.spec.clone());
+        let (folder, spec) = (case.folder.clone(), Arc::new(case.spec.clone()));
         let info = history::info(&folder).expect("read");
         let connect: Connect = |_, _| panic!("no job deploys");
         Arc::new(Request {
@@ -549,61 +453,6 @@ mod tests {
             connect,
             holds: Mutex::default(),
         })
-    }
-
-    #[tokio::test]
-    async fn a_sync_is_recorded_before_the_end_of_its_attempt_and_delays_no_other_command() {
-        let case = Case::new(Vec::new());
-        let (order, orders) = mpsc::channel(4);
-        let send = |command| {
-            let (answer, answered) = oneshot::channel();
-            order.try_send((command, answer)).expect("room");
-            answered
-        };
-        let mut commands = HeldCommands {
-            commands: orders,
-            holds: Arc::new(Holds::new(None)),
-            request: request(&case),
-            outlet: Arc::clone(&case.outlet),
-            records: JoinSet::new(),
-            copied: Arc::default(),
-            copies: JoinSet::new(),
-            recording: Arc::default(),
-        };
-        case.write("good\n");
-        let job = JobId::new("a");
-        let mut synced = send(Command::Synced { job: job.clone() });
-        let mut hold = send(Command::Hold { on: true });
-        assert!(commands.answer().now_or_never().is_none(), "answers until the attempt ends");
-        assert_eq!(hold.try_recv().expect("answered while git reads the files"), Reply::Accepted);
-        // The attempt ends before these are received.
-        let mut late = send(Command::Synced { job: job.clone() });
-        let mut too_late = send(Command::Held { job, step: StepNumber(1), order: HeldOrder::Skip });
-        commands.finish().await;
-        for answered in [&mut synced, &mut late] {
-            assert_eq!(answered.try_recv().expect("recorded"), Reply::Accepted);
-        }
-        too_late.try_recv().expect_err("the attempt has ended");
-        assert_eq!(case.outlet.run().info.changed, 1);
-    }
-
-    #[tokio::test]
-    async fn the_files_of_the_last_copy_are_recorded_before_the_end_of_its_attempt() {
-        let case = Case::new(Vec::new());
-        let commands = HeldCommands {
-            commands: mpsc::channel(1).1,
-            holds: Arc::new(Holds::new(None)),
-            request: request(&case),
-            outlet: Arc::clone(&case.outlet),
-            records: JoinSet::new(),
-            copied: Arc::default(),
-            copies: JoinSet::new(),
-            recording: Arc::default(),
-        };
-        case.write("good\n");
-        commands.copied.notify_one();
-        commands.finish().await;
-        assert_eq!(case.outlet.run().info.changed, 1);
     }
 
     #[test]
