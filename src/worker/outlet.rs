@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fs;
 use std::io;
 use std::io::Write;
+use std::ops::RangeInclusive;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +19,7 @@ use crate::engine::mask::{MaskStream, Masker, RowMask};
 use crate::engine::outlet::{Outlet, StepLog};
 use crate::files;
 use crate::model::RunInfo;
-use crate::model::{Event, Job, JobId, LineRange, Run, Step, StepNumber, Timestamp};
+use crate::model::{Event, HeldOrder, Job, JobId, LineRange, Run, Step, StepNumber, Timestamp};
 use crate::store::StoreError;
 use crate::store::clock::now;
 use crate::store::folder::RunFolder;
@@ -107,20 +108,28 @@ impl RunOutlet {
         self.masker.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Links the logs of a job's finished steps into this attempt.
+    /// Links the logs and summaries of a job's finished steps into this attempt.
     pub fn carry_over(&self, job: &Job, finished: &[Step]) {
         for step in finished {
-            let (old, new) = (
-                self.folder.log(&job.id, job.attempt, step.number),
-                self.folder.log(&job.id, self.attempt, step.number),
-            );
-            for extension in ["log", "idx"] {
-                if let Some(folder) = new.parent() {
-                    let _ = fs::create_dir_all(folder);
+            let log = |attempt| self.folder.log(&job.id, attempt, step.number);
+            let summary = |attempt| self.folder.summary(&job.id, attempt, step.number);
+            let (old, new) = (log(job.attempt), log(self.attempt));
+            let index = (old.with_extension("idx"), new.with_extension("idx"));
+            for (old, new) in [(old, new), index, (summary(job.attempt), summary(self.attempt))] {
+                // A step without output or summary has no files.
+                if old.exists() {
+                    let _ = new.parent().map(fs::create_dir_all);
+                    let _ = fs::hard_link(old, new);
                 }
-                // A step without output has no files.
-                let _ = fs::hard_link(old.with_extension(extension), new.with_extension(extension));
             }
+        }
+    }
+
+    /// Removes what earlier tries of steps of a job wrote to its summary: the steps are about to run again.
+    fn forget_summaries(&self, job: &JobId, steps: RangeInclusive<u32>) {
+        for step in steps {
+            let path = self.folder.summary(job, self.attempt, StepNumber(step));
+            self.write(|| files::unless_missing(fs::remove_file(&path)).map_err(StoreError::io("remove", &path)));
         }
     }
 
@@ -239,6 +248,13 @@ fn cut(mut event: Event) -> Event {
 
 impl Outlet for RunOutlet {
     fn record(&self, event: Event) {
+        if let Event::StepReleased { job, step, order: Some(order) } = &event {
+            match order {
+                HeldOrder::Retry => self.forget_summaries(job, step.0..=step.0),
+                HeldOrder::RetryFrom(from) => self.forget_summaries(job, from.0..=step.0),
+                HeldOrder::Skip | HeldOrder::Continue => {}
+            }
+        }
         // Truncated after masking: a truncated secret would not be found.
         self.append(cut(self.masked(event)));
     }

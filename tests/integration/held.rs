@@ -95,6 +95,35 @@ fn a_held_step_is_mended_and_retried() {
     project.call(&["held", "retry"]).expect(3, &["no step of", "is held"]);
 }
 
+#[test]
+fn a_step_that_runs_again_replaces_its_summary_and_its_annotations() {
+    let project = held(
+        "  a:
+    runs-on: ubuntu-latest
+    steps:
+      - run: 'echo sum >> $GITHUB_STEP_SUMMARY; echo \"::notice::one\"'
+      - run: 'echo part >> $GITHUB_STEP_SUMMARY; echo \"::notice::two\"; test -e mended'
+",
+    );
+    let tried = |count: usize| {
+        let log = || project.call(&["logs", "--job", "a", "--step", "3"]).out();
+        until("the step is held again", || (log().matches("is held").count() == count).then_some(()));
+        wait_held(&project);
+        assert_eq!(project.call(&["logs", "--summary"]).out(), "sum\n\npart\n\n");
+        for step in [1, 2] {
+            let annotations = project.job("a")["steps"][step]["annotations"].clone();
+            assert_eq!(annotations.as_array().map(Vec::len), Some(1), "{annotations}");
+        }
+    };
+    tried(1);
+    project.call(&["held", "retry"]).expect(0, &["runs again"]);
+    tried(2);
+    project.call(&["held", "retry", "--from", "2"]).expect(0, &["runs again"]);
+    tried(3);
+    project.call(&["cancel"]).expect(0, &[]);
+    ends(attached(&project), 130, &[]);
+}
+
 /// A job that checks out its repository and fails until a file of it is mended.
 fn of_files(container: &str) -> Project {
     let jobs = format!(

@@ -268,6 +268,25 @@ fn a_job_is_rerun_from_a_step_with_its_files() {
 }
 
 #[test]
+fn a_rerun_from_a_step_keeps_the_summary_and_the_annotations_of_earlier_steps() {
+    let project = Project::new(&workflow(
+        "
+  a:
+    runs-on: ubuntu-latest
+    steps:
+      - run: 'echo \"::warning file=a.rs,line=1::ann one\"; echo first >> $GITHUB_STEP_SUMMARY'
+      - {name: Gate, run: 'echo gate >> $GITHUB_STEP_SUMMARY; test -e \"$MARK\"'}",
+    ));
+    let mark = project.state().join("mark");
+    let call = |words: &[&str]| Said(project.command(words).env("MARK", &mark).output().expect("starts"));
+    call(&["run", "--trust"]).expect(1, &["a.rs:1: ann one"]);
+    fs::write(&mark, "").expect("written");
+    call(&["rerun", "--trust", "--job", "a", "--from-step", "Gate"]).expect(0, &["a.rs:1: ann one"]);
+    assert_eq!(project.job("a")["steps"][1]["annotations"][0]["message"], "ann one");
+    assert_eq!(project.call(&["logs", "--summary"]).out(), "first\n\ngate\n\n");
+}
+
+#[test]
 fn trust_is_asked_once_and_can_be_revoked() {
     let project = steps("      - {run: echo hi}");
     project.call(&["run"]).expect(4, &["is not trusted", "cuelight trust"]);

@@ -337,7 +337,10 @@ impl JobTask {
             }
             if step.lines > 0 {
                 let output = LineRange { first: 0, count: step.lines };
-                outlet.record(Event::Output { job, step: number, output });
+                outlet.record(Event::Output { job: job.clone(), step: number, output });
+            }
+            for annotation in step.annotations.clone() {
+                outlet.record(Event::Annotated { job: job.clone(), step: number, annotation });
             }
             let conclusion = step.phase.conclusion().unwrap_or(Conclusion::Skipped);
             let end = StepEnd {

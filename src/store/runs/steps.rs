@@ -99,10 +99,13 @@ pub(super) fn fold_job(job: &mut Job, at: Timestamp, event: &Event) {
             let again = |step: &&mut Step| step.kind == StepKind::Main && (*from..=*number).contains(&step.number);
             job.steps.iter_mut().filter(again).for_each(Step::queue_again);
         }
-        Event::StepReleased { step: number, .. } => {
+        Event::StepReleased { step: number, order, .. } => {
             let step = step(job, *number);
             if step.phase.is_held_after_failure() {
                 step.phase = Phase::Running;
+                if *order == Some(HeldOrder::Retry) {
+                    step.annotations.clear();
+                }
             } else if step.phase.is_held() {
                 step.phase = Phase::Queued;
             }
@@ -223,9 +226,10 @@ impl Step {
         }
     }
 
-    /// Makes the step wait for another try. Its lines and annotations stay.
+    /// Makes the step wait for another try. Its lines stay; its annotations are those of the new try.
     fn queue_again(&mut self) {
         self.phase = Phase::Queued;
+        self.annotations.clear();
         (self.outcome, self.exit_code, self.signal, self.reason) = (None, None, None, None);
         (self.started, self.finished) = (None, None);
         self.process_groups.clear();

@@ -222,11 +222,22 @@ fn a_job_that_goes_back_queues_its_steps_again_and_a_step_held_before_it_runs_ha
         Event::StepHeld { job: job(), step: StepNumber(step), reason, until: Timestamp(99) }
     };
     let released = |step, order| Event::StepReleased { job: job(), step: StepNumber(step), order };
+    let note = |step| {
+        let annotation = testing::annotation("a.rs", 1, "no");
+        Event::Annotated { job: job(), step: StepNumber(step), annotation }
+    };
+    let notes =
+        |events: &[Event]| folded(events).jobs[0].steps.iter().map(|step| step.annotations.len()).collect::<Vec<_>>();
     let words = |events: &[Event]| {
         let run = folded(events);
         run.jobs[0].steps.iter().map(|step| (step.phase.word(), step.started.is_some())).collect::<Vec<_>>()
     };
+    events.extend([note(2), note(3), note(4)]);
     events.push(held(4, Some("exit code 1")));
+    let released_for = |order| [&events[..], &[released(4, Some(order))]].concat();
+    assert_eq!(notes(&released_for(HeldOrder::Retry)), [0, 1, 1, 0, 0], "a retry repeats only its step");
+    assert_eq!(notes(&released_for(HeldOrder::Continue)), [0, 1, 1, 1, 0]);
+    assert_eq!(notes(&released_for(HeldOrder::RetryFrom(StepNumber(3)))), [0, 1, 0, 0, 0]);
     events.push(released(4, Some(HeldOrder::RetryFrom(StepNumber(3)))));
     let queued = ("queued", false);
     assert_eq!(words(&events), [("success", true), ("success", true), queued, queued, queued]);
