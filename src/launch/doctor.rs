@@ -6,12 +6,13 @@ use std::io::Write;
 
 use crate::engine::sandbox::host::find_program;
 use crate::engine::sandbox::provider::{Holding, Provider};
-use crate::engine::sandbox::providers::{Providers, left_over};
+use crate::engine::sandbox::providers::{Providers, left_over, of_runs};
 use crate::files;
 use crate::model::first_names;
 use crate::repo::git;
-use crate::store::folder::RunsDir;
+use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::{StoreError, folder, hint, history};
+use crate::worker::recovery;
 
 use super::branches;
 
@@ -56,14 +57,12 @@ pub enum Finding {
     Bad(String),
 }
 
-/// Checks programs, providers, the state folder and its runs. Closes runs that lost their worker first, creates the
-/// state folder if it is missing, and rebuilds the index of runs.
+/// Checks programs, providers, the state folder and its runs. Creates the state folder if it is missing, and rebuilds
+/// the index of runs. Runs that lost their worker stay open: to close them removes their containers.
 pub async fn check() -> Vec<Check> {
     let runs = folder::locate();
-    let closed = match &runs {
-        Ok(runs) => super::close_lost(runs).await,
-        Err(_) => Ok(0),
-    };
+    let lost = runs.as_ref().map_or_else(|_| Ok(Vec::new()), recovery::lost);
+    let of_lost = lost.as_deref().unwrap_or_default();
     let path = std::env::var_os("PATH").unwrap_or_default();
     let program = |name, without| program(name, &path, without);
     let checks = [
@@ -77,7 +76,9 @@ pub async fn check() -> Vec<Check> {
     for provider in Providers::of_this_process().iter() {
         match provider.check().await {
             Ok(None) => {}
-            Ok(Some(answer)) => checks.push((provider.name(), left_at(provider, answer, runs.as_ref().ok()).await)),
+            Ok(Some(answer)) => {
+                checks.push((provider.name(), left_at(provider, answer, runs.as_ref().ok(), of_lost).await));
+            }
             Err(error) => {
                 let text = format!("jobs with containers and services cannot run: {error}");
                 checks.push((provider.name(), Finding::Warning(text)));
@@ -86,7 +87,7 @@ pub async fn check() -> Vec<Check> {
     }
     match &runs {
         Ok(runs) => {
-            checks.extend([("state", state(runs)), ("runs", kept(runs, closed))]);
+            checks.extend([("state", state(runs)), ("runs", kept(runs, lost.map(|lost| lost.len())))]);
             checks.extend(left_branches(runs).map(|finding| ("branches", finding)));
         }
         Err(error) => checks.push(("state", Finding::Bad(error.to_string()))),
@@ -113,20 +114,29 @@ fn program(name: &str, path: &OsStr, without: Finding) -> Finding {
 }
 
 /// Reports an available provider and the leftovers there.
-async fn left_at(provider: &dyn Provider, answer: String, runs: Option<&RunsDir>) -> Finding {
+async fn left_at(provider: &dyn Provider, answer: String, runs: Option<&RunsDir>, lost: &[RunFolder]) -> Finding {
     let Some(runs) = runs else { return Finding::Good(answer) };
     match provider.holdings(runs.state()).await {
-        Ok(holdings) => left(answer, &left_over(holdings, runs)),
+        Ok(holdings) => left(answer, &left_over(holdings, runs), lost),
         Err(error) => Finding::Warning(format!("{answer}: {error}")),
     }
 }
 
-fn left(answer: String, left: &[Holding]) -> Finding {
-    if left.is_empty() {
-        return Finding::Good(answer);
+/// Reports leftovers, those of the runs that lost their worker apart from the others.
+fn left(answer: String, left: &[Holding], lost: &[RunFolder]) -> Finding {
+    let of_lost = of_runs(left, lost);
+    let others: Vec<_> = left.iter().filter(|one| !of_lost.contains(one)).cloned().collect();
+    let mut text = answer;
+    for (found, what, next) in [
+        (of_lost, "of runs that lost their worker", "the next command that reads runs removes them"),
+        (others, "left over", "`cuelight clean` removes them"),
+    ] {
+        if !found.is_empty() {
+            let names = first_names(found.iter().map(|one| one.name.as_str()), MAX_NAMES);
+            text.push_str(&format!("; {} {what} ({names}): {next}", found.len()));
+        }
     }
-    let names = first_names(left.iter().map(|one| one.name.as_str()), MAX_NAMES);
-    Finding::Warning(format!("{answer}; {} left over ({names}): `cuelight clean` removes them", left.len()))
+    if left.is_empty() { Finding::Good(text) } else { Finding::Warning(text) }
 }
 
 /// Creates the state folder if it is missing, and checks that it can be written.
@@ -141,13 +151,16 @@ fn state(runs: &RunsDir) -> Finding {
     }
 }
 
-/// Rebuilds the index of runs, and counts the runs. `closed` is the number of runs that had lost their worker.
-fn kept(runs: &RunsDir, closed: Result<usize, StoreError>) -> Finding {
-    let counted = closed.and_then(|closed| Ok((closed, history::rebuild(runs)?, history::unfinished(runs)?.len())));
+/// Rebuilds the index of runs, and counts the runs. `lost` is the number of runs that have lost their worker.
+fn kept(runs: &RunsDir, lost: Result<usize, StoreError>) -> Finding {
+    let counted = lost.and_then(|lost| Ok((lost, history::rebuild(runs)?, history::unfinished(runs)?.len())));
     match counted {
         Ok((0, kept, open)) => Finding::Good(format!("{kept} kept, {open} in progress")),
-        Ok((closed, kept, open)) => Finding::Warning(format!(
-            "{kept} kept, {open} in progress; {closed} closed, because their worker was lost (`cuelight resume` continues one)"
+        Ok((lost, kept, open)) => Finding::Warning(format!(
+            "{kept} kept, {} in progress; {lost} lost the worker: the next command that reads runs ends {} and removes \
+             the containers (`cuelight resume` continues one)",
+            open.saturating_sub(lost),
+            if lost == 1 { "it" } else { "them" },
         )),
         Err(error) => Finding::Bad(error.to_string()),
     }
@@ -176,10 +189,15 @@ mod tests {
             name: name.to_owned(),
             run: "r".to_owned(),
         };
-        assert_eq!(left("docker 1".to_owned(), &[]), Finding::Good("docker 1".to_owned()));
-        let all: Vec<_> = ["a", "b", "c", "d"].map(holding).into();
+        assert_eq!(left("docker 1".to_owned(), &[], &[]), Finding::Good("docker 1".to_owned()));
+        let mut all: Vec<_> = ["a", "b", "c", "d"].map(holding).into();
         let text = "docker 1; 4 left over (a, b, c, …): `cuelight clean` removes them";
-        assert_eq!(left("docker 1".to_owned(), &all), Finding::Warning(text.to_owned()));
+        assert_eq!(left("docker 1".to_owned(), &all, &[]), Finding::Warning(text.to_owned()));
+        all[1].run = "lost".to_owned();
+        let lost = RunFolder::at("/runs/lost");
+        let text = "docker 1; 1 of runs that lost their worker (b): the next command that reads runs removes them; \
+                    3 left over (a, c, d): `cuelight clean` removes them";
+        assert_eq!(left("docker 1".to_owned(), &all, &[lost]), Finding::Warning(text.to_owned()));
     }
 
     #[test]
@@ -189,7 +207,7 @@ mod tests {
         assert!(matches!(state(&runs), Finding::Good(text) if text.ends_with("state can be written")));
         assert_eq!(kept(&runs, Ok(0)), Finding::Good("0 kept, 0 in progress".to_owned()));
         assert!(
-            matches!(kept(&runs, Ok(2)), Finding::Warning(text) if text.contains("2 closed, because their worker was lost ("))
+            matches!(kept(&runs, Ok(2)), Finding::Warning(text) if text.contains("2 lost the worker: the next command"))
         );
         fs::write(home.path().join("file"), "").expect("written");
         assert!(matches!(state(&RunsDir::at(home.path().join("file"))), Finding::Bad(_)));

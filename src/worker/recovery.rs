@@ -170,6 +170,21 @@ fn left_open(ledger: &Ledger, environment: &str, run: &RunId) -> Option<Entry> {
     })
 }
 
+/// Returns the runs that [`close_all`] would close: those of this machine that have not ended and have no worker. Runs
+/// that cannot be read are left out.
+///
+/// # Errors
+/// The state folder cannot be read.
+pub fn lost(runs: &RunsDir) -> Result<Vec<RunFolder>, StoreError> {
+    let folders = history::unfinished(runs)?.into_iter().map(|id| runs.folder(id));
+    let is_lost = |folder: &RunFolder| {
+        RunSpec::read(folder).is_ok_and(|spec| spec.work.remote().is_none())
+            && !lock::is_held(&folder.lock())
+            && history::read(folder).is_ok_and(|run| !run.phase.is_done())
+    };
+    Ok(folders.filter(is_lost).collect())
+}
+
 /// Closes every run that lost its worker. Returns the number of closed runs. A run that cannot be closed is tried again
 /// by the next call.
 ///

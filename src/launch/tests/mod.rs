@@ -374,8 +374,13 @@ async fn runs_without_a_worker_are_closed_once() {
     place.ended(Conclusion::Success, None);
     let (lost, live) = (place.run(), place.run());
     let _held = lock::take_free(&live.lock());
+    let found =
+        || recovery::lost(&place.runs).expect("readable").iter().map(|run| run.id().clone()).collect::<Vec<_>>();
+    assert_eq!(found(), [lost.id().clone()]);
+    assert!(!history::read(&lost).expect("readable").phase.is_done(), "it is only listed");
     assert_eq!(close_lost(&place.runs).await.expect("readable"), 1);
     assert_eq!(close_lost(&place.runs).await.expect("readable"), 0);
+    assert!(found().is_empty());
     let phase = |folder: &RunFolder| history::read(folder).expect("readable").phase.conclusion();
     assert_eq!((phase(&lost), phase(&live)), (Some(Conclusion::Failure), None));
 }
