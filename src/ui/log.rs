@@ -190,13 +190,15 @@ pub fn tag(line: &[u8]) -> Option<Tag<'_>> {
 
 /// Returns the name of the runner command at the start of a line, and the text after it. `None` if the line does not
 /// begin with a command.
+///
+/// A runner writes a command that it has carried out as `##[name]`. A line that still has the form `::name::` is text:
+/// `stop-commands` was in force when the step printed it.
 fn command(line: &[u8]) -> Option<(&str, &[u8])> {
-    let (rest, end): (_, &[u8]) =
-        if let Some(rest) = line.strip_prefix(b"##[") { (rest, b"]") } else { (line.strip_prefix(b"::")?, b"::") };
-    let at = rest.windows(end.len()).take(512).position(|window| window == end)?;
+    let rest = line.strip_prefix(b"##[")?;
+    let at = rest.iter().take(512).position(|byte| *byte == b']')?;
     let head = std::str::from_utf8(&rest[..at]).ok()?;
     // Properties such as `file=` are dropped here, because they are shown elsewhere.
-    Some((head.split(' ').next().unwrap_or_default(), &rest[at + end.len()..]))
+    Some((head.split(' ').next().unwrap_or_default(), &rest[at + 1..]))
 }
 
 /// Replaces tabs by blanks up to the next tab stop.
@@ -276,10 +278,12 @@ mod tests {
             ("##[group]Run tests", "▸ Run tests", Mark::Group),
             ("##[endgroup]", "", Mark::EndGroup),
             ("##[error]it broke", "Error: it broke", Mark::Error),
-            ("::error file=a.py,line=3::it broke", "Error: it broke", Mark::Error),
-            ("::warning::careful", "Warning: careful", Mark::Warning),
-            ("::unknown::text", "::unknown::text", Mark::None),
-            ("a::error::text", "a::error::text", Mark::None),
+            ("##[error file=a.py;line=3]it broke", "Error: it broke", Mark::Error),
+            ("##[warning]careful", "Warning: careful", Mark::Warning),
+            ("::warning::not a command", "::warning::not a command", Mark::None),
+            ("::group::not a command", "::group::not a command", Mark::None),
+            ("##[unknown]text", "##[unknown]text", Mark::None),
+            ("a##[error]text", "a##[error]text", Mark::None),
         ] {
             assert_eq!((parse(text).text().as_str(), parse(text).mark), (shown, mark));
         }

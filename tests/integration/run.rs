@@ -287,6 +287,21 @@ fn a_rerun_from_a_step_keeps_the_summary_and_the_annotations_of_earlier_steps() 
 }
 
 #[test]
+fn lines_that_were_not_carried_out_as_commands_are_shown_as_they_are() {
+    let project = steps(
+        "      - run: |
+          echo '::stop-commands::pause-here'
+          echo '::warning::not'
+          echo '::pause-here::'
+          echo '::warning::real'
+",
+    );
+    project.run(&[]).expect(0, &["Warning: real"]);
+    let log = "::stop-commands::***\n::warning::not\n::***::\nWarning: real\n";
+    assert_eq!(project.call(&["logs", "--job", "a", "--step", "2"]).out(), log);
+}
+
+#[test]
 fn trust_is_asked_once_and_can_be_revoked() {
     let project = steps("      - {run: echo hi}");
     project.call(&["run"]).expect(4, &["is not trusted", "cuelight trust"]);

@@ -43,8 +43,8 @@ const SIDEWAYS: usize = 16;
 const WHEEL: i64 = 3;
 
 /// Regular expressions for the lines that start and end a group.
-const GROUP_START: &str = r"^(##\[group\]|::group::)";
-const GROUP_END: &str = r"^(##\[endgroup\]|::endgroup::)";
+const GROUP_START: &str = r"^##\[group\]";
+const GROUP_END: &str = r"^##\[endgroup\]";
 
 /// The view of one log.
 #[derive(Clone, Debug)]

@@ -5,14 +5,16 @@
 //! step ends and another starts, the lines that runners write at the start of a step decide. Lines between two steps
 //! belong to the earlier one. Lines outside of all steps go into the log of an extra step.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, BufRead};
 
 use crate::backend::github::wire;
-use crate::model::{Event, Job, LineRange, Step, StepKind, StepNumber, StepOutline, Timestamp};
+use crate::model::{Event, Job, LineRange, ServerKind, Step, StepKind, StepNumber, StepOutline, Timestamp};
 use crate::store::StoreError;
 use crate::store::folder::RunFolder;
 use crate::store::logs::LogWriter;
+use crate::store::spec::RunSpec;
 
 use super::events::Timed;
 
@@ -24,6 +26,12 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Maximum length in bytes of a time at the start of a line, with the space behind it.
 const LONGEST_TIME: usize = 40;
+
+/// Maximum length in bytes of the name and the properties of a command in a log.
+const LONGEST_COMMAND: usize = 512;
+
+/// Commands that are shown in a log.
+const SHOWN_COMMANDS: [&str; 6] = ["group", "endgroup", "error", "warning", "notice", "debug"];
 
 /// Maximum number of bytes of a line that are read at once. Longer lines are written in parts.
 const PORTION: usize = 64 * 1024;
@@ -144,6 +152,8 @@ struct Held {
 pub(super) struct StepLogs {
     folder: RunFolder,
     job: Job,
+    /// Whether the log has commands as the steps printed them, as the logs of Gitea's runner.
+    has_raw_commands: bool,
     spans: Vec<Span>,
     /// Index in `spans` of the step that the last line belonged to.
     current: Option<usize>,
@@ -175,9 +185,12 @@ impl StepLogs {
                 _ => {}
             }
         }
+        let spec = RunSpec::read(folder).ok();
+        let server = spec.and_then(|spec| spec.work.remote().map(|remote| remote.server));
         Ok(Self {
             folder: folder.clone(),
             job: job.clone(),
+            has_raw_commands: server == Some(ServerKind::Gitea),
             spans: spans(job),
             current: None,
             held: Held::default(),
@@ -220,9 +233,9 @@ impl StepLogs {
     pub(super) fn extend<'t>(&mut self, lines: impl Iterator<Item = &'t [u8]>) -> Result<bool, LogError> {
         let Some(number) = self.last.filter(|_| self.held.lines.is_empty()) else { return Ok(false) };
         for line in lines {
-            let (time, text) = if self.is_open { (None, line) } else { time_of(line) };
+            let (time, text) = if self.is_open { (None, Cow::Borrowed(line)) } else { self.start_of_line(line) };
             self.at = time.unwrap_or(self.at);
-            self.write(number, self.at, text)?;
+            self.write(number, self.at, &text)?;
             self.is_open = !line.ends_with(b"\n");
         }
         Ok(true)
@@ -242,9 +255,17 @@ impl StepLogs {
         Ok(())
     }
 
+    /// Splits the first part of a line into its time and its text, with a command in the form of GitHub's logs.
+    fn start_of_line<'t>(&self, part: &'t [u8]) -> (Option<Timestamp>, Cow<'t, [u8]>) {
+        let (time, text) = time_of(part);
+        let command = if self.has_raw_commands { carried_out(text) } else { None };
+        (time, command.map_or(Cow::Borrowed(text), Cow::Owned))
+    }
+
     /// Adds the first part of a line. Returns the log that it was written to, or `None` if it is held.
     fn add_line(&mut self, part: &[u8]) -> Result<Option<StepNumber>, LogError> {
-        let (time, text) = time_of(part);
+        let (time, text) = self.start_of_line(part);
+        let text = &*text;
         let Some(time) = time else {
             // A continuation of output that contains newlines, or a text without times.
             if !self.held.lines.is_empty() {
@@ -444,6 +465,15 @@ fn opens(text: &[u8], step: &Span) -> bool {
     }
 }
 
+/// Returns a command that a step printed as GitHub's logs have it: `##[name]` with its text. `None` for other lines.
+fn carried_out(line: &[u8]) -> Option<Vec<u8>> {
+    let rest = line.strip_prefix(b"::")?;
+    let end = memchr::memmem::find(&rest[..rest.len().min(LONGEST_COMMAND)], b"::")?;
+    let name = rest[..end].split(|byte| *byte == b' ').next()?;
+    let is_shown = SHOWN_COMMANDS.iter().any(|command| name.eq_ignore_ascii_case(command.as_bytes()));
+    is_shown.then(|| [&b"##["[..], name, b"]", &rest[end + 2..]].concat())
+}
+
 /// Splits a line of a log into its time, if it starts with one, and its text.
 pub(in crate::backend::github) fn time_of(line: &[u8]) -> (Option<Timestamp>, &[u8]) {
     let end = line.iter().take(LONGEST_TIME).position(|byte| *byte == b' ' || *byte == b'\n');
@@ -513,6 +543,23 @@ mod tests {
             Some((number, String::from_utf8_lossy(&text).into_owned()))
         });
         (logs.collect(), events)
+    }
+
+    #[test]
+    fn commands_in_the_logs_of_giteas_runner_get_the_form_of_githubs_logs() {
+        for (line, expected) in [
+            ("::group::Build\n", Some("##[group]Build\n")),
+            ("::error file=a.c,line=3::it broke\n", Some("##[error]it broke\n")),
+            ("::endgroup::\n", Some("##[endgroup]\n")),
+            ("::unknown::text\n", None),
+            ("::1 - GET /::\n", None),
+            ("text ::error::x\n", None),
+        ] {
+            assert_eq!(carried_out(line.as_bytes()).as_deref(), expected.map(str::as_bytes), "{line}");
+        }
+        let run = job(&[("Set up job", StepKind::Job, 1, 9)]);
+        let (logs, _) = split_lines(&run, &line(2_000, "::error::text"));
+        assert_eq!(logs, [(1, "::error::text\n".to_owned())], "GitHub's runner has not carried it out");
     }
 
     fn line(milliseconds: u64, text: &str) -> String {
