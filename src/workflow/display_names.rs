@@ -1,9 +1,9 @@
 //! Display names of jobs and steps, as on GitHub.
 
-use super::expr::Scope;
+use super::expr::{Expr, Scope};
 use super::matrix::Leg;
 use super::syntax::{JobDefinition, Steering, StepAction, StepDefinition};
-use super::template::{Template, TemplateKind};
+use super::template::{Piece, Template, TemplateKind};
 
 /// Maximum length of a job name with its matrix values, in characters; GitHub truncates longer ones.
 pub const MAX_NAME_LENGTH: usize = 100;
@@ -49,14 +49,38 @@ pub fn provisional_job_name(job: &JobDefinition) -> String {
 }
 
 /// Returns the display name of a step: `name`, or `Run` and the action or the first line of the script, or a fixed name
-/// for a step that controls background steps. Text whose expressions cannot be evaluated yet is shown as written.
+/// for a step that controls background steps. Expressions that cannot be evaluated yet, for example because they read
+/// the outputs of earlier steps, are shown as written.
 #[must_use]
 pub fn step_name(step: &StepDefinition, scope: &Scope<'_>) -> String {
-    let shown = |template: &Template| match template.evaluate(scope) {
-        Ok(value) => cut(value.to_text(), MAX_COMPUTED_LENGTH),
-        Err(_) => written(template),
+    let text = |template: &Template| match &template.kind {
+        TemplateKind::Expression(expr) => evaluated(expr, scope),
+        TemplateKind::Interpolated(pieces) => joined(pieces, |expr| evaluated(expr, scope)),
+        _ => written(template),
     };
-    named(step, &shown)
+    named(step, &|template| cut(text(template), MAX_COMPUTED_LENGTH))
+}
+
+/// Returns the value of an expression as text; the expression as written if a context that it reads is missing in the
+/// scope, or if it has no value.
+fn evaluated(expr: &Expr, scope: &Scope<'_>) -> String {
+    let is_known = expr.roots().iter().all(|root| scope.contexts.get(&root.context.text).is_some());
+    let value = if is_known { expr.evaluate(scope).ok() } else { None };
+    value.map_or_else(|| as_placeholder(expr), |value| value.to_text())
+}
+
+/// Returns an expression as it stands in a file.
+fn as_placeholder(expr: &Expr) -> String {
+    format!("${{{{ {} }}}}", expr.text().trim())
+}
+
+/// Returns the text of pieces, with the text that `shown` returns for their expressions.
+fn joined(pieces: &[Piece], shown: impl Fn(&Expr) -> String) -> String {
+    let pieces = pieces.iter().map(|piece| match piece {
+        Piece::Text(text) => text.to_string(),
+        Piece::Expression(expr) => shown(expr),
+    });
+    pieces.collect()
 }
 
 /// Returns the display name of a step before its expressions can be evaluated: they are shown as written.
@@ -86,14 +110,8 @@ fn named(step: &StepDefinition, shown: &dyn Fn(&Template) -> String) -> String {
 #[must_use]
 pub fn written(template: &Template) -> String {
     match &template.kind {
-        TemplateKind::Expression(expr) => format!("${{{{ {} }}}}", expr.text().trim()),
-        TemplateKind::Interpolated(pieces) => {
-            let pieces = pieces.iter().map(|piece| match piece {
-                super::template::Piece::Text(text) => text.to_string(),
-                super::template::Piece::Expression(expr) => format!("${{{{ {} }}}}", expr.text().trim()),
-            });
-            pieces.collect()
-        }
+        TemplateKind::Expression(expr) => as_placeholder(expr),
+        TemplateKind::Interpolated(pieces) => joined(pieces, as_placeholder),
         _ => template.literal().unwrap_or_default().to_owned(),
     }
 }

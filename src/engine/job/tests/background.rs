@@ -99,7 +99,8 @@ async fn what_a_background_step_leaves_exists_after_its_wait() {
         assert_eq!(seen("E"), ["", "", "", "x"], "{control}");
         assert_eq!(seen("PATH"), ["/bin", "/bin", "/bin", "/x:/bin"], "{control}");
         let names: Vec<_> = ends(&ran).into_iter().map(|(name, _)| name).collect();
-        assert!(names.contains(&"Run sleep 0 --".to_owned()), "{names:?}");
+        let planned = "Run sleep 0 ${{ steps.a.outputs.o }}-${{ steps.a.outcome }}-${{ env.E }}";
+        assert!(names.contains(&planned.to_owned()), "{names:?}");
         let started = ran
             .outlet
             .events()

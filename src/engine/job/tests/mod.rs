@@ -117,6 +117,21 @@ fn named(steps: &[(&str, Conclusion)]) -> Vec<(String, Conclusion)> {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_name_of_a_step_shows_its_expressions_until_they_can_be_evaluated() {
+    let name = r#"echo ${{ 1 }} "${{ steps.one.outcome }}" ${{ env.E }}; ls"#;
+    let job = format!("    env: {{E: e}}\n    steps: [{{id: one, run: first}}, {{run: '{name}'}}]\n");
+    let ran = run(&job, exits()).await;
+    let planned = r#"Run echo 1 "${{ steps.one.outcome }}" ${{ env.E }}; ls"#;
+    assert_eq!(ran.conclusions()[2], (planned.to_owned(), Conclusion::Success));
+    let events = ran.outlet.events();
+    let started = events.iter().filter_map(|event| match event {
+        Event::StepStarted { name, .. } => Some(name.as_str()),
+        _ => None,
+    });
+    assert_eq!(started.collect::<Vec<_>>()[2], r#"Run echo 1 "success" e; ls"#);
+}
+
+#[tokio::test(start_paused = true)]
 async fn steps_run_in_order_and_a_failure_skips_those_without_a_status_function() {
     use Conclusion::{Failure, Skipped, Success};
     type Case<'c> = (&'c str, &'c [(&'c str, Conclusion)], Conclusion);
