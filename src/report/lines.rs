@@ -422,7 +422,8 @@ fn state_of(service: &Service, style: Style) -> TerminalText {
     });
     let reached = reached.collect::<Vec<_>>().join(", ");
     let detail = service.detail.as_deref().filter(|_| service.state.is_bad()).map(first_line).unwrap_or_default();
-    let parts = [reached.as_str(), detail].into_iter().filter(|part| !part.is_empty()).map(|part| text!("  {}", part));
+    let parts = [("  ", reached.as_str()), (": ", detail)].into_iter().filter(|(_, part)| !part.is_empty());
+    let parts = parts.map(|(before, part)| text!("{}{}", before, part));
     std::iter::once(text!("service {} {}", service.name, style.service(service.state))).chain(parts).collect()
 }
 

@@ -166,7 +166,7 @@ fn the_end_of_a_service_is_recorded_immediately() {
     std::fs::write(&mark, "").expect("written");
     project
         .call(&["attach"])
-        .expect(1, &["service redis exited  exit code 137", "service `redis` exited: exit code 137"]);
+        .expect(1, &["service redis exited: exit code 137", "service `redis` exited: exit code 137"]);
 }
 
 #[test]

@@ -85,8 +85,9 @@ impl Pane for Services {
         for (y, (job, service)) in (area.y..area.bottom()).zip(self.listed(cx.state, run).skip(self.offset)) {
             let look = cx.theme.service(service.state);
             let is_unknown = service.state == ServiceState::Unknown;
-            let mut parts = vec![format!("{}{}", look.word, if is_unknown { ":" } else { "" })];
             let detail = service.detail.as_deref().filter(|_| service.state.is_bad() || is_unknown);
+            let has_detail = is_unknown || detail.is_some();
+            let mut parts = vec![format!("{}{}", look.word, if has_detail { ":" } else { "" })];
             parts.extend(detail.map(|detail| detail.lines().next().unwrap_or_default().to_owned()));
             let ports = service.ports.iter().map(|(inside, outside)| port(inside, outside, cx.theme));
             parts.extend(ports.filter(|_| !service.state.is_bad()));

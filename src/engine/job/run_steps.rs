@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::engine::actions::resolve;
 use crate::engine::cancel::{CancelWatch, Cancellation, changed};
 use crate::engine::checkpoint::{Checkpoint, Status};
-use crate::engine::step::end::StepEnd;
+use crate::engine::step::end::{StepEnd, minutes};
 use crate::engine::workspace::hash_files::WorkspaceFiles;
 use crate::model::{Conclusion, StepKind};
 use crate::workflow::display_names;
@@ -272,7 +272,7 @@ async fn hand_on(mut asked: watch::Receiver<Cancellation>, ask: watch::Sender<Ca
 /// Returns the end of a job whose steps have ended.
 fn conclude(steps: &Steps<'_>, scope: &StepScope, timeout: Duration, reason: Option<String>) -> JobEnd {
     if steps.cancel.timed_out() {
-        let reason = Some(format!("the job exceeded its limit of {} minutes", timeout.as_secs_f64() / 60.0));
+        let reason = Some(format!("the job exceeded its limit of {}", minutes(timeout)));
         return JobEnd { reason, ..JobEnd::of(Conclusion::TimedOut) };
     }
     let conclusion = match scope.status {

@@ -1,6 +1,19 @@
 //! How a step ends.
 
+use std::time::Duration;
+
 use crate::model::{Conclusion, Event, JobId, Signal, StepNumber};
+
+/// Returns a time limit in the unit of workflow files, as `0.03 minutes`.
+pub(in crate::engine) fn minutes(limit: Duration) -> String {
+    let minutes = rounded(limit.as_secs_f64() / 60.0);
+    if minutes == "1" { "1 minute".to_owned() } else { format!("{minutes} minutes") }
+}
+
+/// Returns a number with at most six digits after the point, because a product of floats has more: 0.03 × 60 / 60.
+pub(in crate::engine) fn rounded(number: f64) -> String {
+    ((number * 1e6).round() / 1e6).to_string()
+}
 
 /// How a step ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,5 +75,24 @@ impl StepEnd {
             signal: self.signal,
             reason: self.reason.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_written_as_in_the_file() {
+        for (limit, expected) in [
+            (0.03, "0.03 minutes"),
+            (1.0, "1 minute"),
+            (0.1, "0.1 minutes"),
+            (0.7, "0.7 minutes"),
+            (360.0, "360 minutes"),
+        ] {
+            assert_eq!(minutes(Duration::from_secs_f64(limit * 60.0)), expected);
+        }
+        assert_eq!(rounded(Duration::from_secs_f64(0.03 * 60.0).as_secs_f64()), "1.8");
     }
 }

@@ -15,7 +15,7 @@ use crate::model::{Conclusion, Event, Signal};
 
 use super::command_files::{CommandFileError, CommandFiles, Left};
 use super::context::StepContext;
-use super::end::StepEnd;
+use super::end::{StepEnd, minutes, rounded};
 use super::matcher::Matchers;
 use super::output::Output;
 
@@ -285,10 +285,7 @@ fn ended_early(why: KillReason, limits: &Limits) -> StepEnd {
     match why {
         KillReason::TimedOut => StepEnd::failed(limits.timeout.map_or_else(
             || "timed out with the step that uses the action".to_owned(),
-            |limit| {
-                let seconds = limit.as_secs_f64();
-                format!("timed out after {} minutes ({seconds} s)", seconds / 60.0)
-            },
+            |limit| format!("timed out after {} ({} s)", minutes(limit), rounded(limit.as_secs_f64())),
         )),
         KillReason::Cancelled | KillReason::Forced => StepEnd::cancelled(),
         KillReason::StepCancelled => StepEnd::cancelled_by_step(),

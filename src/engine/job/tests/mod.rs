@@ -238,7 +238,7 @@ async fn a_step_that_times_out_fails_and_the_job_continues() {
     });
     let ran = run(job, sandbox).await;
     assert_eq!(ran.end.conclusion, Conclusion::Failure);
-    assert_eq!(ran.end.reason.as_deref(), Some("timed out after 1 minutes (60 s)"));
+    assert_eq!(ran.end.reason.as_deref(), Some("timed out after 1 minute (60 s)"));
     assert_eq!(ran.conclusions()[2], ("Run tidy".to_owned(), Conclusion::Success));
 }
 
