@@ -8,6 +8,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use indexmap::IndexMap;
 use tokio::sync::Notify;
@@ -125,6 +126,8 @@ pub struct RunContext {
     pub results: results::Results,
     /// Failed steps that wait for a person.
     pub holds: Arc<hold::Holds>,
+    /// Time at which the attempt began.
+    pub begun: SystemTime,
     /// Notified whenever a job has copied files of the user's working tree.
     pub copied: Arc<Notify>,
 }

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::RunInfo;
 use super::run::version;
+use super::{Run, RunInfo};
 
 /// Maximum number of files whose names are kept with a working tree.
 const MAX_NAMES: usize = 1000;
@@ -65,6 +65,23 @@ impl RunInfo {
         self.ref_name.clone_from(&tree.ref_name);
         self.sha.clone_from(&tree.sha);
         self.changed = tree.changed;
+    }
+}
+
+impl Run {
+    /// Returns in which way the files of the newest attempt changed while it ran; `None` if it is not known that they
+    /// did.
+    #[must_use]
+    pub fn edited(&self) -> Option<&'static str> {
+        let tree = self.trees.get(&self.attempt)?;
+        if tree.edited {
+            Some("edited during the attempt: not all of its jobs copied the same files")
+        } else if self.attempt == 1 && !tree.files.is_empty() {
+            // The files that had changed before a run are in its `run.json` alone.
+            Some("some files were changed after the run had started")
+        } else {
+            None
+        }
     }
 }
 

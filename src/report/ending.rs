@@ -318,6 +318,9 @@ fn closing(run: &Run, style: Style) -> TerminalText {
     let word = style.bold(text!("{}{}", style.word(&run.phase), time));
     let jobs = if run.jobs.len() > 1 { text!("  {}", run.tally_in_words(" · ")) } else { TerminalText::default() };
     let mut closing = text!("\n{} {}{}{}\n", style.glyph(&run.phase), word, reason, style.paint(Hue::Dim, jobs));
+    if let Some(edited) = run.edited() {
+        closing.push_line(&style.paint(Hue::Busy, text!("  {}: {}", run.info.version(), edited)));
+    }
     if run.reason == Some(EndReason::WorkerLost) {
         // What a deployment has begun can be undone, too, unless its release is live.
         let is_halfway = run.info.is_deployment() && run.phase.conclusion().is_some_and(Conclusion::is_bad);

@@ -99,8 +99,8 @@ pub fn changes(run: &Run, style: Style) -> TerminalText {
         if all > listed.len() {
             list.push_line(&text!("  and {} more", all - listed.len()));
         }
-        if run.trees.get(&run.attempt).is_some_and(|tree| tree.edited) {
-            list.push_line(&text!("edited during the attempt: not all of its jobs copied the same files"));
+        if let Some(edited) = run.edited() {
+            list.push_line(&text!("{}", edited));
         }
     }
     list

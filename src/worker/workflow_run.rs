@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -217,6 +217,7 @@ impl Request {
             repository: spec.repository.clone(),
             results: Results::new(folder.clone(), spec.repository.clone(), spec.cache),
             holds,
+            begun: SystemTime::now(),
             copied,
             work: folder.work(),
             tool_cache: caches::of_run(caches::TOOLS, folder),

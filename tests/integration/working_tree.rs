@@ -171,11 +171,15 @@ fn files_that_are_edited_between_two_jobs_mark_the_attempt() {
     fs::write(marks.join("first"), "").expect("written");
     until("the copied change is recorded", || (project.show()["changed"] == 1).then_some(()));
     assert_eq!(project.show()["attempts"][0]["edited"], false);
+    let since = "1 file changed since the run began";
+    project.call(&["logs", "--job", "a"]).expect(0, &[since]);
     project.write("value", "two");
     fs::write(marks.join("second"), "").expect("written");
-    project.call(&["attach"]).expect(0, &[]);
+    let edited = "edited during the attempt: not all of its jobs copied the same files";
+    project.call(&["attach"]).expect(0, &[&format!("main@{}+1: {edited}", head(&project))]);
+    project.call(&["logs", "--job", "b"]).expect(0, &[since]);
     is_marked(&project, &format!("main@{}+1", head(&project)));
-    project.call(&["show"]).expect(0, &["edited during the attempt: not all of its jobs copied the same files"]);
+    project.call(&["show"]).expect(0, &[edited]);
     project.call(&["show", "--diff"]).expect(0, &["+two"]);
 }
 
@@ -190,7 +194,8 @@ fn a_sync_into_a_held_job_marks_the_run() {
     is_marked(&project, &format!("main@{head}"));
     project.write("value", "good");
     project.call(&["held", "retry", "--sync"]).expect(0, &["runs again"]);
-    project.call(&["attach"]).expect(0, &["bring changed files into a: accepted"]);
+    let end = format!("main@{head}+1: some files were changed after the run had started");
+    project.call(&["attach"]).expect(0, &["bring changed files into a: accepted", &end]);
     is_marked(&project, &format!("main@{head}+1"));
     project.call(&["show", "--diff"]).expect(0, &["-bad", "+good"]);
 }

@@ -15,7 +15,7 @@ use crate::engine::workspace::checkout::error::CheckoutError;
 use crate::engine::workspace::checkout::git_folder::{Depth, Objects};
 use crate::engine::workspace::checkout::sparse::Sparse;
 use crate::engine::workspace::checkout::{Request, Submodules};
-use crate::engine::workspace::sync::{Begun, Filled, Source};
+use crate::engine::workspace::sync::{Begun, Filled, Source, changed_since};
 use crate::model::in_one_line;
 use crate::repo::git::Abort;
 
@@ -183,18 +183,26 @@ pub(in crate::engine) async fn run(
     // Processes of a container see the job's folder, and may change it while it is filled. The copy is therefore made
     // outside that folder and then moved into it.
     let apart = in_container.then(|| run.work.join(format!(".checkout-{:016x}", getrandom::u64().unwrap_or_default())));
-    let begun = Begun::now();
-    let done = spawn_blocking(move || match apart {
-        Some(apart) => checkout::check_out_apart(&repository, &workspace, &into, &apart, &request),
-        None => checkout::check_out(&repository, &into, &request),
+    let (begun, of_attempt) = (Begun::now(), run.begun);
+    let done = spawn_blocking(move || {
+        let done = match apart {
+            Some(apart) => checkout::check_out_apart(&repository, &workspace, &into, &apart, &request),
+            None => checkout::check_out(&repository, &into, &request),
+        }?;
+        let changed = changed_since(&repository, &done.files, of_attempt);
+        Ok::<_, CheckoutError>((done, changed))
     })
     .await;
-    let done = done.map_err(|error| CheckoutFailure::Panicked(Panic::of(error)))??;
+    let (done, changed) = done.map_err(|error| CheckoutFailure::Panicked(Panic::of(error)))??;
     for line in &done.lines {
         note(log, line);
     }
     for warning in &done.warnings {
         warn(log, warning);
+    }
+    if changed > 0 {
+        let of = if changed == 1 { "1 file".to_owned() } else { format!("{changed} files") };
+        warn(log, &format!("{of} changed since the run began: earlier jobs may have had other content"));
     }
     let git_ref = match given.text("ref") {
         // As in the action, the output `ref` is empty if the step names a commit.

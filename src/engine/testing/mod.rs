@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -259,6 +260,7 @@ pub(crate) fn run_context(
         tool_cache: folder.join("tools"),
         options: Options::default(),
         holds: Arc::new(Holds::new(None)),
+        begun: SystemTime::now(),
         copied: Arc::default(),
     }
 }

@@ -169,8 +169,7 @@ pub enum SyncError {
 impl Begun {
     /// Returns the time of a checkout that begins now.
     pub(in crate::engine) fn now() -> Self {
-        let begun = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(TICK);
-        Self(i64::try_from(begun.as_nanos()).unwrap_or(i64::MAX))
+        Self(nanoseconds(SystemTime::now() - TICK))
     }
 }
 
@@ -335,6 +334,18 @@ fn settled(note: &Path) -> Result<i64, StoreError> {
 
 fn ctime(data: &Metadata) -> i64 {
     data.ctime().saturating_mul(1_000_000_000).saturating_add(data.ctime_nsec())
+}
+
+/// Returns how many of these files below a folder have changed since a time. Files that are gone are not counted.
+pub(in crate::engine) fn changed_since(folder: &Path, files: &[PathBuf], since: SystemTime) -> usize {
+    let since = nanoseconds(since);
+    let is_later = |file: &&PathBuf| look(&folder.join(file)).ok().flatten().is_some_and(|data| ctime(&data) > since);
+    files.iter().filter(is_later).count()
+}
+
+/// Returns a time in nanoseconds since 1970.
+fn nanoseconds(time: SystemTime) -> i64 {
+    i64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// Returns the metadata of a path, without following a link at its end. `None` if it does not exist.
