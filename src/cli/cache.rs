@@ -1,12 +1,15 @@
-//! `cache`: lists and deletes entries that steps saved with `actions/cache`.
+//! `cache`: lists, downloads, adds and deletes entries that steps saved with `actions/cache`.
+
+use std::path::PathBuf;
 
 use crate::launch;
+use crate::launch::cache_download::{self, CacheDownload, CacheDownloadError};
 use crate::launch::caches;
 use crate::launch::upload::cache::{CacheUpload, CacheUploadError, Compression};
 use crate::report::lists;
 use crate::report::style;
 use crate::store::cache::CacheEntry;
-use crate::ui::terminal_text::text;
+use crate::ui::terminal_text::{reveal, text};
 
 use super::{Exit, Failure, Outcome, runs_dir, servers};
 
@@ -32,6 +35,24 @@ pub(super) struct Args {
 enum Command {
     /// List the entries, newest first
     List,
+    /// Write the files of the newest entry of a key into a new folder with the name of the key
+    #[command(
+        after_help = "The entry is on this machine. Files outside of the workspace of the step that saved it come to be
+below the new folder, too: without the first slash, or the leading `..`, of their paths."
+    )]
+    Download {
+        /// The whole key
+        key: String,
+        /// Branch, or full ref, of the entry [default: the newest entry of any]
+        #[arg(long = "ref", value_name = "REF")]
+        reference: Option<String>,
+        /// Folder in which the new folder or file appears
+        #[arg(long, alias = "output", default_value = ".")]
+        dir: PathBuf,
+        /// Write the archive itself, instead of its files
+        #[arg(long)]
+        archive: bool,
+    },
     /// Delete the entries of a key, in every version and of every branch
     Delete {
         /// The whole key
@@ -70,6 +91,10 @@ pub(super) fn run(args: &Args) -> Outcome {
             let (reference, version) = (reference.as_deref(), version.as_deref());
             return upload(args, &CacheUpload { key, paths, reference, version, compression });
         }
+        Some(Command::Download { key, reference, dir, archive }) => {
+            let reference = reference.as_deref();
+            return download(args, &CacheDownload { key, reference, into: dir, is_archive: *archive });
+        }
         None | Some(Command::List) => None,
         Some(Command::Delete { key }) => Some(key.as_str()),
     };
@@ -106,6 +131,39 @@ fn upload(args: &Args, upload: &CacheUpload<'_>) -> Outcome {
     Ok(Exit::Success)
 }
 
+/// Writes the files of an entry on this machine, or its archive.
+fn download(args: &Args, wanted: &CacheDownload<'_>) -> Outcome {
+    if args.remote {
+        let message = "entries on a server cannot be downloaded: its API has no request for it";
+        return Err(Failure::new(Exit::Usage, message.to_owned()));
+    }
+    let done = cache_download::download(&runs_dir()?, repository(args).as_deref(), wanted)?;
+    if done.older > 0 {
+        style::notice(&text!("note: the newest of {} entries, of {}", done.older + 1, done.entry.scope));
+    }
+    if args.json {
+        lists::caches_json(&[done.entry])?;
+    } else {
+        style::line(&reveal(&done.path.display().to_string()))?;
+    }
+    Ok(Exit::Success)
+}
+
+impl From<CacheDownloadError> for Failure {
+    fn from(error: CacheDownloadError) -> Self {
+        let exit = match error {
+            CacheDownloadError::Store(error) => return error.into(),
+            CacheDownloadError::Unknown(_) => Exit::NotFound,
+            CacheDownloadError::Exists(_) => Exit::Usage,
+            CacheDownloadError::NotAnArchive(_) | CacheDownloadError::Outside(_) => Exit::Rejected,
+            CacheDownloadError::Damaged | CacheDownloadError::Program { .. } | CacheDownloadError::Unpack(_) => {
+                Exit::Unavailable
+            }
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
 impl From<CacheUploadError> for Failure {
     fn from(error: CacheUploadError) -> Self {
         let exit = match error {
@@ -120,12 +178,16 @@ impl From<CacheUploadError> for Failure {
     }
 }
 
+/// Returns the repository whose entries are meant; `None` for all repositories.
+fn repository(args: &Args) -> Option<String> {
+    let here = std::env::current_dir().ok().filter(|_| !args.all);
+    args.repository.clone().or_else(|| Some(launch::home(&here?)?.name))
+}
+
 /// Lists the entries on this machine, or deletes the entries of a key. Returns the entries, and whether they are
 /// limited to one repository.
 fn here(args: &Args, key: Option<&str>) -> Result<(Vec<CacheEntry>, bool), Failure> {
-    let runs = runs_dir()?;
-    let here = std::env::current_dir().ok().filter(|_| !args.all);
-    let repository = args.repository.clone().or_else(|| Some(launch::home(&here?)?.name));
+    let (runs, repository) = (runs_dir()?, repository(args));
     let entries = match key {
         None => caches::list(&runs, repository.as_deref())?,
         Some(key) => caches::delete(&runs, repository.as_deref(), key)?,

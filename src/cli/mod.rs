@@ -96,7 +96,7 @@ enum Command {
     Logs(runs::LogsArgs),
     /// List the artifacts of a run, download them, or add one
     Artifacts(artifacts::Args),
-    /// List what steps saved with actions/cache, add to it, or delete it
+    /// List, download, add or delete what steps saved with actions/cache
     Cache(cache::Args),
     /// List the languages on this machine that setup actions find, or add installations
     Tools(tools::Args),

@@ -1,6 +1,7 @@
-//! Lists and deletes the cache entries that steps saved with `actions/cache`.
+//! Lists, opens and deletes the cache entries that steps saved with `actions/cache`.
 
 use std::cmp::Reverse;
+use std::fs::File;
 
 use crate::store::StoreError;
 use crate::store::cache::{Cache, CacheEntry};
@@ -53,6 +54,30 @@ pub fn delete(runs: &RunsDir, repository: Option<&str>, key: &str) -> Result<Vec
         }
     }
     Ok(deleted)
+}
+
+/// Opens the data of the newest entry with a key in a repository, given as `owner/name`, or in all repositories. With
+/// `scope`, only entries of this full ref count. Also returns the number of older entries that count. `None` if there is
+/// no entry.
+///
+/// # Errors
+/// The state folder cannot be read.
+pub fn open(
+    runs: &RunsDir,
+    repository: Option<&str>,
+    key: &str,
+    scope: Option<&str>,
+) -> Result<Option<(File, CacheEntry, usize)>, StoreError> {
+    let mut found = Vec::new();
+    for cache in Cache::all(runs)? {
+        let counts = |entry: &CacheEntry| entry.key == key && scope.is_none_or(|scope| entry.scope == scope);
+        found.extend(of(&cache, repository)?.into_iter().filter(counts).map(|entry| (cache.clone(), entry)));
+    }
+    found.sort_by_key(|(_, entry)| Reverse(entry.created));
+    let older = found.len().saturating_sub(1);
+    // The newest one may have been removed meanwhile.
+    let opened = found.iter().find_map(|(cache, entry)| cache.open(&entry.id()));
+    Ok(opened.map(|(data, entry)| (data, entry, older)))
 }
 
 fn of(cache: &Cache, repository: Option<&str>) -> Result<Vec<CacheEntry>, StoreError> {

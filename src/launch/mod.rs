@@ -15,7 +15,8 @@
 //! - [`commands`]: commands for a run: cancel, rerun, resume, delete
 //! - [`held`]: later changes of the user's files for jobs whose step is held
 //! - [`shell`]: a shell in the environment of a running or failed job
-//! - [`artifacts`] and [`caches`]: what steps uploaded and saved; [`upload`]: what a person adds to it
+//! - [`artifacts`] and [`caches`]: what steps uploaded and saved; [`upload`]: what a person adds to it;
+//!   [`cache_download`]: the files of a cache entry
 //! - [`branches`]: temporary branches on servers
 //! - [`tools`]: languages on this machine that setup actions find
 //! - [`clean`]: removal of old runs and leftovers
@@ -48,6 +49,7 @@ use crate::workflow::plan::{Plan, PlanContexts};
 
 pub mod artifacts;
 pub mod branches;
+pub mod cache_download;
 pub mod caches;
 pub mod called;
 pub mod candidates;

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::held::wait_held;
-use crate::project::until;
+use crate::project::{Project, until};
 use crate::results::{libraries, project};
 
 #[test]
@@ -93,4 +93,26 @@ fn a_cache_that_a_person_adds_is_restored_by_steps_with_the_same_paths() {
     }
     project.run(&[]).expect(0, &["ok cached cache", "ok cached cache-4"]);
     assert_eq!(project.call(&["cache", "--json"]).out().lines().count(), 3);
+}
+
+#[test]
+fn the_files_of_a_cache_entry_are_downloaded_into_a_new_folder() {
+    let project = Project::of_jobs("  a: {runs-on: ubuntu-latest, steps: [{run: 'true'}]}\n");
+    project.write("deps/a.txt", "a");
+    let call = |args: &[&str]| project.call(&[&["cache"], args].concat());
+    let added = call(&["upload", "deps-1", "deps"]);
+    added.expect(0, &["deps-1", "used 2"]);
+    assert!(!added.out().contains("1970"), "{}", added.out());
+    call(&["upload", "deps-1", "deps", "--ref", "topic"]).expect(0, &[]);
+
+    let into = project.home().join("into");
+    let dir = into.to_str().expect("text");
+    let topic = ["download", "deps-1", "--ref", "topic", "--dir", dir];
+    call(&topic).expect(0, &["into/deps-1"]);
+    assert_eq!(fs::read_to_string(into.join("deps-1/deps/a.txt")).expect("read"), "a");
+    call(&topic).expect(2, &["into/deps-1 exists already"]);
+    call(&["download", "deps-1", "--dir", dir, "--archive"])
+        .expect(0, &["into/deps-1.tar.", "the newest of 2 entries"]);
+    call(&["download", "deps"]).expect(3, &["no cache entry `deps`"]);
+    call(&["download", "deps-1", "--remote"]).expect(2, &["cannot be downloaded"]);
 }

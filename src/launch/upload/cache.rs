@@ -163,13 +163,16 @@ pub fn add(runs: &RunsDir, folder: &Path, upload: &CacheUpload<'_>) -> Result<Up
     if found.is_empty() {
         return Err(CacheUploadError::NothingThere(repository.root));
     }
+    let created = now();
     let mut entry = CacheEntry {
         key: upload.key.to_owned(),
         version: upload.version.map_or_else(|| version(upload.paths, compression), str::to_owned),
         scope: scope(upload.reference, &repository),
         repository: repository.slug.clone(),
-        created: now(),
-        ..CacheEntry::default()
+        size: 0,
+        created,
+        // As for a client, the upload counts as the first use.
+        used: created,
     };
     let cache = Cache::of(runs, &cache_identity(&repository.slug, &repository.root));
     let taken = |entry: CacheEntry| Err(CacheUploadError::Taken { key: entry.key, scope: entry.scope });
