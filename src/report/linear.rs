@@ -305,6 +305,9 @@ impl Printer for Linear {
     fn end(&mut self, run: &Run, logs: &dyn Logs, out: &mut Out<'_>) -> io::Result<()> {
         let names_next = self.failures(run, logs, out)?;
         self.say(run, None, &self.state_of_run(run), out)?;
+        if let Some(edited) = run.edited() {
+            out.line(text!("files: {}, {}", run.info.version(), edited))?;
+        }
         if names_next { Ok(()) } else { self.print_next(run, out) }
     }
 }

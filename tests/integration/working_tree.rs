@@ -177,6 +177,7 @@ fn files_that_are_edited_between_two_jobs_mark_the_attempt() {
     fs::write(marks.join("second"), "").expect("written");
     let edited = "edited during the attempt: not all of its jobs copied the same files";
     project.call(&["attach"]).expect(0, &[&format!("main@{}+1: {edited}", head(&project))]);
+    project.call(&["attach", "--linear"]).expect(0, &[edited]);
     project.call(&["logs", "--job", "b"]).expect(0, &[since]);
     is_marked(&project, &format!("main@{}+1", head(&project)));
     project.call(&["show"]).expect(0, &[edited]);
