@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -16,6 +17,7 @@ use sha2::{Digest, Sha256};
 use crate::engine::sandbox::Sandbox;
 use crate::files;
 use crate::files::{FileError, Folder, Links};
+use crate::model::StepNumber;
 use crate::store::digest::hexadecimal;
 
 /// Maximum number of artifacts of a job, as on GitHub.
@@ -27,9 +29,9 @@ const PORTION: usize = 64 * 1024;
 /// Algorithms of an image's digest, with the number of hexadecimal digits of each.
 const ALGORITHMS: [(&str, usize); 3] = [("sha256", 64), ("sha384", 96), ("sha512", 128)];
 
-/// The artifacts that the steps of a job have declared, by name.
+/// The artifacts that the steps of a job have declared, by name, each with the first step that declared it.
 #[derive(Debug, Default)]
-pub(in crate::engine) struct Artifacts(Mutex<BTreeMap<String, Artifact>>);
+pub(in crate::engine) struct Artifacts(Mutex<BTreeMap<String, (StepNumber, Artifact)>>);
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 struct Artifact {
@@ -101,8 +103,14 @@ impl Artifacts {
     /// Returns the declared artifacts as JSON, in the form that later steps read.
     pub(in crate::engine) fn list(&self) -> String {
         let declared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let subjects = declared.iter().map(|(name, artifact)| Subject { name, artifact }).collect();
+        let subjects = declared.iter().map(|(name, (_, artifact))| Subject { name, artifact }).collect();
         serde_json::to_string(&List { version: 1, subjects }).unwrap_or_default()
+    }
+
+    /// Forgets the artifacts that these steps have declared, because the steps run again.
+    pub(in crate::engine) fn forget(&self, steps: RangeInclusive<StepNumber>) {
+        let mut declared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        declared.retain(|_, (step, _)| !steps.contains(step));
     }
 
     /// Adds the artifacts that a step declared. Returns the number of new artifacts, and the total of the job. May
@@ -111,7 +119,12 @@ impl Artifacts {
     /// # Errors
     /// A line is invalid, contradicts an earlier declaration, or exceeds the limit of a job. In each of these cases, no
     /// artifact is added.
-    pub(in crate::engine) fn declare(&self, text: &str, place: Place<'_>) -> Result<(usize, usize), ArtifactError> {
+    pub(in crate::engine) fn declare(
+        &self,
+        text: &str,
+        place: Place<'_>,
+        step: StepNumber,
+    ) -> Result<(usize, usize), ArtifactError> {
         let lines = text.lines().map(str::trim).enumerate();
         let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
         let read = lines.map(|(at, line)| {
@@ -123,14 +136,14 @@ impl Artifacts {
         let mut all = declared.clone();
         for (line, (name, artifact)) in read {
             let fault = match all.get(&name) {
-                Some(known) if known.digest == artifact.digest => continue,
-                Some(known) => {
+                Some((_, known)) if known.digest == artifact.digest => continue,
+                Some((_, known)) => {
                     let (known, now) = (known.digest.clone(), artifact.digest);
                     ArtifactFault::Conflict { name, known, now }
                 }
                 None if all.len() >= MAX_ARTIFACTS => ArtifactFault::TooMany,
                 None => {
-                    all.insert(name, artifact);
+                    all.insert(name, (step, artifact));
                     continue;
                 }
             };
@@ -219,8 +232,27 @@ mod tests {
     fn declared(artifacts: &Artifacts, root: &Path, texts: &[&str]) -> Result<(usize, usize), String> {
         let host = Host::new([]);
         let place = Place { sandbox: &host, workspace: root, temp: root };
-        let results = texts.iter().map(|text| artifacts.declare(text, place).map_err(|error| error.to_string()));
-        results.last().expect("a text")
+        let declare = |text: &&str| artifacts.declare(text, place, StepNumber(2)).map_err(|error| error.to_string());
+        texts.iter().map(declare).last().expect("a text")
+    }
+
+    #[test]
+    fn a_step_that_runs_again_may_declare_what_it_has_made_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path();
+        let host = Host::new([]);
+        let place = Place { sandbox: &host, workspace: root, temp: root };
+        let artifacts = Artifacts::default();
+        let declare = |name, step| artifacts.declare(name, place, StepNumber(step));
+        for (name, step) in [("a", 2), ("b", 3)] {
+            fs::write(root.join(name), "first").expect("written");
+            declare(name, step).expect("declared");
+            fs::write(root.join(name), "second").expect("written");
+        }
+        declare("b", 3).expect_err("it has another digest");
+        artifacts.forget(StepNumber(3)..=StepNumber(3));
+        assert_eq!(declare("b", 3).expect("declared"), (1, 2));
+        declare("a", 3).expect_err("the second step does not run again");
     }
 
     #[test]

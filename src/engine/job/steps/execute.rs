@@ -89,7 +89,7 @@ impl Steps<'_> {
             Ok(ended) => ended,
             Err(error) => return Completed::failed(error.to_string()),
         };
-        if let Err(error) = self.declare_artifacts(&left.artifacts, sandbox, log).await {
+        if let Err(error) = self.declare_artifacts(&left.artifacts, step.number, sandbox, log).await {
             log.write(format!("##[error]{error}\n").as_bytes());
             if end.outcome == Conclusion::Success {
                 end = StepEnd {
@@ -117,6 +117,7 @@ impl Steps<'_> {
     async fn declare_artifacts(
         &self,
         declared: &str,
+        number: StepNumber,
         sandbox: &dyn Sandbox,
         log: &mut dyn StepLog,
     ) -> Result<(), DeclareError> {
@@ -125,7 +126,7 @@ impl Steps<'_> {
         }
         let job = self.job;
         let place = Place { sandbox, workspace: &job.workspace, temp: &job.temp };
-        let (new, all) = in_place(|| job.artifacts.declare(declared, place))?;
+        let (new, all) = in_place(|| job.artifacts.declare(declared, place, number))?;
         let list = CommandFiles::replace(&job.temp, command_files::ARTIFACTS_LIST, &job.artifacts.list());
         list.map_err(|source| DeclareError::List { source })?;
         let sent = job.sandbox.send(&job.temp.join(command_files::FOLDER)).await;

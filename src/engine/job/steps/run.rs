@@ -121,6 +121,7 @@ impl Steps<'_> {
                     if let HeldOrder::RetryFrom(from) = order {
                         return Next::Back(from);
                     }
+                    self.job.artifacts.forget(number..=number);
                 }
                 Release::Ordered(HeldOrder::Skip) => {
                     let end = StepEnd { reason: Some(SKIPPED.to_owned()), ..StepEnd::of(Conclusion::Success) };

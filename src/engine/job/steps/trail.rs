@@ -94,6 +94,9 @@ impl Steps<'_> {
             scope.status = entry.status;
             reason.clone_from(&entry.reason);
         }
+        if let (Some(first), Some(last)) = (undone.first(), undone.last()) {
+            self.job.artifacts.forget(first.number..=last.number);
+        }
         let job = &self.job.id;
         for entry in &undone {
             if let Some(conclusion) = entry.conclusion.filter(|conclusion| *conclusion != Conclusion::Skipped) {
