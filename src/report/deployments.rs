@@ -49,7 +49,7 @@ impl Preview<'_> {
     }
 
     fn live_in<'r>(&'r self, plan: Option<&'r DeploymentPlan>) -> (Option<&'r Release>, bool) {
-        live_in((self.live, self.is_live_known), plan)
+        DeploymentPlan::replaced(plan, self.settings.target.reports(), (self.live, self.is_live_known))
     }
 
     /// Returns the plan for people. `plan` is `None` while another deployment changes what the target runs, so that the
@@ -92,18 +92,6 @@ impl Preview<'_> {
             "environment": self.settings.name, "from": live, "from_unknown": !is_known, "to": self.release,
             "strategy": self.settings.strategy.name(), "gates": self.gates, "notes": self.notes, "steps": steps,
         })
-    }
-}
-
-/// Returns the release that is live, and whether it is known which one is: as the target has reported for a plan, or, without
-/// a plan, according to the ledger.
-fn live_in<'r>(
-    (live, is_known): (Option<&'r Release>, bool),
-    plan: Option<&'r DeploymentPlan>,
-) -> (Option<&'r Release>, bool) {
-    match plan {
-        Some(plan) => (plan.former().or(live), true),
-        None => (live, is_known),
     }
 }
 
@@ -324,17 +312,24 @@ mod tests {
                 images: BTreeMap::new(),
             })
         };
-        let from = |ledger, plan: Option<&DeploymentPlan>| {
-            let (live, is_known) = live_in(ledger, plan);
+        let v1 = release("v1");
+        let from = |reports, ledger: (Option<&Release>, bool), plan: Option<&DeploymentPlan>| {
+            let (live, is_known) = DeploymentPlan::replaced(plan, reports, ledger);
             title_of(live, is_known)
         };
-        assert_eq!(from((None, false), None), "unknown");
-        assert_eq!(from((None, true), None), "nothing");
-        assert_eq!(from((None, false), Some(&plan(None))), "nothing", "the target was asked");
-        // What the target reports counts more than what the ledger has.
-        let v1 = release("v1");
-        assert_eq!(from((Some(&v1), true), None), "v1 v1-sha");
-        assert_eq!(from((Some(&v1), true), Some(&plan(Some("v3")))), "v3 v3-sha");
+        for reports in [false, true] {
+            assert_eq!(from(reports, (None, false), None), "unknown");
+            assert_eq!(from(reports, (None, true), None), "nothing");
+            assert_eq!(from(reports, (Some(&v1), true), None), "v1 v1-sha");
+            // What the target runs counts more than what the ledger has.
+            assert_eq!(from(reports, (Some(&v1), true), Some(&plan(Some("v3")))), "v3 v3-sha");
+            assert_eq!(from(reports, (None, false), Some(&plan(Some("v3")))), "v3 v3-sha");
+        }
+        assert_eq!(from(true, (None, false), Some(&plan(None))), "nothing", "the target was asked");
+        assert_eq!(from(true, (Some(&v1), true), Some(&plan(None))), "nothing", "somebody has removed v1");
+        assert_eq!(from(false, (None, false), Some(&plan(None))), "unknown", "the target cannot be asked");
+        assert_eq!(from(false, (None, true), Some(&plan(None))), "nothing");
+        assert_eq!(from(false, (Some(&v1), true), Some(&plan(None))), "v1 v1-sha");
         let requested = Entry {
             at: Timestamp(1),
             by: Actor::default(),

@@ -230,10 +230,9 @@ async fn prepared(deployments: &Deployments, request: DeployRequest) -> Result<A
         plan.iter().flat_map(|plan| plan.steps().into_iter().map(move |step| plan.describe(&step))).collect();
     let plain_start = plan.as_ref().and_then(|plan| prepared.plain_start(plan));
     let is_instant = plan.as_ref().is_some_and(DeploymentPlan::is_instant);
-    // What the target reports counts more than the ledger: another machine may have deployed.
-    let observed = plan.as_ref().and_then(DeploymentPlan::former);
-    let (live, to) = (observed.or(prepared.live()), prepared.release());
-    let former_unknown = plan.is_none() && !prepared.knows_live();
+    let (known, reports) = ((prepared.live(), prepared.knows_live()), prepared.settings().target.reports());
+    let (live, is_known) = DeploymentPlan::replaced(plan.as_ref(), reports, known);
+    let to = prepared.release();
     let changes = match (live, is_rollback) {
         (None, _) => Changes::default(),
         (Some(live), true) => deployments.changes(to, live),
@@ -246,7 +245,7 @@ async fn prepared(deployments: &Deployments, request: DeployRequest) -> Result<A
         environment: prepared.settings().name.clone(),
         from: live.cloned(),
         to: Some(to.clone()),
-        former_unknown,
+        former_unknown: !is_known,
         way: if is_rollback { DeploymentWay::RollBack { steps, is_instant } } else { DeploymentWay::Deploy(steps) },
         changes,
         notes: behind

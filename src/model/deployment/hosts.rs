@@ -74,6 +74,26 @@ impl DeploymentPlan {
         self.plans().find_map(|plan| plan.old.as_ref()).map(|old| &old.release)
     }
 
+    /// Returns the release that a deployment replaces, and whether it is known which one that is. `live` is the release that
+    /// is live according to the ledger, and whether the ledger knows that. A target that `reports` what it runs was asked
+    /// for the plan, and counts more than the ledger. The plan for any other target only has what was deployed from this
+    /// machine.
+    #[must_use]
+    pub fn replaced<'r>(
+        plan: Option<&'r Self>,
+        reports: bool,
+        live: (Option<&'r Release>, bool),
+    ) -> (Option<&'r Release>, bool) {
+        match plan {
+            Some(plan) if reports => (plan.former(), true),
+            Some(plan) => {
+                let former = plan.former().or(live.0);
+                (former, live.1 || former.is_some())
+            }
+            None => live,
+        }
+    }
+
     /// Returns mutable references to the plans of all hosts, in order.
     pub fn plans_mut(&mut self) -> impl Iterator<Item = &mut Plan> {
         std::iter::once(&mut self.first).chain(&mut self.others)

@@ -173,14 +173,14 @@ impl Fold {
             Action::Began => state.live().map(|live| live.release.clone()),
             _ => None,
         };
-        let (knows_live, is_unknown) = (state.knows_live(), state.unknown().is_some());
+        let knows_live = state.knows_live();
         let record = &mut state.deployments[index];
         match &entry.action {
             Action::Began => {
                 if !record.began {
                     record.from = live;
-                    // A job observes no target. Any other deployment has, and has noted what it found.
-                    record.from_unknown = if record.cause == Cause::Job { !knows_live } else { is_unknown };
+                    // What a target reports is in an entry of its own. A job asks none, and not every target can be asked.
+                    record.from_unknown = !knows_live;
                     state.begun.push(index);
                 }
                 record.began = true;
@@ -769,7 +769,13 @@ mod tests {
             state(entries).deployment(&RunId::new(run)).expect("requested").former()
         };
         assert_eq!(former(&[vec![requested("v1")]], "v1"), "unknown", "the target was not asked yet");
-        assert_eq!(former(&[began("v1")], "v1"), "nothing", "it was asked, and served nothing");
+        assert_eq!(former(&[began("v1")], "v1"), "unknown", "the target cannot be asked");
+        let none = vec![entry(2, "v1", Action::Found { release: None })];
+        assert_eq!(former(&[began("v1"), none.clone()], "v1"), "nothing", "it was asked, and served nothing");
+        // Somebody has removed what the ledger has.
+        let again = [deployed("v0", Outcome::Succeeded), began("v1")];
+        assert_eq!(former(&again, "v1"), "v0 v0-sha");
+        assert_eq!(former(&[again.concat(), none], "v1"), "nothing");
         let failed = deployed("v1", Outcome::Failed);
         assert_eq!(former(&[failed.clone(), vec![requested("v2")]], "v2"), "unknown");
         assert_eq!(former(&[failed.clone(), began("v2")], "v2"), "unknown");

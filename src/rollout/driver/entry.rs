@@ -41,15 +41,18 @@ impl Driver {
         Ok(position)
     }
 
-    /// Records which release the target served when the plan was made, unless the ledger knows that it is live. Hosts that
-    /// served different ones are left out.
+    /// Records which release the target served when the plan was made, or that it served none, unless the ledger knows that.
+    /// Hosts that served different ones are left out, and so is a target that does not report what it runs.
     pub(super) fn note_found(&mut self, plan: &DeploymentPlan) -> Result<(), StoreError> {
+        if !self.subject.settings.target.reports() {
+            return Ok(());
+        }
         let found = plan.former();
         let sha = |release: &Release| release.sha.clone();
         let of_all = plan.plans().all(|of| of.old.as_ref().map(|old| sha(&old.release)) == found.map(sha));
         let state = self.latest.state()?;
         let live = state.live().map(|live| sha(&live.release));
-        let is_known = state.unknown().is_none() && (found.is_none() || live == found.map(sha));
+        let is_known = state.knows_live() && live == found.map(sha);
         if is_known || !of_all {
             return Ok(());
         }

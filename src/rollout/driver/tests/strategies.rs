@@ -158,3 +158,33 @@ async fn a_deployment_that_waits_shows_the_share_of_the_step_before_and_what_cha
     let last = last.iter().rev().find(|event| matches!(event, Event::TrafficObserved { .. }));
     assert!(last.is_some_and(|event| has_share(event, 100)), "{last:?}");
 }
+
+#[tokio::test]
+async fn what_a_deployment_replaces_is_recorded_only_if_the_target_reports_it() {
+    let found = |rig: &Rig| -> Vec<Action> {
+        let read = rig.file().read().expect("read");
+        let actions = read.entries().iter().map(|entry| entry.action.clone());
+        actions.filter(|action| matches!(action, Action::Found { .. })).collect()
+    };
+    let former = |rig: &Rig| rig.state().deployments().next().expect("requested").former();
+    let silent = Rig::new(settings(Strategy::Recreate, 2, COMMANDS));
+    silent.deployed("v1").await;
+    assert_eq!((found(&silent), former(&silent)), (vec![], "unknown".to_owned()), "it has no status command");
+    silent.deployed("v2").await;
+    assert_eq!((found(&silent), former(&silent)), (vec![], release("v1").title()));
+    let commands: Vec<_> = COMMANDS.iter().copied().chain([(ScriptCommand::Status, STATUS)]).collect();
+    let reporting = Rig::new(settings(Strategy::Recreate, 2, &commands));
+    let none = || Action::Found { release: None };
+    reporting.deployed("v1").await;
+    assert_eq!((found(&reporting), former(&reporting)), (vec![none()], "nothing".to_owned()));
+    reporting.deployed("v2").await;
+    assert_eq!((found(&reporting), former(&reporting)), (vec![none()], release("v1").title()));
+    // Somebody removes v2, which is live according to the ledger.
+    for slot in ["blue", "green"] {
+        for number in [1, 2] {
+            fs::remove_file(reporting.root().join(format!("{slot}.{number}"))).ok();
+        }
+    }
+    reporting.deployed("v3").await;
+    assert_eq!((found(&reporting), former(&reporting)), (vec![none(), none()], "nothing".to_owned()));
+}
