@@ -286,9 +286,9 @@ impl KubernetesTarget {
         }
         let pods = evidence::pods(self.cluster().await?, set).await?;
         let mut images = image::running(&pods, container).into_iter();
-        let Some((first, _)) = images.next() else { return Ok(None) };
+        let Some((first, most)) = images.next() else { return Ok(None) };
         for (other, count) in images {
-            progress.say(&format!("{count} of {} pods run {other}, and the others {first}", pods.len()));
+            progress.say(&format!("{count} of {} pods run {other}, and {most} run {first}", pods.len()));
         }
         Ok(Some(ReleaseImage::new(name.to_owned(), first)))
     }

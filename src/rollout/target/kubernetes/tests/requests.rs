@@ -344,10 +344,13 @@ async fn the_image_is_the_one_that_the_nodes_report() {
     server.state().pods = json!([pod("a", false, "rig/web@sha256:1"), pod("b", true, "")]);
     assert_eq!(image().await, None, "no node has reported the image of a ready container");
     let [moved, first] = ["docker-pullable://rig/web@sha256:2", "rig/web@sha256:1"];
-    server.state().pods = json!([pod("a", true, moved), pod("b", true, first), pod("c", true, first)]);
+    let all = [("a", moved), ("b", first), ("c", first), ("d", "rig/web@sha256:3")];
+    server.state().pods = all.map(|(name, image)| pod(name, true, image)).into_iter().collect();
     assert_eq!(image().await, Some(("rig/web:v2".to_owned(), "rig/web@sha256:1".to_owned())));
-    let others = "1 of 3 pods run rig/web@sha256:2, and the others rig/web@sha256:1";
-    assert!(said.text().contains(others), "{}", said.text());
+    for image in ["rig/web@sha256:2", "rig/web@sha256:3"] {
+        let other = format!("1 of 4 pods run {image}, and 2 run rig/web@sha256:1");
+        assert!(said.text().contains(&other), "{}", said.text());
+    }
     let other = target.running_image(Slot::Blue, &plan, &progress).await.expect("answered");
     assert_eq!(other, None, "the release was replaced");
 }
