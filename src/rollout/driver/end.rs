@@ -1,5 +1,7 @@
 //! Ends a deployment: writes its entry in the ledger and its records, and sends its notifications.
 
+use std::mem;
+
 use indexmap::IndexMap;
 
 use crate::model::deployment::{Action, Cause, Entry, NotifyEvent, Outcome, RecordedState};
@@ -52,6 +54,12 @@ impl Driver {
             }
             self.report_state(RecordedState::of_end(outcome), reason.as_deref().unwrap_or_default());
         }
+        // Readers of the ledger do not wait for a target that answers slowly.
+        if conclusion == Conclusion::Success
+            && let Some(position) = self.position()
+        {
+            self.note_running_image(&position.plan).await;
+        }
         let environment_url = self.subject.settings.url.clone().filter(|_| outcome == Outcome::Succeeded);
         self.record(Event::JobFinished {
             job: self.job.clone(),
@@ -75,8 +83,12 @@ impl Driver {
         self.recorder.report(state, description, self.subject.settings.url.as_deref());
     }
 
-    /// Notifies people of the end, unless the deployment was cancelled or interrupted.
+    /// Notifies people of the end, unless the deployment was cancelled or interrupted, or its success was already notified.
     pub(super) fn notify_end(&mut self, outcome: Outcome, reason: Option<&str>) {
+        // A success whose release is kept is notified before the end. The ledger may have lost it since.
+        if outcome == Outcome::Succeeded && mem::replace(&mut self.has_notified, true) {
+            return;
+        }
         let (environment, run) = (&self.subject.settings.name, self.run_id());
         let (event, command) = match outcome {
             Outcome::Succeeded => (NotifyEvent::Succeeded, format!("rollback {environment}")),

@@ -2,18 +2,24 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
+use tokio::time::timeout;
 
 use crate::model::StepNumber;
 use crate::model::deployment::{
     Action, Cause, DeploymentPlan, DeploymentRecord, EnvironmentState, Ledger, Outcome, Plan, ReleaseImage, Versioned,
+    written,
 };
 use crate::model::environment::Release;
 use crate::rollout::outlet::Progress;
 use crate::store::StoreError;
 
 use super::{Driver, Trouble};
+
+/// How long a target may take to report which image runs.
+const IMAGE_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Driver {
     /// Adds to a plan the images with which the former release and, for a rollback, the new release succeeded earlier.
@@ -71,17 +77,20 @@ impl Driver {
         Ok(self.append(Action::Image(image), text)?)
     }
 
-    /// Records which image the replicas run, if the target fetches images out of sight: after a success, when they run. Says
-    /// so if its name has moved since the release was deployed before. A target that does not tell changes nothing.
+    /// Records which image the replicas run, if the target fetches images out of sight: after a success, when they run and the
+    /// ledger has the end. Says so if its name has moved since the release was deployed before. A target that does not tell
+    /// changes nothing.
     pub(super) async fn note_running_image(&mut self, plan: &DeploymentPlan) {
         let run = self.run_id().clone();
         let progress = Progress::new(&self.tools.outlet, &self.job, StepNumber(self.announced.len() as u32));
         let (targets, plan) = (Arc::clone(&self.tools.targets), plan.first());
         let asked = targets.of(0).running_image(plan.new.slot, plan, &progress);
-        let image = match self.controls.refusing(asked).await {
-            Ok(Some(image)) => image,
-            Ok(None) => return,
-            Err(error) => return progress.say(&format!("it is not known which image runs: {error}")),
+        let unknown = |why: &str| progress.say(&format!("it is not known which image runs: {why}"));
+        let image = match self.controls.refusing(timeout(IMAGE_TIMEOUT, asked)).await {
+            Ok(Ok(Some(image))) => image,
+            Ok(Ok(None)) => return,
+            Ok(Err(error)) => return unknown(&error.to_string()),
+            Err(_) => return unknown(&format!("the target did not answer within {}", written(IMAGE_TIMEOUT))),
         };
         let noted = self.latest.state().map(|state| {
             let is_known = state.deployment(&run).is_some_and(|record| record.image.is_some());

@@ -205,6 +205,8 @@ struct Driver {
     turn: Option<Turn>,
     /// Whether this attempt has found that the release is live. It stays so if the ledger cannot be read later.
     is_live: bool,
+    /// Whether this attempt has notified people of the success.
+    has_notified: bool,
     /// Why hosts do not answer, by index. They are not locked during the turn, so they are not changed.
     silent: BTreeMap<usize, TargetError>,
     notifier: Notifier,
@@ -224,9 +226,20 @@ pub async fn carry_out(
     let job = JobId::new(&subject.settings.name);
     let notifier = Notifier::new(subject.settings.notify.as_ref(), &tools.shell, &tools.outlet, &job);
     let recorder = recorder(&subject, &mut tools, &job);
-    let (announced, turn, is_live, silent) = (Vec::new(), None, false, BTreeMap::new());
-    let mut driver =
-        Driver { subject, tools, controls, latest, job, announced, turn, is_live, silent, notifier, recorder };
+    let mut driver = Driver {
+        subject,
+        tools,
+        controls,
+        latest,
+        job,
+        announced: Vec::new(),
+        turn: None,
+        is_live: false,
+        has_notified: false,
+        silent: BTreeMap::new(),
+        notifier,
+        recorder,
+    };
     driver.announce();
     let (outcome, reason) = driver.run(begin).await;
     driver.end(outcome, reason).await
@@ -343,10 +356,7 @@ impl Driver {
             None => self.forward(position).await,
         };
         match halt {
-            Ok(()) => {
-                self.note_running_image(&position.plan).await;
-                (Outcome::Succeeded, None)
-            }
+            Ok(()) => (Outcome::Succeeded, None),
             Err(Halt { reason, next: AfterHalt::Leave }) if self.has_succeeded() => (Outcome::Succeeded, Some(reason)),
             Err(Halt { reason, next: AfterHalt::Leave }) => (Outcome::Failed, Some(reason)),
             Err(Halt { reason, next }) => match self.turn_for_back().await {

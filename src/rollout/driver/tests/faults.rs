@@ -227,7 +227,7 @@ async fn a_deployment_that_has_ended_refuses_commands_while_it_reports_the_end()
 #[tokio::test]
 async fn a_release_that_is_live_stays_if_the_ledger_cannot_be_read_while_the_former_one_is_kept() {
     let keep_old = Duration::from_hours(1);
-    let rig = Rig::new(EnvironmentSettings { keep_old, ..settings(Strategy::BlueGreen { pause: None }, 2, COMMANDS) });
+    let rig = Rig::new(EnvironmentSettings { keep_old, ..with(Strategy::BlueGreen { pause: None }, &[]) });
     rig.deployed("v1").await;
     let going = rig.deploy("v2");
     rig.ended(&going.folder).await;
@@ -240,6 +240,8 @@ async fn a_release_that_is_live_stays_if_the_ledger_cannot_be_read_while_the_for
     let reason = going.end.await.expect("no panic").reason.expect("a reason");
     assert!(reason.starts_with(&format!("{} is live, but step ", release("v2").title())), "{reason}");
     assert_eq!(rig.running(), "blue.1=v1 blue.2=v1 green.1=v2 green.2=v2 weight green 100");
+    let events = read(&rig.root().join("events"));
+    assert_eq!(events.matches("succeeded ").count(), 2, "one for each release: {events}");
     fs::remove_file(&ledgers).and_then(|()| fs::rename(&aside, &ledgers)).expect("moved back");
     assert_eq!(rig.record(&going.folder).outcome, Some(Outcome::Succeeded));
 }

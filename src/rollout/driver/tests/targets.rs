@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
-use crate::model::deployment::{Plan, PlanStep};
+use crate::model::deployment::{Plan, PlanStep, ReleaseImage};
 use crate::rollout::check::Answer;
 use crate::rollout::outlet::Progress;
 use crate::rollout::shell::CommandError;
@@ -27,6 +27,41 @@ impl Target for Hasty {
             let command = Command::Deployment { order: abort, by: Some(person("olu")) };
             assert!(order.try_send((command, reply)).is_ok(), "there is room");
         }
+        ready(Ok(())).boxed()
+    }
+
+    fn health<'t>(&'t self, _: Slot, _: &'t Plan, _: &'t Progress) -> BoxFuture<'t, Answer> {
+        ready(Answer::Good(String::new())).boxed()
+    }
+
+    fn check<'t>(&'t self, _: &'t Probe, _: Duration, _: Slot, _: &'t Plan, _: &'t Progress) -> BoxFuture<'t, Answer> {
+        ready(Answer::Good(String::new())).boxed()
+    }
+}
+
+/// A target that does nothing at once, and reports an image. It notes whether the ledger has the success by then.
+struct Remote {
+    ledger: LedgerFile,
+    has_ended: Arc<AtomicBool>,
+}
+
+impl Target for Remote {
+    fn observe<'t>(&'t self, _: &'t Progress) -> BoxFuture<'t, Result<Observed, TargetError>> {
+        ready(Ok(Observed::default())).boxed()
+    }
+
+    fn running_image<'t>(
+        &'t self,
+        _: Slot,
+        _: &'t Plan,
+        _: &'t Progress,
+    ) -> BoxFuture<'t, Result<Option<ReleaseImage>, TargetError>> {
+        let state = self.ledger.read().expect("read").of("production");
+        self.has_ended.store(state.last_success().is_some(), Ordering::Relaxed);
+        ready(Ok(Some(ReleaseImage::new("shop:v1".to_owned(), "shop@sha256:1".to_owned())))).boxed()
+    }
+
+    fn act<'t>(&'t self, _: &'t PlanStep, _: &'t Plan, _: &'t Progress) -> BoxFuture<'t, Result<(), TargetError>> {
         ready(Ok(())).boxed()
     }
 
@@ -222,4 +257,18 @@ async fn an_abort_that_is_accepted_while_a_step_ends_is_never_lost() {
         }
     }
     assert!(accepted > 0, "no abort was read");
+}
+
+#[tokio::test]
+async fn the_ledger_has_the_success_before_the_target_is_asked_for_the_image() {
+    let mut rig = Rig::new(settings(Strategy::BlueGreen { pause: None }, 2, COMMANDS));
+    rig.hosts = vec!["web1"];
+    let has_ended = Arc::new(AtomicBool::new(false));
+    let (ledger, noted) = (rig.file(), Arc::clone(&has_ended));
+    rig.front = Some(Box::new(move |_, _| Arc::new(Remote { ledger: ledger.clone(), has_ended: Arc::clone(&noted) })));
+    let going = rig.deploy("v1");
+    let end = going.end.await.expect("no panic");
+    assert_eq!(end.conclusion, Conclusion::Success);
+    assert!(has_ended.load(Ordering::Relaxed));
+    assert_eq!(rig.record(&going.folder).image.map(|image| image.id).as_deref(), Some("shop@sha256:1"));
 }
