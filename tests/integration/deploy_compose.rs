@@ -90,7 +90,7 @@ impl Shop {
 
     /// Returns the name of the container that is the lock.
     fn lock(&self) -> String {
-        format!("cuelight-lock-{}-shop", self.name)
+        format!("cuelight-lock-{}.shop", self.name)
     }
 
     /// Runs Compose by hand.

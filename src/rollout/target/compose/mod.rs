@@ -15,6 +15,7 @@
 //! The lock against deployments from other machines is a [`Lease`] of the project and the service.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, try_join_all};
@@ -34,7 +35,7 @@ use crate::rollout::shell::{CommandError, Output, Shell};
 use crate::store::json;
 
 use super::docker::lease::Lease;
-use super::docker::{DockerFault, images, names, status};
+use super::docker::{images, names, status};
 use super::{Target, TargetError};
 
 mod error;
@@ -59,6 +60,8 @@ pub struct ComposeTarget {
     /// The service as the files of the project described it when Compose was first asked.
     described: OnceCell<Service>,
     lock: tokio::sync::Mutex<Option<Lease>>,
+    /// Whether the engine has no lock for this deployment, and the log does not say so yet.
+    lacks_lock: AtomicBool,
 }
 
 impl ComposeTarget {
@@ -73,8 +76,8 @@ impl ComposeTarget {
         last_file: PathBuf,
     ) -> Self {
         let (program, client, described) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
-        let lock = tokio::sync::Mutex::new(None);
-        Self { settings, compose, deployment, shell, last_file, program, client, described, lock }
+        let (lock, lacks_lock) = (tokio::sync::Mutex::new(None), AtomicBool::new(false));
+        Self { settings, compose, deployment, shell, last_file, program, client, described, lock, lacks_lock }
     }
 
     async fn client(&self) -> Result<&DockerClient, ComposeFault> {
@@ -99,20 +102,32 @@ impl ComposeTarget {
     }
 
     /// Returns the name of the lock: of the project, as Compose names it, and of the service. Version 1 of Compose does not
-    /// print the name, so without `target.project` only deployments from the same folder meet. Other environments of the same
-    /// service have the same lock, because they have the same containers.
+    /// print the name, so it is read from the containers or, before there are any, formed as Compose does. Other environments
+    /// of the same service have the same lock, because they have the same containers.
     async fn lock_name(&self) -> Result<String, ComposeFault> {
         let project = match (&self.compose.project, &self.service().await?.project) {
             (Some(name), _) | (None, Some(name)) => name.clone(),
-            (None, None) => self.project()?.name_of_folder(),
+            (None, None) => {
+                let mut names = self.scene().await?.all.into_iter().map(|replica| replica.container.project);
+                match names.find(|name| !name.is_empty()) {
+                    Some(name) => name,
+                    None => self.project()?.name_of_folder(),
+                }
+            }
         };
-        Ok(format!("cuelight-lock-{project}-{}", self.compose.service))
+        Ok(lock_of(&project, &self.compose.service))
     }
 
-    /// Makes sure that the lock is still held, if it was taken.
-    async fn confirm(&self) -> Result<(), DockerFault> {
-        match self.lock.lock().await.as_ref() {
-            Some(held) => held.confirm().await,
+    /// Makes sure that the lock is still held, if it was taken. If the engine cannot have one, says so once.
+    async fn confirm(&self, progress: &Progress) -> Result<(), TargetError> {
+        if self.lacks_lock.swap(false, Ordering::Relaxed) {
+            let engine = self.client().await?.describe();
+            progress.say(&format!(
+                "{engine} cannot hold a lock, so a deployment from another machine at the same time is not prevented"
+            ));
+        }
+        match self.lock.lock().await.as_mut() {
+            Some(held) => Ok(held.confirm().await?),
             None => Ok(()),
         }
     }
@@ -353,7 +368,7 @@ impl Target for ComposeTarget {
         progress: &'t Progress,
     ) -> BoxFuture<'t, Result<(), TargetError>> {
         async move {
-            self.confirm().await?;
+            self.confirm(progress).await?;
             Ok(self.carry_out(step, plan, progress).await?)
         }
         .boxed()
@@ -390,7 +405,8 @@ impl Target for ComposeTarget {
             let (client, name) = (self.client().await?, self.lock_name().await?);
             let id = self.deployment.to_string();
             let taken = Lease::take(client, &name, (&id, owner), is_patient).await?;
-            *self.lock.lock().await = Some(taken);
+            self.lacks_lock.store(taken.is_none(), Ordering::Relaxed);
+            *self.lock.lock().await = taken;
             Ok(())
         }
         .boxed()
@@ -403,5 +419,22 @@ impl Target for ComposeTarget {
             }
         }
         .boxed()
+    }
+}
+
+/// Returns the name of the lock of a service. The name of a project has no `.`, so no other project and service have the same
+/// one.
+fn lock_of(project: &str, service: &str) -> String {
+    format!("cuelight-lock-{project}.{service}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_service_of_each_project_has_its_own_lock() {
+        assert_ne!(lock_of("a-b", "c"), lock_of("a", "b-c"));
+        assert_ne!(lock_of("a", "b.c"), lock_of("a-b", "c"));
     }
 }

@@ -57,11 +57,13 @@ impl Project {
         Ok(Self { folder, files, name: settings.project.clone() })
     }
 
-    /// Returns a name for the project if Compose does not print the one that it has: the path of the folder, with `-` in
-    /// place of other characters than letters, digits and `_`.
+    /// Returns the name that Compose gives the project by its folder: the letters, digits, `_` and `-` of the folder's name, in
+    /// lower case.
     pub(super) fn name_of_folder(&self) -> String {
-        let path = self.folder.to_string_lossy();
-        path.trim_matches('/').chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).collect()
+        let folder = self.folder.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        let is_plain = |c: &char| c.is_ascii_alphanumeric() || ['_', '-'].contains(c);
+        let name: String = folder.chars().filter(is_plain).collect();
+        if name.is_empty() { "default".to_owned() } else { name }
     }
 
     /// Returns the environment variables with which Compose reads the files, and `last` after them. All profiles are
@@ -199,7 +201,7 @@ mod tests {
     fn a_project_without_a_name_is_named_by_its_folder() {
         let of =
             |folder: &str| Project { folder: PathBuf::from(folder), files: Vec::new(), name: None }.name_of_folder();
-        assert_eq!((of("/srv/My Shop.v2"), of("/")), ("srv-My-Shop-v2".to_owned(), String::new()));
+        assert_eq!((of("/srv/My Shop_1.v2"), of("/")), ("myshop_1v2".to_owned(), "default".to_owned()));
     }
 
     #[test]

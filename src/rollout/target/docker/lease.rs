@@ -7,6 +7,9 @@
 //! seconds, measured by its own clock. It removes the container by its id, and so never the one of a deployment that was
 //! faster.
 //!
+//! An engine that cannot change the number, as Podman before version 5, has no such locks: other deployments would take them
+//! for expired.
+//!
 //! A container needs an image. This one has an empty image, which is made here and stays on the engine.
 
 use std::collections::HashMap;
@@ -24,13 +27,13 @@ use super::error::DockerFault;
 use super::{names, router};
 use crate::engine::sandbox::docker::client::{DockerClient, DockerError};
 
-/// How long a lock lasts without renewal.
-const LASTS: Duration = Duration::from_secs(15);
+/// How long a lock lasts without renewal: long enough for several renewals that fail, or for an engine that is slow.
+const LASTS: Duration = Duration::from_secs(30);
 
 /// Time between two renewals, and time limit of one.
 const RENEW_EVERY: Duration = Duration::from_secs(4);
 
-/// Time between two attempts to take a lock.
+/// Time between two attempts to take a lock, and to renew it after a failure.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Label with a readable name of the holder.
@@ -51,6 +54,10 @@ struct Holding {
     name: String,
     /// Id of the container.
     id: String,
+    /// Id of the deployment.
+    deployment: String,
+    /// Readable name of the deployment.
+    owner: String,
     /// Number of renewals.
     count: AtomicI64,
 }
@@ -96,16 +103,23 @@ impl Seen {
         Ok(Some(Self { id, count, deployment, owner }))
     }
 
-    /// Decides what to do about this lock. `before` is what was seen first in this state, and when.
-    fn next(self, before: &mut Option<(Self, Instant)>, now: Instant, is_patient: bool) -> Next {
+    /// Decides what to do about this lock. `before` is what was seen first in this state, and when that was known. `asked` and
+    /// `answered` are from before and after the lock was read: an answer that comes late shows the lock as it was at any time
+    /// between them, so that only the time until the question counts.
+    fn next(
+        self,
+        before: &mut Option<(Self, Instant)>,
+        (asked, answered): (Instant, Instant),
+        is_patient: bool,
+    ) -> Next {
         match before {
             Some((same, since)) if *same == self => {
-                let has_expired = now.duration_since(*since) > LASTS;
+                let has_expired = asked.saturating_duration_since(*since) > LASTS;
                 if has_expired { Next::Remove } else { Next::Wait }
             }
             Some((other, _)) if !is_patient && other.id == self.id => Next::Refuse,
             _ => {
-                *before = Some((self, now));
+                *before = Some((self, answered));
                 Next::Wait
             }
         }
@@ -114,55 +128,78 @@ impl Seen {
 
 impl Lease {
     /// Takes the lock. `deployment` is the id of the deployment, which takes a lock that it already holds at once; `owner` is
-    /// shown to others who want the lock. With `is_patient`, waits for as long as another deployment holds it.
+    /// shown to others who want the lock. With `is_patient`, waits for as long as another deployment holds it. `None` if the
+    /// engine cannot renew a lock, so that nothing holds other deployments back.
     pub(in crate::rollout::target) async fn take(
         client: &DockerClient,
         name: &str,
         (deployment, owner): (&str, &str),
         is_patient: bool,
-    ) -> Result<Self, DockerFault> {
+    ) -> Result<Option<Self>, DockerFault> {
         // The clocks of machines differ, so the age of the last renewal is measured here.
         let mut before = None;
         loop {
-            match Seen::read(client, name).await? {
+            let asked = Instant::now();
+            let Some(found) = Seen::read(client, name).await? else {
                 // Another deployment may be faster, so the lock is read again.
-                None => make(client, name, (deployment, owner)).await?,
-                Some(found) if found.deployment == deployment => return Ok(Self::of(client.clone(), name, found)),
-                Some(found) => {
-                    let (id, owner) = (found.id.clone(), found.owner.clone());
-                    match found.next(&mut before, Instant::now(), is_patient) {
-                        Next::Wait => sleep(PAUSE).await,
-                        Next::Remove => client.remove(&id).await?,
-                        Next::Refuse => return Err(DockerFault::Locked(format!("held by {owner}"))),
+                make(client, name, (deployment, owner)).await?;
+                continue;
+            };
+            if found.deployment == deployment {
+                let holding = Holding::new(client, name, &found, owner);
+                // The lock of a deployment that was interrupted may be about to expire.
+                let renewed = holding.renew().await;
+                match Seen::read(client, name).await? {
+                    Some(now) if now.id == found.id && now.count != found.count => return Ok(Some(Self::of(holding))),
+                    Some(now) if now.id == found.id => {
+                        let reason = renewed.err().map(|error| error.to_string());
+                        tracing::warn!(reason, engine = client.describe(), "the engine cannot renew a lock");
+                        client.remove(&found.id).await?;
+                        return Ok(None);
                     }
+                    // Somebody has removed it.
+                    _ => continue,
                 }
+            }
+            let (id, owner) = (found.id.clone(), found.owner.clone());
+            match found.next(&mut before, (asked, Instant::now()), is_patient) {
+                Next::Wait => sleep(PAUSE).await,
+                Next::Remove => client.remove(&id).await?,
+                Next::Refuse => return Err(DockerFault::Locked(format!("held by {owner}"))),
             }
         }
     }
 
-    fn of(client: DockerClient, name: &str, found: Seen) -> Self {
-        let (name, count) = (name.to_owned(), AtomicI64::new(found.count));
-        let holding = Arc::new(Holding { client, name, id: found.id, count });
+    fn of(holding: Holding) -> Self {
+        let holding = Arc::new(holding);
         let renewal = tokio::spawn(Arc::clone(&holding).renew_on()).abort_handle();
         Self { holding, renewal }
     }
 
-    /// Renews the lock before a change. Fails if another deployment has taken it, because it could not be renewed in time.
-    pub(in crate::rollout::target) async fn confirm(&self) -> Result<(), DockerFault> {
-        let holding = &self.holding;
-        match holding.renew().await {
-            Ok(()) => return Ok(()),
-            Err(DockerError::Missing { .. }) => {}
-            // An engine that cannot change the number still knows whether the lock is there.
-            Err(_) => match holding.client.inspect(&holding.id).await {
-                Err(DockerError::Missing { .. }) => {}
-                found => return Ok(found.map(drop)?),
-            },
+    /// Renews the lock before a change. Takes it again if somebody has removed the container, as `docker system prune` does.
+    /// Fails if another deployment has taken the lock, because it could not be renewed in time.
+    pub(in crate::rollout::target) async fn confirm(&mut self) -> Result<(), DockerFault> {
+        let holding = Arc::clone(&self.holding);
+        if holding.renew().await.is_ok() {
+            return Ok(());
         }
-        let now = Seen::read(&holding.client, &holding.name).await?;
-        Err(DockerFault::LockLost(
-            now.map_or_else(|| "which has ended".to_owned(), |by| format!("held by {}", by.owner)),
-        ))
+        let Holding { client, name, id, deployment, owner, .. } = &*holding;
+        match Seen::read(client, name).await? {
+            // An engine that cannot change the number still knows whose lock is there.
+            Some(now) if now.id == *id => return Ok(()),
+            Some(now) if now.deployment != *deployment => {
+                return Err(DockerFault::LockLost(format!("held by {}", now.owner)));
+            }
+            _ => {}
+        }
+        let again = Self::take(client, name, (deployment, owner), false).await.map_err(|error| match error {
+            DockerFault::Locked(by) => DockerFault::LockLost(by),
+            error => error,
+        })?;
+        if let Some(again) = again {
+            *self = again;
+        }
+        Ok(())
     }
 
     /// Releases the lock.
@@ -180,6 +217,17 @@ impl Drop for Lease {
 }
 
 impl Holding {
+    fn new(client: &DockerClient, name: &str, found: &Seen, owner: &str) -> Self {
+        Self {
+            client: client.clone(),
+            name: name.to_owned(),
+            id: found.id.clone(),
+            deployment: found.deployment.clone(),
+            owner: owner.to_owned(),
+            count: AtomicI64::new(found.count),
+        }
+    }
+
     async fn renew(&self) -> Result<(), DockerError> {
         let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
         let body = ContainerUpdateBody { restart_policy: Some(policy(count)), ..ContainerUpdateBody::default() };
@@ -189,13 +237,21 @@ impl Holding {
 
     /// Renews the lock until it is gone.
     async fn renew_on(self: Arc<Self>) {
+        let mut pause = RENEW_EVERY;
         loop {
-            sleep(RENEW_EVERY).await;
-            // A failed renewal is repeated in the next round.
-            if let Ok(Err(DockerError::Missing { .. })) = timeout(RENEW_EVERY, self.renew()).await {
-                return;
-            }
+            sleep(pause).await;
+            pause = match timeout(RENEW_EVERY, self.renew()).await {
+                Ok(Ok(())) => RENEW_EVERY,
+                Ok(Err(DockerError::Missing { .. })) if self.is_gone().await => return,
+                // It must not expire because of one renewal that failed.
+                _ => PAUSE,
+            };
         }
+    }
+
+    /// Whether the container was removed. An engine that cannot renew it answers as if it were.
+    async fn is_gone(&self) -> bool {
+        matches!(self.client.inspect(&self.id).await, Err(DockerError::Missing { .. }))
     }
 }
 
@@ -242,6 +298,12 @@ fn policy(count: i64) -> RestartPolicy {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use serde_json::json;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
     use super::*;
 
     fn seen(id: &str, count: i64) -> Seen {
@@ -252,17 +314,127 @@ mod tests {
     fn a_lock_is_taken_only_once_it_was_not_renewed_for_its_time() {
         let now = Instant::now();
         let mut before = None;
-        let mut look =
-            |of: Seen, seconds, is_patient| of.next(&mut before, now + Duration::from_secs(seconds), is_patient);
-        assert_eq!(look(seen("a", 1), 0, false), Next::Wait);
-        assert_eq!(look(seen("a", 1), 15, false), Next::Wait);
-        assert_eq!(look(seen("a", 1), 16, false), Next::Remove);
+        let mut look = |of: Seen, asked, answered, is_patient| {
+            let at = |seconds| now + Duration::from_secs(seconds);
+            of.next(&mut before, (at(asked), at(answered)), is_patient)
+        };
+        assert_eq!(look(seen("a", 1), 0, 0, false), Next::Wait);
+        assert_eq!(look(seen("a", 1), 1, 40, false), Next::Wait, "it may have been renewed since the question");
+        assert_eq!(look(seen("a", 1), 30, 30, false), Next::Wait);
+        assert_eq!(look(seen("a", 1), 31, 31, false), Next::Remove);
         // Another deployment was faster, and its lock is new.
-        assert_eq!(look(seen("b", 1), 17, false), Next::Wait);
-        assert_eq!(look(seen("b", 2), 20, true), Next::Wait, "it was renewed, and patience has no end");
-        assert_eq!(look(seen("b", 2), 34, true), Next::Wait);
-        assert_eq!(look(seen("b", 3), 35, false), Next::Refuse);
-        assert_eq!(look(seen("b", 2), 36, true), Next::Remove);
+        assert_eq!(look(seen("b", 1), 32, 32, false), Next::Wait);
+        assert_eq!(look(seen("b", 2), 35, 55, true), Next::Wait, "it was renewed, and patience has no end");
+        assert_eq!(look(seen("b", 2), 70, 70, true), Next::Wait, "the age is counted from the answer");
+        assert_eq!(look(seen("b", 3), 71, 71, false), Next::Refuse);
+        assert_eq!(look(seen("b", 2), 86, 86, true), Next::Remove);
+    }
+
+    /// What an engine does when it is asked to renew a lock.
+    #[derive(Clone, Copy, PartialEq, Debug)]
+    enum Renewal {
+        Works,
+        /// It answers as if it had.
+        Ignored,
+        /// It has no such request.
+        Unknown,
+    }
+
+    /// Number of renewals of the only lock of an engine, if it has one, and what the engine does when it is to renew it.
+    type Locks = Arc<Mutex<(Option<i64>, Renewal)>>;
+
+    /// Reads a request. Returns its first line.
+    async fn request(stream: &mut TcpStream) -> String {
+        let mut bytes = Vec::new();
+        loop {
+            let count = stream.read_buf(&mut bytes).await.unwrap_or_default();
+            let text = String::from_utf8_lossy(&bytes);
+            let Some((head, body)) = text.split_once("\r\n\r\n") else {
+                if count == 0 {
+                    return String::new();
+                }
+                continue;
+            };
+            let length = head.lines().find_map(|line| {
+                let line = line.to_ascii_lowercase();
+                line.strip_prefix("content-length:")?.trim().parse::<usize>().ok()
+            });
+            if count == 0 || body.len() >= length.unwrap_or_default() {
+                return head.lines().next().unwrap_or_default().to_owned();
+            }
+        }
+    }
+
+    /// Starts an engine with at most one lock, which is that of the deployment `ada`.
+    async fn engine(locks: &Locks) -> DockerClient {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = format!("tcp://{}", listener.local_addr().expect("an address"));
+        let locks = Arc::clone(locks);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let request = request(&mut stream).await;
+                let (status, body) = {
+                    let (lock, renewal) = &mut *locks.lock().expect("no panic");
+                    match (*lock, *renewal) {
+                        _ if request.contains("/containers/create") => {
+                            *lock = Some(1);
+                            ("201 Created", r#"{"Id":"1","Warnings":[]}"#.to_owned())
+                        }
+                        _ if request.starts_with("DELETE ") => {
+                            *lock = None;
+                            ("204 No Content", String::new())
+                        }
+                        (Some(_), Renewal::Unknown) | (None, _) if request.contains("/update") => {
+                            ("404 Not Found", r#"{"message":"no"}"#.to_owned())
+                        }
+                        (Some(count), renewal) if request.contains("/update") => {
+                            *lock = Some(count + i64::from(renewal == Renewal::Works));
+                            ("200 OK", "{}".to_owned())
+                        }
+                        (Some(count), _) if request.contains("/containers/") => {
+                            let labels = json!({names::DEPLOYMENT: "ada", OWNER: "ada@web"});
+                            let host = json!({"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": count}});
+                            let found = json!({"Id": "1", "Config": {"Labels": labels}, "HostConfig": host});
+                            ("200 OK", found.to_string())
+                        }
+                        (None, _) if request.contains("/containers/") => {
+                            ("404 Not Found", r#"{"message":"no"}"#.to_owned())
+                        }
+                        _ if request.contains("/images/") => ("200 OK", r#"{"Id":"sha256:2"}"#.to_owned()),
+                        _ => ("200 OK", r#"{"ApiVersion":"1.41","Version":"1"}"#.to_owned()),
+                    }
+                };
+                let length = body.len();
+                let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n");
+                let answer = format!("{head}Content-Length: {length}\r\n\r\n{body}");
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        DockerClient::at(&address).await.expect("an engine")
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_cannot_renew_a_lock_gets_none() {
+        for renewal in [Renewal::Ignored, Renewal::Unknown] {
+            let locks: Locks = Arc::new(Mutex::new((None, renewal)));
+            let client = engine(&locks).await;
+            let taken = Lease::take(&client, "lock", ("ada", "ada@web"), false).await.expect("answered");
+            assert!(taken.is_none(), "{renewal:?}");
+            assert_eq!(locks.lock().expect("no panic").0, None, "{renewal:?}: the container is removed");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lock_that_is_there_is_not_lost_and_one_that_was_removed_is_taken_again() {
+        let locks: Locks = Arc::new(Mutex::new((None, Renewal::Works)));
+        let client = engine(&locks).await;
+        let taken = Lease::take(&client, "lock", ("ada", "ada@web"), false).await.expect("answered");
+        let mut held = taken.expect("a lock");
+        locks.lock().expect("no panic").1 = Renewal::Unknown;
+        held.confirm().await.expect("its own lock");
+        *locks.lock().expect("no panic") = (None, Renewal::Works);
+        held.confirm().await.expect("taken again");
+        assert!(locks.lock().expect("no panic").0.is_some());
     }
 
     #[tokio::test]
@@ -278,21 +450,26 @@ mod tests {
         let name = format!("cuelight-lock-test-{}", std::process::id());
         let take = |id: &'static str| Lease::take(&client, &name, (id, id), false);
         let (one, other) = tokio::join!(take("ada"), take("olu"));
-        let (held, refused, owner, rest) = match (one, other) {
-            (Ok(held), Err(refused)) => (held, refused, "ada", "olu"),
-            (Err(refused), Ok(held)) => (held, refused, "olu", "ada"),
+        let (mut held, refused, owner, rest) = match (one, other) {
+            (Ok(Some(held)), Err(refused)) => (held, refused, "ada", "olu"),
+            (Err(refused), Ok(Some(held))) => (held, refused, "olu", "ada"),
             (one, other) => panic!("{} and {} hold the lock", one.is_ok(), other.is_ok()),
         };
         assert!(refused.to_string().contains(&format!("held by {owner}")), "{refused}");
         held.confirm().await.expect("still held");
         // The same deployment has it at once, as after an interruption.
-        let again = take(owner).await.expect("its own lock");
+        let mut again = take(owner).await.expect("its own lock").expect("renewed");
         drop(held);
+        // `docker system prune` removes it, and nobody else takes it.
+        client.remove(&again.holding.id).await.expect("removed");
+        again.confirm().await.expect("taken again");
+        let found = Seen::read(&client, &name).await.expect("read");
+        assert_eq!(found.map(|found| found.id).as_ref(), Some(&again.holding.id));
         again.release().await;
-        let next = take(rest).await.expect("released");
+        let mut next = take(rest).await.expect("released").expect("renewed");
         // Somebody has removed the lock, and another deployment has taken it.
         client.remove(&next.holding.id).await.expect("removed");
-        let taken = take(owner).await.expect("free");
+        let mut taken = take(owner).await.expect("free").expect("renewed");
         let lost = next.confirm().await.expect_err("lost").to_string();
         assert!(lost.contains(&format!("lost to another deployment (held by {owner})")), "{lost}");
         next.release().await;
