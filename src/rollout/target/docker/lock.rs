@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::error::DockerFault;
 use super::tunnel::Tunnel;
@@ -26,6 +26,10 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// How long an attempt may take.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long it may take to get the lock again whose connection has ended: the engine may be starting, or still take the
+/// connection for open.
+const RETAKE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A lock that is held, until its connection ends.
 pub(super) struct Lock {
@@ -69,25 +73,75 @@ impl Lock {
         }
     }
 
-    /// Makes sure before a change that no other deployment has the lock. If the connection has ended, because a line was cut
-    /// or the engine was restarted, takes the lock again. If nobody can be asked, the change itself tells why.
-    pub(super) async fn confirm(&mut self, client: &DockerClient, router: &str) -> Result<(), DockerFault> {
-        if !self.tunnel.has_ended() {
-            return Ok(());
+    /// Whether the lock is no longer held, because a line was cut, or the router or the engine was restarted.
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.tunnel.has_ended()
+    }
+
+    /// Takes a lock again that has ended. Waits until the engine answers and has noticed the end of the connection, at most
+    /// [`RETAKE_TIMEOUT`]. Fails if another deployment has the lock.
+    pub(super) async fn take_again(&mut self, client: &DockerClient, router: &str) -> Result<(), DockerFault> {
+        let end = Instant::now() + RETAKE_TIMEOUT;
+        loop {
+            match Self::take(client, router, &self.owner, false).await {
+                Ok(again) => {
+                    *self = again;
+                    return Ok(());
+                }
+                Err(DockerFault::Locked(by)) if !by.contains(&self.owner) => return Err(DockerFault::LockLost(by)),
+                Err(error) if Instant::now() >= end => return Err(error),
+                Err(_) => sleep(PAUSE).await,
+            }
         }
-        match Self::take(client, router, &self.owner, false).await {
-            Ok(again) => *self = again,
-            // The engine has not noticed the end of the connection yet.
-            Err(DockerFault::Locked(by)) if by.contains(&self.owner) => {}
-            Err(DockerFault::Locked(by)) => return Err(DockerFault::LockLost(by)),
-            Err(error) => tracing::warn!(%error, "the lock of the environment cannot be taken again"),
-        }
-        Ok(())
     }
 
     /// Releases the lock.
     pub(super) async fn release(self) {
         // If the engine does not answer, the end of the connection releases the lock.
         let _ = timeout(ATTEMPT_TIMEOUT, self.tunnel.close()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Starts an engine that answers, and refuses to do anything.
+    async fn engine() -> DockerClient {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = format!("tcp://{}", listener.local_addr().expect("an address"));
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = vec![0; 8192];
+                let count = stream.read(&mut request).await.unwrap_or_default();
+                let (status, body) = if String::from_utf8_lossy(&request[..count]).contains("/containers/") {
+                    ("500 Internal Server Error", r#"{"message":"no space left on device"}"#)
+                } else {
+                    ("200 OK", r#"{"ApiVersion":"1.41","Version":"1"}"#)
+                };
+                let length = body.len();
+                let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n");
+                let answer = format!("{head}Content-Length: {length}\r\n\r\n{body}");
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        DockerClient::at(&address).await.expect("an engine")
+    }
+
+    #[tokio::test]
+    async fn nothing_is_changed_if_a_lock_that_has_ended_cannot_be_taken_again() {
+        let client = engine().await;
+        // Whatever the engine answers, it takes no time.
+        tokio::time::pause();
+        let owner = "ada@web".to_owned();
+        let mut open = Lock { tunnel: Tunnel::of(tokio::io::sink(), stream::pending()), owner: owner.clone() };
+        assert!(!open.has_ended());
+        let mut ended = Lock { tunnel: Tunnel::of(tokio::io::sink(), stream::empty()), owner };
+        assert!(ended.has_ended());
+        assert!(ended.take_again(&client, "router").await.is_err());
     }
 }

@@ -290,12 +290,19 @@ impl DockerTarget {
         }
     }
 
-    /// Makes sure that no other deployment has the lock, if it was taken.
+    /// Makes sure that the lock is held, if it was taken.
     async fn confirm(&self) -> Result<(), DockerFault> {
-        match self.lock.lock().await.as_mut() {
-            Some(held) => held.confirm(self.client().await?, &self.router.name()).await,
-            None => Ok(()),
+        let mut lock = self.lock.lock().await;
+        let Some(held) = lock.as_mut() else { return Ok(()) };
+        if !held.has_ended() {
+            return Ok(());
         }
+        let client = self.client().await?;
+        // The lock is in the router's container, which may have been stopped or removed.
+        if matches!(self.router.is_running(client).await, Ok(false)) {
+            self.ensure_router(0).await?;
+        }
+        held.take_again(client, &self.router.name()).await
     }
 
     /// Checks whether the replicas of a slot are healthy: according to Docker, the router, and a probe by this process.
