@@ -88,20 +88,24 @@ impl Router {
         Ok(answers)
     }
 
+    /// Sends commands, and then `show info`. Returns the answers of the process that takes the requests: if the router has got
+    /// another configuration, by another deployment, the open connection still leads to the process from before.
+    async fn ask_current(&self, client: &DockerClient, commands: &[String]) -> Result<Vec<String>, DockerFault> {
+        let commands = [commands, &["show info".to_owned()]].concat();
+        let answers = self.ask(client, &commands).await?;
+        if answers.last().is_some_and(|info| state::is_stopping(info)) {
+            *self.session.lock().await = None;
+            return self.ask(client, &commands).await;
+        }
+        Ok(answers)
+    }
+
     /// Returns the places by name.
     pub(super) async fn places(&self, client: &DockerClient) -> Result<HashMap<String, Place>, DockerFault> {
-        let servers = format!("show servers state {}", config::BACKEND);
-        let commands = [servers, "show stat".to_owned(), "show info".to_owned()];
-        let mut answers = self.ask(client, &commands).await?;
-        if state::is_stopping(&answers[2]) {
-            // The router has got another configuration, by another deployment: the connection still leads to the process
-            // from before.
-            *self.session.lock().await = None;
-            answers = self.ask(client, &commands).await?;
-        }
+        let answers = self.ask_current(client, &report()).await?;
         let mut places = state::places(&answers[0], &answers[1]).ok_or_else(|| DockerFault::Command {
             router: self.name(),
-            command: commands[0].clone(),
+            command: report()[0].clone(),
             answer: answers[0].clone(),
         })?;
         self.times.lock().await.add_to(&mut places);
@@ -114,6 +118,8 @@ impl Router {
         if commands.is_empty() {
             return Ok(Duration::ZERO);
         }
+        // A change of a process that was replaced would be lost.
+        self.ask_current(client, &[]).await?;
         let began = Instant::now();
         let answers = self.ask(client, commands).await?;
         let took = began.elapsed();
@@ -299,6 +305,16 @@ impl Router {
         Ok(())
     }
 
+    /// Returns the ids of all processes in the container.
+    async fn processes(&self, client: &DockerClient) -> Result<Vec<u32>, DockerFault> {
+        let (status, listed) = client.run_quietly(&self.name(), &["ls", "/proc"]).await?;
+        if status != 0 {
+            let (router, command) = (self.name(), "ls /proc".to_owned());
+            return Err(DockerFault::Command { router, command, answer: listed });
+        }
+        Ok(listed.split_whitespace().filter_map(|name| name.parse().ok()).collect())
+    }
+
     /// Gives a running router this configuration, if it has another one. A configuration that the router rejects changes
     /// nothing. If this process ends in between, the next deployment begins again.
     async fn configure(&self, client: &DockerClient, configuration: &str) -> Result<(), DockerFault> {
@@ -315,6 +331,7 @@ impl Router {
         }
         self.keep_state(client).await?;
         self.upload(client, configuration, &[CONFIGURATION]).await?;
+        let before = self.processes(client).await?;
         client.kill(&self.name(), "USR2").await?;
         // The open connection still leads to the old process.
         *self.session.lock().await = None;
@@ -322,8 +339,8 @@ impl Router {
         let began = Instant::now();
         loop {
             // A process that was just replaced may not answer.
-            let places = self.places(client).await.map(|places| places.len()).unwrap_or_default();
-            if places == wanted {
+            let answers = self.ask_current(client, &report()).await;
+            if answers.is_ok_and(|answers| is_reloaded(&answers, &before, wanted)) {
                 return self.upload(client, configuration, &[LOADED]).await;
             }
             *self.session.lock().await = None;
@@ -333,6 +350,19 @@ impl Router {
             sleep(START_POLL).await;
         }
     }
+}
+
+/// Returns the commands for the state of the places.
+fn report() -> [String; 2] {
+    [format!("show servers state {}", config::BACKEND), "show stat".to_owned()]
+}
+
+/// Whether the answers to [`report`] and `show info` are from a process that has read the new configuration: it has this number
+/// of places, and is none of those that ran before. Until it has started, one of them answers, and it may have as many places.
+fn is_reloaded(answers: &[String], before: &[u32], wanted: usize) -> bool {
+    let [servers, statistics, info] = answers else { return false };
+    let is_new = state::process(info).is_some_and(|id| !before.contains(&id));
+    is_new && state::places(servers, statistics).is_some_and(|places| places.len() == wanted)
 }
 
 /// Sends commands over the open connection, and returns the answer to each. `None` if there is no connection, or it has
@@ -414,5 +444,16 @@ mod tests {
         let mut session = Some(connection("\n> "));
         assert!(ask_open(&mut session, &commands).now_or_never().is_none(), "the second answer is missing");
         assert!(session.is_none());
+    }
+
+    #[test]
+    fn a_configuration_is_read_once_a_new_process_answers_with_its_places() {
+        let servers = "1\n# be_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight\n3 blue1 - 2 0 200\n";
+        let answers = |process: &str| [servers, "# pxname,svname\napp,blue1\n", process].map(str::to_owned);
+        let before = [1, 8, 24];
+        assert!(!is_reloaded(&answers("Name: HAProxy\nPid: 8\n"), &before, 1), "it ran before");
+        assert!(is_reloaded(&answers("Name: HAProxy\nPid: 27\n"), &before, 1));
+        assert!(!is_reloaded(&answers("Name: HAProxy\nPid: 27\n"), &before, 2));
+        assert!(!is_reloaded(&answers("Name: HAProxy\n"), &before, 1));
     }
 }

@@ -86,6 +86,11 @@ pub(super) fn is_stopping(info: &str) -> bool {
     info.lines().any(|line| line.trim() == "Stopping: 1")
 }
 
+/// Returns the id of the process that answered `show info`.
+pub(super) fn process(info: &str) -> Option<u32> {
+    info.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok())
+}
+
 /// Reads a table whose first line has `# ` and the names of the columns.
 fn table(text: &str, between: char) -> Option<Vec<HashMap<&str, &str>>> {
     let mut lines = text.lines().skip_while(|line| !line.starts_with("# "));
@@ -117,6 +122,7 @@ app,green1,0,0,0,0,MAINT (resolution),,,0,0,0,0,0,0,
     fn a_process_that_was_replaced_says_so() {
         let info = |stopping| format!("Name: HAProxy\nVersion: 2.6.12\nStopping: {stopping}\nJobs: 3\n");
         assert!(is_stopping(&info(1)) && !is_stopping(&info(0)) && !is_stopping(""));
+        assert_eq!((process("Name: HAProxy\nPid: 24\nUptime: 1s\n"), process(&info(0))), (Some(24), None));
     }
 
     #[test]
