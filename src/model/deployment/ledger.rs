@@ -128,8 +128,7 @@ pub enum Action {
         /// Why the deployment was requested.
         cause: Cause,
     },
-    /// The target was found to serve a release before the deployment changed it, of which the ledger does not know that it
-    /// is live.
+    /// What the target was found to serve before the deployment changed it, if the ledger did not know that it was live.
     Found {
         /// The release; `None` if none served.
         release: Option<Release>,
