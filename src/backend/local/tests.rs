@@ -129,7 +129,7 @@ fn worker(folder: &RunFolder) -> (fs::File, mpsc::Receiver<control::PendingComma
     let (orders, ordered) = mpsc::channel(4);
     let (_, growing) = watch::channel(0);
     let listener = control::bind(&folder.socket()).expect("bound");
-    (lock, ordered, tokio::spawn(control::serve(listener, orders, growing)))
+    (lock, ordered, tokio::spawn(control::serve(listener, orders, growing, Arc::new(|_| None))))
 }
 
 #[tokio::test]

@@ -458,18 +458,6 @@ impl DeploymentRecord {
         }
     }
 
-    /// Returns the state in words: see [`DeploymentState::words`].
-    #[must_use]
-    pub fn state_words(&self, is_live: bool) -> String {
-        self.state(is_live).words(self.outcome == Some(Outcome::Succeeded), self.outcome)
-    }
-
-    /// Returns the state as the end of a sentence: see [`DeploymentState::clause`].
-    #[must_use]
-    pub fn state_clause(&self, is_live: bool) -> String {
-        self.state(is_live).clause(self.outcome == Some(Outcome::Succeeded), self.outcome)
-    }
-
     /// Returns how the deployment came about.
     #[must_use]
     pub fn origin(&self) -> Origin {

@@ -16,6 +16,12 @@ impl DeploymentRecord {
         self.state(is_live).words(self.outcome == Some(Outcome::Succeeded), self.outcome)
     }
 
+    /// Returns the state as the end of a sentence: see [`clause`](crate::model::environment::DeploymentState::clause).
+    #[must_use]
+    pub fn state_clause(&self, is_live: bool) -> String {
+        self.state(is_live).clause(self.outcome == Some(Outcome::Succeeded), self.outcome)
+    }
+
     /// Returns what an abort does if the deployment has not begun, as a sentence without its full stop; `None` if it has.
     #[must_use]
     pub fn withdrawn(&self) -> Option<String> {

@@ -245,7 +245,7 @@ impl Mirrored {
     fn listen(&self, asked: mpsc::Sender<PendingCommand>) -> Result<JoinHandle<()>, StoreError> {
         let socket = self.mirror.folder().socket();
         let listener = control::bind(&socket).map_err(StoreError::io("open the socket", &socket))?;
-        Ok(tokio::spawn(control::serve(listener, asked, self.grown.subscribe())))
+        Ok(tokio::spawn(control::serve(listener, asked, self.grown.subscribe(), Arc::new(|_| None))))
     }
 
     fn poll(&mut self, priority: Priority, done: oneshot::Sender<Result<RunPolled, PollError>>) {
