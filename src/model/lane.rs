@@ -113,12 +113,12 @@ impl Kept {
         format!("{} still runs, {}: a rollback to it is instant", self.release.title(), self.short(now))
     }
 
-    /// Whether the release still runs in its slot, according to a report of the target. A report of several hosts that
-    /// differ does not have the release.
+    /// Whether the release still runs in its slot and is healthy, according to a report of the target. A report of several
+    /// hosts that differ does not have the release.
     #[must_use]
     pub fn is_in(&self, observed: &Observed) -> bool {
         let slot = observed.slot(self.slot);
-        slot.replicas > 0 && slot.release.as_ref().is_none_or(|found| self.release.is(found))
+        slot.is_healthy() && slot.release.as_ref().is_none_or(|found| self.release.is(found))
     }
 }
 
@@ -289,12 +289,13 @@ impl Lane {
         !is_live && earlier.any(|one| one.succeeded && one.release.sha == release.sha)
     }
 
-    /// Whether the target reports that a release still runs, so that going back to it only moves the traffic.
+    /// Whether the target reports that a release still runs and is healthy, so that going back to it only moves the
+    /// traffic, as the plan of the rollback will show.
     #[must_use]
     pub fn is_running(&self, release: &Release) -> bool {
         let current = self.reported.iter().filter(|_| !self.is_silent);
         let slots = current.flat_map(|reported| Slot::ALL.map(|slot| reported.observed.slot(slot)));
-        slots.into_iter().any(|slot| slot.replicas > 0 && slot.release.as_ref() == Some(&release.sha))
+        slots.into_iter().any(|slot| slot.is_healthy() && slot.release.as_ref() == Some(&release.sha))
     }
 
     /// Checks whether an operation on the environment is possible now.
@@ -529,16 +530,17 @@ mod tests {
     }
 
     #[test]
-    fn a_release_is_kept_while_its_slot_has_its_replicas() {
+    fn a_release_is_kept_while_its_slot_has_its_replicas_and_they_are_healthy() {
         let release = |tag| deployment_of(tag, DeploymentState::Success, Timestamp(0)).release;
         let kept = Kept { release: release("v1"), slot: Slot::Green, until: Timestamp(9) };
-        let with = |release: Option<String>, replicas| {
+        let with = |release: Option<String>, replicas, healthy| {
             let mut observed = Observed::default();
-            *observed.slot_mut(Slot::Green) = SlotState { release, replicas, ..SlotState::default() };
+            *observed.slot_mut(Slot::Green) = SlotState { release, replicas, healthy, ..SlotState::default() };
             kept.is_in(&observed)
         };
-        assert!(with(Some(release("v1").sha), 2) && with(None, 2));
-        assert!(!with(Some(release("v1").sha), 0) && !with(Some(release("v2").sha), 2));
+        assert!(with(Some(release("v1").sha), 2, 2) && with(None, 2, 2));
+        assert!(!with(Some(release("v1").sha), 0, 0) && !with(Some(release("v2").sha), 2, 2));
+        assert!(!with(Some(release("v1").sha), 2, 1), "a rollback to it would start replicas");
     }
 
     #[test]

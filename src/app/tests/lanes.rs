@@ -216,7 +216,10 @@ fn a_target_that_does_not_answer_keeps_its_last_report_with_its_age() {
     let mut report = reported(2, 2, 0);
     report.observed.slot_mut(Slot::Blue).release = Some(live.sha.clone());
     assert!(Lane { reported: Some(report.clone()), ..lane("a", &[]) }.is_running(&live));
-    assert!(!silent("a", Some(report)).is_running(&live), "a report that is not current shows nothing");
+    assert!(!silent("a", Some(report.clone())).is_running(&live), "a report that is not current shows nothing");
+    report.observed.slot_mut(Slot::Blue).healthy = 1;
+    let sick = Lane { reported: Some(report), ..lane("a", &[]) };
+    assert!(!sick.is_running(&live), "the plan of a rollback would start replicas");
     for (keys, parts) in [
         ("", ["no answer", "no answer, 2/2 ", "no answer, 2/2 5m ago", "2/2 healthy 5m ago "]),
         (

@@ -67,8 +67,8 @@ impl DeploymentPlan {
         std::iter::once(&self.first).chain(&self.others)
     }
 
-    /// Returns the release that the target served when the plan was made; of several hosts, that of the first one that
-    /// served any. `None` if none did.
+    /// Returns the release that the deployment replaces; of several hosts, that of the first one that has any. `None` if
+    /// none has.
     #[must_use]
     pub fn former(&self) -> Option<&Release> {
         self.plans().find_map(|plan| plan.old.as_ref()).map(|old| &old.release)

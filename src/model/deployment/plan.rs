@@ -76,6 +76,12 @@ impl SlotState {
         self.healthy.min(self.open)
     }
 
+    /// Whether the slot has replicas, all of which are healthy.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        self.replicas > 0 && self.healthy >= self.replicas
+    }
+
     /// Returns the number of replicas that take traffic.
     #[must_use]
     pub fn serving(&self) -> u32 {
@@ -338,7 +344,8 @@ pub struct Plan {
     pub address: Option<String>,
     /// The release that is deployed.
     pub new: Versioned,
-    /// The release that was live before the deployment; `None` for the first deployment.
+    /// The release that was live before the deployment, even if none of its replicas served any more; `None` for the first
+    /// deployment.
     pub old: Option<Versioned>,
     /// The steps.
     pub steps: Vec<PlanStep>,
@@ -357,6 +364,14 @@ impl Plan {
     pub fn release(&self, slot: Slot) -> Option<&Release> {
         let all = [Some(&self.new), self.old.as_ref()];
         all.into_iter().flatten().find(|versioned| versioned.slot == slot).map(|versioned| &versioned.release)
+    }
+
+    /// Returns the former release, if it served when the plan was made.
+    #[must_use]
+    pub fn served(&self) -> Option<&Release> {
+        let old = self.old.as_ref()?;
+        let found = self.found.slot(old.slot);
+        (found.weight > 0 || found.ready() > 0).then_some(&old.release)
     }
 
     /// Returns the steps that put the release in place, and those that stop a release some time after the deployment.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::model::deployment::{Action, DeploymentPlan, DeploymentRecord, NotifyEvent, Outcome};
+use crate::model::deployment::{Action, DeploymentPlan, DeploymentRecord, NotifyEvent, Outcome, Plan};
 use crate::model::environment::{Release, title_of};
 use crate::model::{Event, PendingReview, StepNumber};
 use crate::repo::uncommitted::named;
@@ -47,9 +47,13 @@ impl Driver {
         if !self.subject.settings.target.reports() {
             return Ok(());
         }
-        let found = plan.former();
+        let found = plan.plans().find_map(Plan::served);
+        if found.is_none() && plan.former().is_some() {
+            // It has ended, but it may have been live until then: what the ledger has remains.
+            return Ok(());
+        }
         let sha = |release: &Release| release.sha.clone();
-        let of_all = plan.plans().all(|of| of.old.as_ref().map(|old| sha(&old.release)) == found.map(sha));
+        let of_all = plan.plans().all(|of| of.served().map(sha) == found.map(sha));
         let state = self.latest.state()?;
         let live = state.live().map(|live| sha(&live.release));
         let is_known = state.knows_live() && live == found.map(sha);

@@ -98,7 +98,8 @@ impl Supports {
 /// Returns the plan that puts a release into an environment, on one host. `known` returns the release of a commit.
 ///
 /// If enough healthy replicas of the release still run in the slot that does not serve, the plan only moves the
-/// traffic, unless the strategy is `recreate` or the target cannot move traffic.
+/// traffic, unless the strategy is `recreate` or the target cannot move traffic. This is also so if the other slot has
+/// stopped serving: then the release is needed most.
 ///
 /// # Errors
 /// The environment is between two releases, or serves a release that is not known.
@@ -112,53 +113,93 @@ pub fn plan(
     let live = live(observed);
     let running = live.map_or(1, |live| observed.slot(live).replicas);
     let replicas = settings.target.replicas().unwrap_or(running);
+    let is_kept = |slot: Slot| {
+        let kept = observed.slot(slot);
+        kept.release.as_deref() == Some(release.sha.as_str())
+            && kept.replicas >= replicas
+            && kept.healthy >= replicas
+            && settings.strategy != Strategy::Recreate
+            && supports.weights
+    };
+    let found = |slot: Slot| {
+        let SlotState { release, replicas, .. } = observed.slot(slot);
+        let release = release.as_deref().and_then(&known)?;
+        Some(Versioned { slot, release, replicas: *replicas })
+    };
     let (slot, old) = match live {
         // A target that rolls by itself removes the replicas in the other slot only once the new release is healthy.
         None if supports.rolls && observed.slot(Slot::Blue).replicas > 0 => (Slot::Green, None),
-        None => (Slot::Blue, None),
+        None if supports.rolls => (Slot::Blue, None),
+        None => {
+            let (slot, old) = idle(observed, is_kept);
+            // After an interrupted command, nothing is known to have served.
+            (slot, old.filter(|_| observed.is_certain()).and_then(found))
+        }
         Some(live) => {
-            let state = observed.slot(live);
             let rest = observed.slot(live.other());
             if supports.serving(rest) > 0 {
                 let (blue, green) = (observed.slot(Slot::Blue).weight, observed.slot(Slot::Green).weight);
                 return Err(PlanError::Between { environment: settings.name.clone(), blue, green });
             }
-            let sha = state.release.as_deref();
-            let named = || sha.unwrap_or("a release that the target does not name").to_owned();
+            let sha = || observed.slot(live).release.as_deref();
+            let named = || sha().unwrap_or("a release that the target does not name").to_owned();
             let unknown = || PlanError::UnknownRelease { environment: settings.name.clone(), sha: named() };
-            let release = sha.and_then(&known).ok_or_else(unknown)?;
-            (live.other(), Some(Versioned { slot: live, release, replicas: state.replicas }))
+            (live.other(), Some(found(live).ok_or_else(unknown)?))
         }
     };
     let new = Versioned { slot, release: release.clone(), replicas };
     let kept = observed.slot(slot);
     let mut steps = Vec::new();
-    let is_kept = kept.release.as_deref() == Some(release.sha.as_str())
-        && kept.replicas >= replicas
-        && kept.healthy >= replicas
-        && settings.strategy != Strategy::Recreate
-        && old.is_some();
-    if is_kept && supports.weights {
-        steps.extend(strategies::switch(&new, old.as_ref(), settings, kept.open < replicas));
+    // An interrupted deployment may have left replicas without traffic in the other slot.
+    let left = (old.is_none() && observed.slot(slot.other()).replicas > 0).then_some(PlanStep::Stop {
+        slot: slot.other(),
+        keep: 0,
+        after: Duration::ZERO,
+    });
+    if is_kept(slot) && (old.is_some() || !supports.rolls) {
+        // What has ended is not kept, because nothing could go back to it at once.
+        let keep_old = if live.is_some() { settings.keep_old } else { Duration::ZERO };
+        steps.extend(strategies::switch(&new, old.as_ref(), keep_old, (kept.open < replicas, supports.rolls)));
+        steps.extend(left);
     } else {
         // A target that rolls by itself replaces these replicas as well.
         if kept.replicas > 0 && !supports.rolls {
             steps.push(PlanStep::Stop { slot, keep: 0, after: Duration::ZERO });
         }
-        // An interrupted deployment may also have left replicas without traffic in the other slot.
-        let left = (old.is_none() && observed.slot(slot.other()).replicas > 0).then_some(PlanStep::Stop {
-            slot: slot.other(),
-            keep: 0,
-            after: Duration::ZERO,
-        });
         let is_recreated = settings.strategy == Strategy::Recreate;
         steps.extend(left.clone().filter(|_| is_recreated));
-        steps.extend(strategies::steps(settings, &new, old.as_ref()));
+        match &old {
+            Some(old) if live.is_none() => steps.extend(strategies::revival(settings, &new, old)),
+            old => steps.extend(strategies::steps(settings, &new, old.as_ref())),
+        }
         steps.extend(left.filter(|_| !is_recreated));
     }
     steps.retain(|step| supports.has(step));
     steps.extend(settings.auto_stop.map(|after| PlanStep::Stop { slot, keep: 0, after }));
     Ok(Plan { host: None, address: None, new, old, steps, found: observed.clone(), images: BTreeMap::new() })
+}
+
+/// Returns the slot to fill while no slot serves, and the slot whose release is replaced: the one that served last.
+/// `is_kept` is whether a slot only has to be opened.
+///
+/// Otherwise the slot is filled in which less runs, because what runs may recover, or be what a person goes back to.
+fn idle(observed: &Observed, is_kept: impl Fn(Slot) -> bool) -> (Slot, Option<Slot>) {
+    let is_used = |slot: &Slot| observed.slot(*slot).replicas > 0;
+    if let Some(kept) = Slot::ALL.into_iter().find(|slot| is_kept(*slot)) {
+        return (kept, Some(kept.other()).filter(is_used));
+    }
+    let runs = |slot: &Slot| {
+        let SlotState { open, healthy, replicas, .. } = observed.slot(*slot);
+        (*healthy, *open, *replicas)
+    };
+    match Slot::ALL.into_iter().filter(is_used).max_by_key(runs) {
+        None => (Slot::Blue, None),
+        Some(slot) => {
+            // Healthy replicas without traffic were drained, so they did not serve last.
+            let state = observed.slot(slot);
+            (slot.other(), Some(slot).filter(|_| state.open > 0 || state.healthy == 0))
+        }
+    }
 }
 
 /// Returns the slot that serves. Without weights, it is the one with the most replicas that can take traffic. `None` if

@@ -107,18 +107,47 @@ fn share(replicas: u32, percent: u8) -> u32 {
     (replicas * u32::from(percent)).div_ceil(100).max(1)
 }
 
-/// Returns the steps that move the traffic to a release that still runs. `drained` is whether that release has drained
-/// replicas.
+/// Returns the steps that put `new` in place of a release of which no replica serves. Shares of the traffic and pauses
+/// have no purpose then: the new release gets all the traffic as soon as it is healthy.
+pub(super) fn revival(settings: &EnvironmentSettings, new: &Versioned, old: &Versioned) -> Vec<PlanStep> {
+    let smoke = settings.smoke.as_ref().map(|_| PlanStep::Check { slot: new.slot });
+    match &settings.strategy {
+        Strategy::Recreate => steps(settings, new, Some(old)),
+        Strategy::Rolling { max_surge, max_unavailable } => {
+            let batches = Batches {
+                from: old.slot,
+                from_total: old.replicas,
+                from_serving: 0,
+                to_total: 0,
+                to_serving: 0,
+                replicas: new.replicas,
+                max_surge: *max_surge,
+                max_unavailable: *max_unavailable,
+            };
+            batches::steps(batches, smoke)
+        }
+        Strategy::BlueGreen { .. } | Strategy::Canary { .. } => {
+            let retire = [
+                PlanStep::Drain { slot: old.slot, keep: 0 },
+                PlanStep::Stop { slot: old.slot, keep: 0, after: Duration::ZERO },
+            ];
+            steps(settings, new, None).into_iter().chain(retire).collect()
+        }
+    }
+}
+
+/// Returns the steps that move the traffic to a release that still runs. The former release runs on for `keep_old`.
+/// `is_drained` is whether the release has drained replicas, and `rolls` whether the target changes replicas by itself.
 pub(super) fn switch(
     new: &Versioned,
     old: Option<&Versioned>,
-    settings: &EnvironmentSettings,
-    drained: bool,
+    keep_old: Duration,
+    (is_drained, rolls): (bool, bool),
 ) -> Vec<PlanStep> {
-    let open = drained.then_some(PlanStep::Start { slot: new.slot, replicas: new.replicas });
-    let healthy = Supports::of(settings).rolls.then_some(PlanStep::Healthy { slot: new.slot });
+    let open = is_drained.then_some(PlanStep::Start { slot: new.slot, replicas: new.replicas });
+    let healthy = rolls.then_some(PlanStep::Healthy { slot: new.slot });
     let retire = old.into_iter().flat_map(|old| {
-        let stop = PlanStep::Stop { slot: old.slot, keep: 0, after: settings.keep_old };
+        let stop = PlanStep::Stop { slot: old.slot, keep: 0, after: keep_old };
         [PlanStep::Drain { slot: old.slot, keep: 0 }, stop]
     });
     open.into_iter().chain([PlanStep::Weight { slot: new.slot, percent: 100 }]).chain(healthy).chain(retire).collect()

@@ -54,6 +54,145 @@ fn a_release_that_still_runs_only_gets_the_traffic() {
     assert!(!back.is_instant());
 }
 
+/// Returns an environment whose green slot served `tag` with two replicas, of which none serves any more.
+fn down(tag: &str) -> Observed {
+    let mut observed = Observed::default();
+    *observed.slot_mut(Slot::Green) =
+        SlotState { release: Some(release(tag).sha), replicas: 2, healthy: 0, open: 0, weight: 0 };
+    observed
+}
+
+/// Returns two healthy replicas of a release, without traffic.
+fn drained(tag: &str) -> SlotState {
+    SlotState { release: Some(release(tag).sha), replicas: 2, healthy: 2, open: 0, weight: 0 }
+}
+
+#[test]
+fn a_kept_release_only_gets_the_traffic_if_the_live_one_has_ended() {
+    let settings = EnvironmentSettings {
+        keep_old: Duration::from_mins(10),
+        ..settings(Strategy::BlueGreen { pause: None }, 2, NO_EFFECT)
+    };
+    let mut observed = down("v3");
+    *observed.slot_mut(Slot::Blue) = drained("v2");
+    let back_to_v2 = planned(&settings, &observed, "v2");
+    let expected = [
+        "Open blue, where v2 still runs, for traffic",
+        "Send 100 % of the traffic to blue",
+        "Drain green",
+        "Stop green",
+    ];
+    assert_eq!(words(&back_to_v2), expected, "what has ended is not kept");
+    assert!(back_to_v2.is_instant());
+    let old = back_to_v2.old.as_ref().expect("v3 was live");
+    assert_eq!((old.slot, &old.release, back_to_v2.served()), (Slot::Green, &release("v3"), None));
+    // The containers of the live release may be gone altogether.
+    *observed.slot_mut(Slot::Green) = SlotState::default();
+    let back_to_v2 = planned(&settings, &observed, "v2");
+    assert_eq!(words(&back_to_v2), expected[..2]);
+    assert!(back_to_v2.is_instant());
+    // Another release does not take the place of the one that a person may still go back to.
+    let mut observed = down("v3");
+    *observed.slot_mut(Slot::Blue) = drained("v2");
+    let forward = planned(&settings, &observed, "v1");
+    let expected = [
+        "Stop green",
+        "Start 2 replicas of v1 in green",
+        "Wait until green is healthy",
+        "Send 100 % of the traffic to green",
+        "Stop blue",
+    ];
+    assert_eq!((words(&forward), forward.old), (expected.map(str::to_owned).to_vec(), None));
+}
+
+#[test]
+fn what_has_stopped_serving_is_stopped_only_once_the_new_release_serves() {
+    let smoke = Some(Check { probe: Probe::Exec("true".to_owned()), timing: Timing::default() });
+    let canary = EnvironmentSettings { smoke, ..settings(canary(), 2, NO_EFFECT) };
+    let expected = [
+        "Start 2 replicas of v2 in blue",
+        "Wait until blue is healthy",
+        "Smoke test of blue",
+        "Send 100 % of the traffic to blue",
+        "Drain green",
+        "Stop green",
+    ];
+    let forward = planned(&canary, &down("v3"), "v2");
+    assert_eq!(words(&forward), expected);
+    assert_eq!(forward.old.map(|old| old.release), Some(release("v3")), "a rollback starts it again");
+    let rolling = settings(Strategy::Rolling { max_surge: 1, max_unavailable: 0 }, 2, NO_EFFECT);
+    let expected = [
+        "Start 1 replica of v2 in blue",
+        "Wait until blue is healthy",
+        "Send 100 % of the traffic to blue",
+        "Drain green",
+        "Stop green",
+        "Start 2 replicas of v2 in blue",
+        "Wait until blue is healthy",
+        "Send 100 % of the traffic to blue",
+    ];
+    assert_eq!(words(&planned(&rolling, &down("v3"), "v2")), expected);
+    // The repository may not have the release that has ended: the environment is repaired nevertheless.
+    let forward = planned(&rolling, &down("unknown"), "v2");
+    assert_eq!(words(&forward).last().map(String::as_str), Some("Stop green"));
+    assert_eq!(forward.old, None);
+    let recreate = settings(Strategy::Recreate, 2, NO_EFFECT);
+    assert_eq!(words(&planned(&recreate, &down("v3"), "v2"))[..2], ["Drain green", "Stop green"]);
+}
+
+#[test]
+fn no_healthy_replica_is_stopped_before_the_new_release_serves() {
+    let slot = |release: Option<&str>, replicas, healthy, open| SlotState {
+        release: release.map(|tag| crate::rollout::testing::release(tag).sha),
+        replicas,
+        healthy,
+        open,
+        weight: 0,
+    };
+    let states = [
+        SlotState::default(),
+        drained("v2"),
+        slot(Some("v2"), 2, 1, 0),
+        slot(Some("v3"), 2, 0, 0),
+        slot(Some("v3"), 2, 0, 1),
+        slot(Some("v3"), 2, 0, 2),
+        slot(Some("unknown"), 2, 0, 0),
+    ];
+    let mut checked = 0;
+    for settings in cases().map(|case| case.settings).filter(|settings| settings.target.replicas() == Some(2)) {
+        for (blue, green) in states.iter().flat_map(|blue| states.iter().map(move |green| (blue, green))) {
+            let mut found = Observed::default();
+            *found.slot_mut(Slot::Blue) = blue.clone();
+            *found.slot_mut(Slot::Green) = green.clone();
+            for tag in ["v1", "v2", "v3"] {
+                let forward = planned(&settings, &found, tag);
+                let what = || format!("{:?} to {tag} from {found:?}: {:?}", settings.strategy, words(&forward));
+                let new = forward.new.slot;
+                let is_well = |slot: &Slot| found.slot(*slot).healthy == 2;
+                let mut state = found.clone();
+                for (done, step) in forward.steps.iter().enumerate() {
+                    if let PlanStep::Stop { slot, .. } = step
+                        && is_well(slot)
+                        && !Slot::ALL.iter().all(is_well)
+                    {
+                        assert!(*slot != new && state.slot(new).serving() == 2, "{}", what());
+                    }
+                    state = state.after(step, &forward);
+                    let way = back(&settings, &forward, &state, starts(&forward, done + 1));
+                    let there = way.iter().fold(state.clone(), |there, step| there.after(step, &forward));
+                    let former = forward.old.as_ref().map(|old| there.slot(old.slot).serving());
+                    assert_eq!((former.unwrap_or(2), there.slot(new).replicas), (2, 0), "{}: {way:?}", what());
+                    checked += 1;
+                }
+                let state = state.slot(new);
+                assert_eq!((state.serving(), state.weight), (2, 100), "{}", what());
+                assert_eq!(state.release.as_ref(), Some(&release(tag).sha), "{}", what());
+            }
+        }
+    }
+    assert!(checked > 1_000, "{checked}");
+}
+
 #[test]
 fn a_target_that_rolls_by_itself_needs_one_batch_and_keeps_its_number_of_replicas() {
     let target = TargetSettings::Kubernetes(kubernetes());

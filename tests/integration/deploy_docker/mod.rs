@@ -126,6 +126,30 @@ fn replicas_that_are_being_stopped_are_not_taken_for_a_release_that_is_kept() {
 }
 
 #[test]
+fn a_kept_release_serves_at_once_when_the_live_one_has_ended() {
+    let Some(service) = Service::new("strategy = 'blue-green'\nkeep_old = '10m'", "replicas = 2") else { return };
+    service.call(&["deploy", "live", "v1"]).expect(0, &["is live"]);
+    let run = service.call(&["deploy", "live", "v2", "--detach"]).out().trim().to_owned();
+    until("v1 is kept", || {
+        let position = service.position(&run)?;
+        let steps = position["plan"]["steps"].as_array()?.len() as u64;
+        (position["done"] == steps - 1 && service.page().as_deref() == Some("v2")).then_some(())
+    });
+    let started = || {
+        let blue = service.replicas(&["blue-1", "blue-2"]);
+        docker(&["inspect", "-f", "{{.Id}} {{.State.StartedAt}}", &blue[0], &blue[1]]).expect("v1 is kept")
+    };
+    let before = started();
+    docker(&["kill", &service.container("green-1"), &service.container("green-2")]).expect("killed");
+    until("nothing serves", || service.page().is_none().then_some(()));
+    let rollback = service.call(&["rollback", "live", "--yes=live", "--detach"]);
+    rollback.expect(0, &["this only moves the traffic", "Open blue, where v1 still runs"]);
+    until("v1 serves again", || (service.page().as_deref() == Some("v1")).then_some(()));
+    assert_eq!(started(), before, "no replica was started for the rollback");
+    until("what has ended is removed", || (service.running() == service.replicas(&["blue-1", "blue-2"])).then_some(()));
+}
+
+#[test]
 fn replicas_whose_health_check_is_slow_serve() {
     let Some(service) = Service::new("strategy = 'rolling'", "replicas = 2") else { return };
     service.call(&["deploy", "live", "late"]).expect(0, &["is live"]);
