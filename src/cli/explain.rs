@@ -90,12 +90,16 @@ fn of_run(args: &Args) -> Outcome {
     let failed = if job.is_none() { diagnosis::of(&run, &folder)? } else { None };
     let state = if job.is_none() && step.is_none() { deploy::state_of(&folder)? } else { None };
     let standing = state.as_ref().and_then(|(state, position)| Standing::of(&run, state, position.clone()));
+    let awaited = if job.is_none() { deploy::awaited(&folder) } else { None };
     if args.json {
         if let Some(standing) = &standing {
             style::json(&standing.document())?;
         }
         if let Some(failed) = &failed {
             style::json(&failed.document())?;
+        }
+        if let Some(sentence) = &awaited {
+            style::json(&json!({"sentence": sentence}))?;
         }
         for wait in &waits {
             style::json(&json!({
@@ -111,8 +115,11 @@ fn of_run(args: &Args) -> Outcome {
     if let Some(failed) = &failed {
         style::print(&failed.text(Style::of_output()))?;
     }
+    if let Some(sentence) = &awaited {
+        style::line(sentence.as_str())?;
+    }
     if decided.is_empty() && waits.is_empty() {
-        if failed.is_some() || standing.is_some() {
+        if failed.is_some() || standing.is_some() || awaited.is_some() {
             return Ok(Exit::Success);
         }
         style::line(if run.info.remote.is_some() {

@@ -302,6 +302,22 @@ fn by_job(record: &DeploymentRecord) -> DeployError {
     ))
 }
 
+/// Returns a sentence about a deployment in progress that waits for a person, with the commands to decide. `None` if the run
+/// is no deployment, or waits for nobody.
+#[must_use]
+pub fn awaited(folder: &RunFolder) -> Option<String> {
+    let spec = RunSpec::read(folder).ok()?;
+    let name = &spec.work.deployment()?.settings.name;
+    let position = Position::read(folder).ok()?.filter(Position::waits_for_person)?;
+    let ((at, all), step) = (position.step(), position.step_name());
+    lock::is_held(&folder.lock()).then(|| {
+        format!(
+            "{name} waits for a person at step {at}/{all} ({step}): `cuelight promote {name}` goes on, \
+             `cuelight abort {name}` goes back"
+        )
+    })
+}
+
 /// Returns the gates that hold back an interrupted deployment that is to be continued.
 ///
 /// # Errors

@@ -36,7 +36,7 @@ impl Driver {
         let checked = self.controlled(targets.can_carry_out(&plan)).await;
         checked.map_err(Trouble::Interrupted)??;
         self.note_former_images(&mut plan)?;
-        let position = Position { plan, done: 0, back: None, has_ended: false, is_paused: false };
+        let position = Position { plan, done: 0, back: None, has_ended: false, is_paused: false, is_undecided: false };
         position.write(&self.tools.folder)?;
         Ok(position)
     }

@@ -39,13 +39,14 @@ mod steps;
 #[cfg(test)]
 mod tests;
 mod traffic;
+mod watch;
 
 pub use controls::{Asked, Stop};
 pub use position::Position;
 
 use controls::{Controls, Interrupt, Purpose, Stage};
 use steps::Failed;
-use traffic::{Looks, Sampler};
+use traffic::Sampler;
 
 /// The release, the environment and the people of a deployment.
 #[derive(Clone, Debug)]
@@ -304,8 +305,9 @@ impl Driver {
             Ok(position) => position,
             Err(trouble) => return not_begun(&trouble, left.as_deref()),
         };
-        // Noted again once the step waits.
+        // Noted again once the step waits; its analysis begins again.
         position.is_paused = false;
+        position.is_undecided = false;
         let name = self.subject.title();
         let environment = Some(self.subject.settings.name.clone());
         self.record(Event::JobStarted { job: self.job.clone(), name, sandbox: "host".to_owned(), environment });

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Timestamp;
-use crate::model::deployment::{DeploymentPlan, HostStep, Pause, PlanStep};
+use crate::model::deployment::{DeploymentPlan, HostStep, Pause, Plan, PlanStep};
 use crate::model::lane::Kept;
 use crate::store::folder::RunFolder;
 use crate::store::{StoreError, json};
@@ -28,6 +28,9 @@ pub struct Position {
     /// Whether the deployment waits before the current step, because a person has paused it.
     #[serde(default)]
     pub is_paused: bool,
+    /// Whether the deployment waits in the current step for the decision of a person, because its analysis knows nothing.
+    #[serde(default)]
+    pub is_undecided: bool,
 }
 
 impl Position {
@@ -80,8 +83,22 @@ impl Position {
     /// Whether the deployment waits until a person promotes it: in the current step, or before it.
     #[must_use]
     pub fn waits_for_person(&self) -> bool {
-        self.back.is_none()
-            && (self.is_paused || self.wave().iter().any(|step| step.step == PlanStep::Pause(Pause::Person)))
+        let is_pause = |step: &HostStep| step.step == PlanStep::Pause(Pause::Person);
+        self.back.is_none() && (self.is_paused || self.is_undecided || self.wave().iter().any(is_pause))
+    }
+
+    /// Returns the hosts on which the new release was found healthy and has got no further replicas since, so that it can be
+    /// watched.
+    #[must_use]
+    pub(super) fn watched(&self) -> Vec<usize> {
+        let steps = self.plan.steps();
+        let done = &steps[..self.done.min(steps.len())];
+        let is_watched = |(host, plan): &(usize, &Plan)| {
+            let is_healthy = |step: &PlanStep| *step == PlanStep::Healthy { slot: plan.new.slot };
+            let mut of_host = done.iter().rev().filter(|step| step.host == *host).map(|step| &step.step);
+            of_host.find(|step| is_healthy(step) || plan.starts_new(step)).is_some_and(is_healthy)
+        };
+        self.plan.plans().enumerate().filter(is_watched).map(|(host, _)| host).collect()
     }
 
     /// Returns what a pause means for the current step. `is_requested` is whether a person has requested one.
@@ -120,7 +137,7 @@ impl Position {
     }
 
     /// Returns the position in words: `step 4/9, Wait until green is healthy`, or `step 4/9 on web2, …` if there are
-    /// several hosts.
+    /// several hosts. A step that has ended, but for the decision of a person, says so.
     #[must_use]
     pub fn text(&self) -> String {
         let (at, all) = self.step();
@@ -128,6 +145,7 @@ impl Position {
         let hosts = self.plan.names(self.wave().iter().map(|step| step.host));
         let on = hosts.map(|hosts| format!(" on {hosts}")).unwrap_or_default();
         let words = self.current().map(|step| self.plan.words(&step)).unwrap_or_default();
-        format!("step {at}/{all}{on}{back}, {words}")
+        let waits = if self.is_undecided && self.back.is_none() { "; waits for a person" } else { "" };
+        format!("step {at}/{all}{on}{back}, {words}{waits}")
     }
 }

@@ -1,27 +1,17 @@
 //! Carries out steps: observes the target, then changes it. Steps on several hosts are carried out at the same time.
 
-use std::mem::discriminant;
-use std::sync::Arc;
-use std::time::Duration;
-
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, sleep_until};
 
-use crate::model::deployment::{
-    Analysis, DeploymentPlan, HostStep, NotifyEvent, Observed, Pause, Plan, PlanStep, Slot,
-};
+use crate::model::deployment::{HostStep, Observed, Plan, PlanStep, Slot};
 use crate::model::{Conclusion, Event, JobId, StepNumber};
 use crate::rollout::check::{self, Answer, CheckError};
 use crate::rollout::outlet::Progress;
 use crate::rollout::target::{HostTraffic, Target};
 
-use super::controls::{Interrupt, Stage};
-use super::{Driver, Looks, Position, Sampler, Subject, Tools, Trouble, finished, slots};
-
-/// Minimum time between two log lines about answers of the same kind that differ, for instance in the number of requests.
-/// A pause may last for days.
-const SAY_EVERY: Duration = Duration::from_mins(1);
+use super::controls::Interrupt;
+use super::{Driver, Position, Sampler, Subject, Tools, Trouble, finished, slots};
 
 /// A step that did not succeed.
 pub(super) struct Failed {
@@ -82,7 +72,7 @@ impl Driver {
         }
         let waited = match &first.step.step {
             PlanStep::Pause(pause) if is_forward => {
-                let waited = self.pause(*pause, &position.plan, first).await;
+                let waited = self.pause(*pause, position, first).await;
                 waited.map(|reason| Some(all_ended(&running, reason.as_deref())))
             }
             PlanStep::Stop { after, .. } if !after.is_zero() && is_forward => {
@@ -180,157 +170,12 @@ impl Driver {
         Ok(())
     }
 
-    /// Waits while a person has paused the deployment.
-    async fn wait_while_paused(&mut self, position: &Position, progress: &Progress) -> Result<(), Trouble> {
-        if !self.controls.paused {
-            return Ok(());
-        }
-        progress.say("paused by a person: `cuelight promote` continues");
-        self.note_paused(position, true);
-        self.wait_for_person(&position.plan, progress).await?;
-        self.controls.paused = false;
-        self.note_paused(position, false);
-        Ok(())
-    }
-
-    /// Notes in the position whether the deployment waits before its current step, to show it. The deployment goes on
-    /// without the note if it cannot be written.
-    fn note_paused(&self, position: &Position, is_paused: bool) {
-        let noted = Position { is_paused, ..position.clone() }.write(&self.tools.folder);
-        if let Err(error) = noted {
-            tracing::warn!(%error, "the pause of the deployment is not in its position");
-        }
-    }
-
-    /// Waits until the deployment is promoted.
-    async fn wait_for_person(&mut self, plan: &DeploymentPlan, progress: &Progress) -> Result<(), Trouble> {
-        self.controls.stage = Stage::Pause;
-        self.controls.promoted = false;
-        let mut looks = self.looks(plan).await?;
-        while !self.controls.promoted {
-            self.controlled_until(looks.next()).await?;
-            self.controlled(looks.look(progress)).await.map_err(Trouble::Interrupted)?;
-        }
-        self.controls.stage = Stage::Step;
-        Ok(())
-    }
-
-    /// Watches the new release for a time, or until the deployment is promoted. Returns an error once there are too
-    /// many bad answers. If all answers of the analysis are unknown, waits until a person decides.
-    async fn pause(
-        &mut self,
-        pause: Pause,
-        plans: &DeploymentPlan,
-        running: &Running,
-    ) -> Result<Option<String>, Trouble> {
-        let Running { step: HostStep { host, .. }, progress, .. } = running;
-        let plan = plans.of(*host);
-        if self.controls.full {
-            return Ok(Some("skipped: promoted fully".to_owned()));
-        }
-        self.controls.stage = Stage::Pause;
-        self.controls.promoted = false;
-        let end = match pause {
-            Pause::For(length) => {
-                self.controls.stage = Stage::Watch;
-                Some(Instant::now() + length)
-            }
-            Pause::Person => {
-                self.ask_person("waits for a person", progress);
-                None
-            }
-        };
-        let analysis = self.subject.settings.analysis.clone();
-        let default = self.subject.settings.health;
-        let (every, most) = analysis
-            .as_ref()
-            .map_or((default.interval, default.retries.max(1)), |analysis| (analysis.every, analysis.failures));
-        let (mut bad, mut good, mut unknown) = (0, 0, 0);
-        let mut said: Option<(Answer, Instant)> = None;
-        let mut next = Instant::now() + every;
-        let mut looks = self.looks(plans).await?;
-        loop {
-            if self.controls.promoted {
-                self.controls.stage = Stage::Step;
-                return Ok(Some("promoted".to_owned()));
-            }
-            if end.is_some_and(|end| Instant::now() >= end) && !self.controls.paused {
-                break;
-            }
-            let wake = end.filter(|_| !self.controls.paused).map_or(next, |end| end.min(next));
-            self.controlled_until(wake.min(looks.next())).await?;
-            self.controlled(looks.look(progress)).await.map_err(Trouble::Interrupted)?;
-            if Instant::now() < next || self.controls.promoted {
-                continue;
-            }
-            let answer = self.watch(*host, analysis.as_ref(), plan, progress).await?;
-            if said.as_ref().is_none_or(|(last, at)| is_news(last, at.elapsed(), &answer)) {
-                progress.say(answer.text());
-                said = Some((answer.clone(), Instant::now()));
-            }
-            match answer {
-                Answer::Good(_) => good += 1,
-                Answer::Unknown(_) | Answer::Paused(_) => unknown += 1,
-                Answer::Hopeless(last) => return Err(Trouble::Analysis { count: bad + 1, last }),
-                Answer::Bad(last) => {
-                    bad += 1;
-                    if bad >= most {
-                        // Requests fail until the traffic is moved back, so the rollback begins without another check.
-                        return Err(Trouble::Analysis { count: bad, last });
-                    }
-                }
-            }
-            next = Instant::now() + every;
-        }
-        if analysis.is_some() && good == 0 && unknown > 0 {
-            self.ask_person(&format!("all {unknown} answers are unknown, so a person decides"), progress);
-            self.wait_for_person(plans, progress).await?;
-        }
-        self.controls.stage = Stage::Step;
-        Ok(None)
-    }
-
-    /// Returns the looks at the target during a wait.
-    async fn looks(&mut self, plan: &DeploymentPlan) -> Result<Looks, Trouble> {
-        let (sampler, targets) = (Sampler::new(&self.tools, &self.job, plan), Arc::clone(&self.tools.targets));
-        let reported = self.controlled(targets.traffic()).await.map_err(Trouble::Interrupted)?;
-        Ok(Looks::new(sampler, !reported.is_empty()))
-    }
-
-    /// Notifies people that the deployment waits for a person, with the commands to decide.
-    fn ask_person(&mut self, why: &str, progress: &Progress) {
-        let name = self.subject.settings.name.clone();
-        let waits = format!("{why}: `cuelight promote {name}` or `cuelight abort {name}`");
-        progress.say(&waits);
-        self.notify(NotifyEvent::Paused, &waits, &format!("promote {name}"));
-    }
-
     /// Sleeps until `wake` while answering commands. Returns early after each command.
     pub(super) async fn controlled_until(&mut self, wake: Instant) -> Result<(), Trouble> {
         tokio::select! {
             () = sleep_until(wake) => Ok(()),
             interrupt = self.controls.next(&self.subject) => interrupt.map_or(Ok(()), |interrupt| Err(Trouble::Interrupted(interrupt))),
         }
-    }
-
-    /// Probes the new release once.
-    async fn watch(
-        &mut self,
-        host: usize,
-        analysis: Option<&Analysis>,
-        plan: &Plan,
-        progress: &Progress,
-    ) -> Result<Answer, Trouble> {
-        let slot = plan.new.slot;
-        let targets = Arc::clone(&self.tools.targets);
-        let target = targets.of(host);
-        let asked = async {
-            match analysis {
-                None => target.health(slot, plan, progress).await,
-                Some(analysis) => target.check(&analysis.probe, analysis.timeout, slot, plan, progress).await,
-            }
-        };
-        self.controlled(asked).await.map_err(Trouble::Interrupted)
     }
 }
 
@@ -449,12 +294,6 @@ async fn explained(
     }
 }
 
-/// Whether an answer of a watched release goes to the log. `last` is the answer that the log has, and `age` its age. An
-/// answer that says the same again never does.
-fn is_news(last: &Answer, age: Duration, answer: &Answer) -> bool {
-    discriminant(last) != discriminant(answer) || (last != answer && age >= SAY_EVERY)
-}
-
 /// Whether the target is known to be in the state that a step leads to.
 fn is_so(step: &PlanStep, plan: &Plan, observed: &Observed) -> bool {
     let is_reported = match step {
@@ -471,21 +310,4 @@ fn is_so(step: &PlanStep, plan: &Plan, observed: &Observed) -> bool {
         PlanStep::Healthy { .. } | PlanStep::Check { .. } | PlanStep::Pause(_) => false,
     };
     is_reported && observed.is_certain()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_log_of_a_pause_is_quiet_unless_something_changes() {
-        let good = |text: &str| Answer::Good(text.to_owned());
-        let bad = Answer::Bad("exit status: 1".to_owned());
-        let day = Duration::from_hours(24);
-        assert!(!is_news(&good("exit code 0"), day, &good("exit code 0")));
-        assert!(is_news(&good("exit code 0"), Duration::ZERO, &bad));
-        assert!(!is_news(&bad, day, &bad));
-        assert!(!is_news(&good("10 requests"), Duration::from_secs(5), &good("20 requests")));
-        assert!(is_news(&good("10 requests"), SAY_EVERY, &good("20 requests")));
-    }
 }

@@ -77,6 +77,58 @@ async fn an_analysis_that_knows_nothing_asks_a_person() {
     assert_eq!(going.end.await.expect("no panic").conclusion, Conclusion::Success);
 }
 
+/// An analysis by this command, with two bad answers allowed.
+fn analysis(command: &str) -> Option<Analysis> {
+    Some(Analysis {
+        probe: Probe::Exec(command.to_owned()),
+        every: Duration::from_millis(10),
+        timeout: Duration::from_secs(5),
+        failures: 2,
+    })
+}
+
+#[tokio::test]
+async fn a_release_is_watched_while_its_analysis_knows_nothing_and_a_person_is_awaited() {
+    let steps = [CanaryStep::Weight(10), CanaryStep::Pause(Pause::For(Duration::from_millis(60)))];
+    let rig = Rig::new(canary(&steps));
+    rig.deployed("v1").await;
+    let analysis = analysis("test ! -e errors || exit 1; exit 75");
+    let rig = Rig { settings: EnvironmentSettings { analysis, ..rig.settings.clone() }, ..rig };
+    let going = rig.deploy("v2");
+    while !going.memory.log().contains("bad answers still roll back") {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let position = Position::read(&going.folder).expect("read").expect("it has begun");
+    assert!(position.waits_for_person() && position.text().ends_with("waits for a person"), "{}", position.text());
+    fs::write(rig.root().join("errors"), "").expect("written");
+    let end = going.end.await.expect("no panic");
+    let reason = end.reason.expect("it failed");
+    assert!(reason.contains("failed its analysis 2 times") && reason.ends_with("serves again"), "{reason}");
+    assert_eq!(rig.running(), "blue.1=v1 blue.2=v1 weight blue 100");
+    assert!(!Position::read(&going.folder).expect("read").expect("a position").waits_for_person());
+}
+
+#[tokio::test]
+async fn a_release_is_watched_while_a_person_has_paused_its_deployment() {
+    let weight = format!("{WEIGHT}\nwhile [ -e hold ]; do sleep 0.01; done");
+    let mut commands = COMMANDS.to_vec();
+    commands[2] = (ScriptCommand::Weight, &weight);
+    let canary = Strategy::Canary { steps: vec![CanaryStep::Weight(10), CanaryStep::Weight(50)] };
+    let rig = Rig::new(settings(canary, 2, &commands));
+    rig.deployed("v1").await;
+    let analysis = analysis("test ! -e errors");
+    let rig = Rig { settings: EnvironmentSettings { analysis, ..rig.settings.clone() }, ..rig };
+    fs::write(rig.root().join("hold"), "").expect("written");
+    let going = rig.deploy("v2");
+    going.memory.started(3).await;
+    going.accepted(DeploymentOrder::Pause, "olu").await;
+    fs::remove_file(rig.root().join("hold")).expect("removed");
+    going.memory.started(4).await;
+    fs::write(rig.root().join("errors"), "").expect("written");
+    let reason = going.end.await.expect("no panic").reason.expect("it failed");
+    assert!(reason.contains("failed its analysis 2 times") && reason.ends_with("serves again"), "{reason}");
+}
+
 #[tokio::test]
 async fn a_deployment_waits_for_an_approval_by_another_person() {
     let rules = EnvironmentSettings {
