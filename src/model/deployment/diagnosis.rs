@@ -86,7 +86,7 @@ const TEXTS: &[(FailureCause, &[&str])] = &[
     (CommandMissing, &["command not found", ": not found", "executable file not found", "no such file or directory"]),
     (PortTaken, &["address already in use", "port is already allocated", "eaddrinuse"]),
     (AnalysisFailed, &["\" assessed failed", "\" assessed error"]),
-    (CrashLoop, &["restarting (", "crashloopbackoff"]),
+    (CrashLoop, &["restarting (", "restarted once", "has ended and was started again", "crashloopbackoff"]),
     (PortClosed, &["connection refused", "cannot connect to ", "econnrefused"]),
 ];
 

@@ -21,7 +21,7 @@ use super::check::CheckError;
 use super::gates::Refused;
 use super::ledger::{Latest, LedgerFile};
 use super::notify::Notifier;
-use super::outlet::Outlet;
+use super::outlet::{Outlet, Progress};
 use super::plan::PlanError;
 use super::recording::{Recorder, Records, Server, new_deployment};
 use super::shell::Shell;
@@ -158,11 +158,13 @@ enum Trouble {
     Target(#[from] TargetError),
     #[error("{error}{evidence}")]
     Check { error: CheckError, evidence: String },
-    #[error("the new release failed its analysis {}; last answer: {last}", match count {
+    #[error("the new release failed its analysis {}; last answer: {last}{evidence}", match count {
         1 => "once".to_owned(),
         count => format!("{count} times"),
     })]
-    Analysis { count: u32, last: String },
+    Analysis { count: u32, last: String, evidence: String },
+    #[error("a replica of the new release does not stay up: {what}{evidence}")]
+    Ended { what: String, evidence: String },
     #[error(transparent)]
     Refused(#[from] Refused),
     #[error(transparent)]
@@ -426,7 +428,7 @@ impl Driver {
         loop {
             let wave = position.wave();
             if wave.is_empty() {
-                return Ok(());
+                return self.check_end(position).await;
             }
             if let Err(error) = position.write(&self.tools.folder) {
                 return Err(Halt { reason: error.to_string(), next: AfterHalt::BackFromFault });
@@ -437,6 +439,18 @@ impl Driver {
                 return Err(self.halted(failed, position));
             }
             position.done += numbered.len();
+        }
+    }
+
+    /// Checks that no replica of the new release has ended, once all steps are done.
+    async fn check_end(&self, position: &Position) -> Result<(), Halt> {
+        if self.has_succeeded() {
+            return Ok(());
+        }
+        let progress = Progress::new(&self.tools.outlet, &self.job, StepNumber(position.done as u32));
+        match watch::ended(&self.tools.targets, &position.started(), &position.plan, &progress).await {
+            Ok(()) => Ok(()),
+            Err(trouble) => Err(self.after_failure(&trouble, format!("after the last step, {trouble}"), position)),
         }
     }
 
@@ -460,6 +474,11 @@ impl Driver {
             let release = self.subject.release.title();
             return Halt { reason: format!("{release} is live, but {reason}"), next: AfterHalt::Leave };
         }
+        self.after_failure(&error, reason, position)
+    }
+
+    /// Decides what comes after a failure before the release is live.
+    fn after_failure(&self, error: &Trouble, reason: String, position: &Position) -> Halt {
         match error {
             // Of several hosts, the others go back. The one that is taken is refused then, too.
             Trouble::Taken { .. } if !position.plan.has_hosts() => Halt { reason, next: AfterHalt::Leave },

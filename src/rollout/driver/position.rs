@@ -87,6 +87,16 @@ impl Position {
         self.back.is_none() && (self.is_paused || self.is_undecided || self.wave().iter().any(is_pause))
     }
 
+    /// Returns the hosts on which a step that is done has started replicas of the new release.
+    #[must_use]
+    pub(super) fn started(&self) -> Vec<usize> {
+        let steps = self.plan.steps();
+        let done = &steps[..self.done.min(steps.len())];
+        let is_started =
+            |(host, plan): &(usize, &Plan)| done.iter().any(|step| step.host == *host && plan.starts_new(&step.step));
+        self.plan.plans().enumerate().filter(is_started).map(|(host, _)| host).collect()
+    }
+
     /// Returns the hosts on which the new release was found healthy and has got no further replicas since, so that it can be
     /// watched.
     #[must_use]

@@ -1,8 +1,10 @@
 //! Carries out steps: observes the target, then changes it. Steps on several hosts are carried out at the same time.
 
+use std::time::Duration;
+
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::model::deployment::{HostStep, Observed, Plan, PlanStep, Slot};
 use crate::model::{Conclusion, Event, JobId, StepNumber};
@@ -12,6 +14,10 @@ use crate::rollout::target::{HostTraffic, Target};
 
 use super::controls::Interrupt;
 use super::{Driver, Position, Sampler, Subject, Tools, Trouble, finished, slots};
+
+/// How long a target may take to find the evidence of a failure: the traffic is moved back only afterwards, because the
+/// replicas are gone then.
+const EVIDENCE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A step that did not succeed.
 pub(super) struct Failed {
@@ -164,6 +170,7 @@ impl Driver {
     /// Waits while the deployment is paused and, before the first step, fetches the image.
     async fn prepare(&mut self, first: &Running, position: &Position) -> Result<(), Trouble> {
         self.wait_while_paused(position, &first.progress).await?;
+        self.check_replicas(position, &first.progress).await?;
         if position.done == 0 {
             self.note_image(&position.plan, &first.progress).await?;
         }
@@ -199,6 +206,12 @@ impl Work<'_> {
             }
             PlanStep::Healthy { slot } => {
                 let ask = || async {
+                    if self.is_forward
+                        && *slot == plan.new.slot
+                        && let Some(ended) = target.ended(plan).await
+                    {
+                        return Answer::Hopeless(ended);
+                    }
                     let answer = target.health(*slot, plan, progress).await;
                     if *is_barrier && matches!(answer, Answer::Good(_)) {
                         served(target, answer, plan, progress).await
@@ -286,12 +299,15 @@ async fn explained(
 ) -> Result<(), Trouble> {
     match checked {
         Ok(()) => Ok(()),
-        Err(error) => {
-            let evidence = target.evidence(slot, progress).await;
-            let evidence = evidence.map(|evidence| format!("; {evidence}")).unwrap_or_default();
-            Err(Trouble::Check { error, evidence })
-        }
+        Err(error) => Err(Trouble::Check { error, evidence: evidence(target, slot, progress).await }),
     }
+}
+
+/// Returns the target's evidence about the replicas of a slot, to be added to a sentence. Empty if there is none within
+/// [`EVIDENCE_TIMEOUT`].
+pub(super) async fn evidence(target: &dyn Target, slot: Slot, progress: &Progress) -> String {
+    let found = timeout(EVIDENCE_TIMEOUT, target.evidence(slot, progress)).await.ok().flatten();
+    found.map(|found| format!("; {found}")).unwrap_or_default()
 }
 
 /// Whether the target is known to be in the state that a step leads to.

@@ -6,20 +6,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::model::deployment::{DeploymentPlan, HostStep, NotifyEvent, Pause};
 use crate::rollout::check::Answer;
 use crate::rollout::outlet::Progress;
+use crate::rollout::target::Targets;
 
 use super::controls::Stage;
-use super::steps::Running;
+use super::steps::{Running, evidence};
 use super::traffic::Looks;
 use super::{Driver, Position, Sampler, Trouble};
 
 /// Minimum time between two log lines about answers of the same kind that differ, for instance in the number of requests.
 /// A pause may last for days.
 const SAY_EVERY: Duration = Duration::from_mins(1);
+
+/// How long a target may take to find out whether a replica has ended.
+const ENDED_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The new release during a wait.
 struct Watch {
@@ -41,8 +45,8 @@ struct Watch {
 }
 
 impl Watch {
-    /// Adds an answer. Returns an error if the release has failed.
-    fn feed(&mut self, answer: Answer, progress: &Progress) -> Result<(), Trouble> {
+    /// Adds an answer. Returns the number of bad answers and the last one if the release has failed.
+    fn feed(&mut self, answer: Answer, progress: &Progress) -> Option<(u32, String)> {
         self.next = Instant::now() + self.every;
         if self.said.as_ref().is_none_or(|(last, at)| is_news(last, at.elapsed(), &answer)) {
             progress.say(answer.text());
@@ -51,16 +55,14 @@ impl Watch {
         match answer {
             Answer::Good(_) => self.good += 1,
             Answer::Unknown(_) | Answer::Paused(_) => self.unknown += 1,
-            Answer::Hopeless(last) => return Err(Trouble::Analysis { count: self.bad + 1, last }),
+            Answer::Hopeless(last) => return Some((self.bad + 1, last)),
             Answer::Bad(last) => {
                 self.bad += 1;
-                if self.bad >= self.most {
-                    // Requests fail until the traffic is moved back, so the rollback begins without another check.
-                    return Err(Trouble::Analysis { count: self.bad, last });
-                }
+                // Requests fail until the traffic is moved back, so the rollback begins without another check.
+                return (self.bad >= self.most).then_some((self.bad, last));
             }
         }
-        Ok(())
+        None
     }
 }
 
@@ -176,10 +178,22 @@ impl Driver {
         if watch.hosts.is_empty() || Instant::now() < watch.next || self.controls.promoted {
             return Ok(());
         }
-        match self.ask(&watch.hosts, &position.plan, progress).await? {
-            Some(answer) => watch.feed(answer, progress),
-            None => Ok(()),
+        self.check_replicas(position, progress).await?;
+        let Some((host, answer)) = self.ask(&watch.hosts, &position.plan, progress).await? else { return Ok(()) };
+        let Some((count, last)) = watch.feed(answer, progress) else { return Ok(()) };
+        let (targets, slot) = (Arc::clone(&self.tools.targets), position.plan.of(host).new.slot);
+        let evidence = self.controlled(evidence(targets.of(host), slot, progress)).await;
+        Err(Trouble::Analysis { count, last, evidence: evidence.map_err(Trouble::Interrupted)? })
+    }
+
+    /// Returns an error if a replica of the new release has ended since this deployment has started it.
+    pub(super) async fn check_replicas(&mut self, position: &Position, progress: &Progress) -> Result<(), Trouble> {
+        let started = position.started();
+        if started.is_empty() || self.has_succeeded() {
+            return Ok(());
         }
+        let targets = Arc::clone(&self.tools.targets);
+        self.controlled(ended(&targets, &started, &position.plan, progress)).await.map_err(Trouble::Interrupted)?
     }
 
     /// Returns the looks at the target during a wait.
@@ -197,13 +211,13 @@ impl Driver {
         self.notify(NotifyEvent::Paused, &waits, &format!("promote {name}"));
     }
 
-    /// Probes the new release once on each host. Returns the worst answer; `None` without hosts.
+    /// Probes the new release once on each host. Returns the worst answer with its host; `None` without hosts.
     async fn ask(
         &mut self,
         hosts: &[usize],
         plans: &DeploymentPlan,
         progress: &Progress,
-    ) -> Result<Option<Answer>, Trouble> {
+    ) -> Result<Option<(usize, Answer)>, Trouble> {
         let targets = Arc::clone(&self.tools.targets);
         let analysis = self.subject.settings.analysis.clone();
         let asked = hosts.iter().map(|host| {
@@ -217,8 +231,26 @@ impl Driver {
             }
         });
         let answers = self.controlled(join_all(asked)).await.map_err(Trouble::Interrupted)?;
-        Ok(answers.into_iter().min_by_key(rank))
+        Ok(hosts.iter().copied().zip(answers).min_by_key(|(_, answer)| rank(answer)))
     }
+}
+
+/// Returns an error with the evidence if a replica of the new release on one of these hosts has ended, or was restarted,
+/// since this deployment has started it.
+pub(super) async fn ended(
+    targets: &Targets,
+    hosts: &[usize],
+    plans: &DeploymentPlan,
+    progress: &Progress,
+) -> Result<(), Trouble> {
+    for host in hosts {
+        let (target, plan) = (targets.of(*host), plans.of(*host));
+        if let Ok(Some(what)) = timeout(ENDED_TIMEOUT, target.ended(plan)).await {
+            let evidence = evidence(target, plan.new.slot, progress).await;
+            return Err(Trouble::Ended { what, evidence });
+        }
+    }
+    Ok(())
 }
 
 /// Returns the rank of an answer among those of several hosts: the lowest one counts.

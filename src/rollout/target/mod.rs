@@ -179,6 +179,14 @@ pub trait Target: Send + Sync {
         progress: &'t Progress,
     ) -> BoxFuture<'t, Answer>;
 
+    /// Returns which replica of the new release has ended, or was restarted, since this deployment started it: `web-1 has
+    /// ended`. `None` if none has, or if the target cannot tell. [`Self::evidence`] has the details.
+    ///
+    /// Such a replica may look healthy at any moment, and serves nothing at the next one.
+    fn ended<'t>(&'t self, _: &'t Plan) -> BoxFuture<'t, Option<String>> {
+        ready(None).boxed()
+    }
+
     /// Writes the known facts about the replicas of a slot that failed a check to the log of the step. Returns a
     /// summary as a phrase, or `None` if nothing is known.
     fn evidence<'t>(&'t self, _: Slot, _: &'t Progress) -> BoxFuture<'t, Option<String>> {

@@ -145,7 +145,7 @@ fn a_bad_canary_is_aborted_whatever_is_wrong_with_it() {
         ("v3", "% errors"),
         ("breaks", "% errors"),
         ("slow", "more than 1s500ms"),
-        ("dies", "does not use it"),
+        ("dies", "exit code 3"),
         ("sick", "/health: 500"),
     ] {
         let (requests, failures) = under_load(&[("127.0.0.1", service.port)], || {
@@ -165,6 +165,6 @@ fn a_bad_canary_is_aborted_whatever_is_wrong_with_it() {
     }
     // The end of the release is noticed even without requests.
     let failed = service.call(&["deploy", "live", "dies"]);
-    failed.expect(1, &["does not use it", "v1", "serves again"]);
+    failed.expect(1, &["has ended", "exit code 3", "its last line: dies listens", "v1", "serves again"]);
     assert_eq!((service.page().as_deref(), service.running().len()), (Some("v1"), 2));
 }

@@ -106,6 +106,17 @@ fn a_release_that_never_is_healthy_is_explained_and_gets_no_traffic() {
 }
 
 #[test]
+fn a_release_that_does_not_stay_up_goes_back_although_it_was_healthy() {
+    let Some(service) = Service::new("strategy = 'blue-green'\npause = 'person'", "replicas = 2") else { return };
+    service.call(&["deploy", "live", "v1"]).expect(0, &["is live"]);
+    // Its replicas end three seconds after each start, and are healthy in between.
+    let failed = service.call(&["deploy", "live", "dies"]);
+    failed.expect(1, &["does not stay up", "exit code 3", "restarted", "its last line: dies listens", "serves again"]);
+    service.call(&["explain"]).expect(0, &["the service ends and is started again and again"]);
+    assert_eq!((service.page().as_deref(), service.running()), (Some("v1"), service.replicas(&["blue-1", "blue-2"])));
+}
+
+#[test]
 fn replicas_that_are_being_stopped_are_not_taken_for_a_release_that_is_kept() {
     let Some(service) = Service::new("strategy = 'blue-green'", "") else { return };
     service.call(&["deploy", "live", "stays"]).expect(0, &["is live"]);

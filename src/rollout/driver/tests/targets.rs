@@ -149,6 +149,89 @@ impl Target for Guarded {
     }
 }
 
+/// A host whose new release has a replica that ended once there is a file `ended`. On the host `web4` that is after the last
+/// step.
+struct Crashing {
+    target: Arc<dyn Target>,
+    folder: PathBuf,
+}
+
+impl Target for Crashing {
+    fn observe<'t>(&'t self, progress: &'t Progress) -> BoxFuture<'t, Result<Observed, TargetError>> {
+        self.target.observe(progress)
+    }
+
+    fn act<'t>(
+        &'t self,
+        step: &'t PlanStep,
+        plan: &'t Plan,
+        progress: &'t Progress,
+    ) -> BoxFuture<'t, Result<(), TargetError>> {
+        let is_last = matches!(step, PlanStep::Stop { slot, keep: 0, .. } if *slot != plan.new.slot);
+        if is_last && self.folder.ends_with("web4") {
+            fs::write(self.folder.join("ended"), "").expect("written");
+        }
+        self.target.act(step, plan, progress)
+    }
+
+    fn health<'t>(&'t self, slot: Slot, plan: &'t Plan, progress: &'t Progress) -> BoxFuture<'t, Answer> {
+        self.target.health(slot, plan, progress)
+    }
+
+    fn check<'t>(
+        &'t self,
+        probe: &'t Probe,
+        limit: Duration,
+        slot: Slot,
+        plan: &'t Plan,
+        progress: &'t Progress,
+    ) -> BoxFuture<'t, Answer> {
+        self.target.check(probe, limit, slot, plan, progress)
+    }
+
+    fn ended<'t>(&'t self, _: &'t Plan) -> BoxFuture<'t, Option<String>> {
+        ready(self.folder.join("ended").exists().then(|| "web-1 has ended".to_owned())).boxed()
+    }
+
+    fn evidence<'t>(&'t self, _: Slot, _: &'t Progress) -> BoxFuture<'t, Option<String>> {
+        ready(Some("web-1: Restarting (7), exit code 7, restarted 3 times; its last line: boom".to_owned())).boxed()
+    }
+}
+
+/// Returns a machine with four hosts whose replicas may end.
+fn crashing(strategy: Strategy) -> Rig {
+    let mut rig = hosts::rig(strategy);
+    rig.front = Some(Box::new(|folder, target| Arc::new(Crashing { target, folder: folder.to_owned() })));
+    rig
+}
+
+const CRASHED: &str = "a replica of the new release does not stay up: web-1 has ended; web-1: Restarting (7), exit code 7, \
+                       restarted 3 times; its last line: boom; on ";
+
+#[tokio::test]
+async fn a_replica_that_ends_while_a_person_is_awaited_takes_the_release_back() {
+    let rig = crashing(Strategy::BlueGreen { pause: Some(Pause::Person) });
+    rig.deployed("v1").await;
+    let going = rig.deploy("v2");
+    going.memory.started(3).await;
+    fs::write(rig.root().join("web1").join("ended"), "").expect("written");
+    let reason = going.end.await.expect("no panic").reason.expect("a reason");
+    assert!(reason.contains(CRASHED), "{reason}");
+    assert_eq!(rig.on_hosts(), [hosts::V1; 4]);
+    assert_eq!(rig.record(&going.folder).outcome, Some(Outcome::RolledBack));
+}
+
+#[tokio::test]
+async fn a_replica_that_has_ended_after_the_last_step_takes_the_release_back() {
+    let rig = crashing(rolling().strategy);
+    rig.deployed("v1").await;
+    let going = rig.deploy("v2");
+    let reason = going.end.await.expect("no panic").reason.expect("a reason");
+    assert!(reason.starts_with("after the last step, ") && reason.contains(CRASHED), "{reason}");
+    assert_eq!(rig.on_hosts(), [hosts::V1; 4]);
+    assert_eq!(rig.record(&going.folder).outcome, Some(Outcome::RolledBack));
+}
+
 /// Returns a machine with four hosts that have locks.
 fn guarded() -> Rig {
     let mut rig = hosts::rig(Strategy::BlueGreen { pause: None });

@@ -1,6 +1,6 @@
 //! Determines what runs from the labels of the containers. The functions are pure.
 
-use super::super::docker::names::{ENVIRONMENT, SHA, SLOT};
+use super::super::docker::names::{DEPLOYMENT, ENVIRONMENT, SHA, SLOT};
 use super::super::docker::status;
 use crate::engine::sandbox::docker::compose::ComposeContainer;
 use crate::model::deployment::{Observed, Slot};
@@ -61,6 +61,12 @@ impl Scene {
     /// Returns the containers of a slot that run.
     pub(super) fn started(&self, slot: Slot) -> impl Iterator<Item = &Replica> {
         self.all.iter().filter(move |replica| replica.slot == slot && replica.is_started())
+    }
+
+    /// Returns the containers of a slot that a deployment has made, running or not.
+    pub(super) fn own(&self, slot: Slot, deployment: &str) -> Vec<&Replica> {
+        let is_own = |replica: &&Replica| replica.container.labels.get(DEPLOYMENT).is_some_and(|id| id == deployment);
+        self.all.iter().filter(|replica| replica.slot == slot).filter(is_own).collect()
     }
 
     /// Returns the number of the containers of a slot that run.

@@ -70,6 +70,7 @@ mod tests {
             slot,
             number,
             sha: slot.name().to_owned(),
+            deployment: String::new(),
             image: String::new(),
             address: None,
             status: "Up 3 minutes".to_owned(),

@@ -115,7 +115,7 @@ pub enum DockerFault {
         there: u32,
     },
     /// The router uses no replica of the slot that was to get traffic.
-    #[error("no traffic can go to {slot}: its replicas fail the checks of the router since {} ({check})", written(*limit))]
+    #[error("no traffic can go to {slot}: the router used none of its replicas for {}; of one of them, {check}", written(*limit))]
     Unused {
         /// The slot.
         slot: Slot,

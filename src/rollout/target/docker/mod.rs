@@ -193,7 +193,7 @@ impl DockerTarget {
                 if slot == plan.new.slot && !scene.of(slot).any(|one| scene.is_open(one) && scene.is_used(one)) {
                     return Err(DockerFault::Unused { slot, limit, check: scene.check(unused).to_owned() });
                 }
-                progress.say(&format!("{}: the router does not use it {}", unused.name, scene.check(unused)));
+                progress.say(&format!("{}: the router does not use it{}", unused.name, scene.why(unused)));
                 return Ok(scene);
             }
             sleep(POLL).await;
@@ -290,6 +290,11 @@ impl DockerTarget {
         }
     }
 
+    /// Returns the replicas of a slot that this deployment has started.
+    fn own<'s>(&self, scene: &'s Scene, slot: Slot) -> Vec<&'s Replica> {
+        scene.of(slot).filter(|replica| replica.deployment == self.deployment.as_str()).collect()
+    }
+
     /// Makes sure that the lock is held, if it was taken.
     async fn confirm(&self) -> Result<(), DockerFault> {
         let mut lock = self.lock.lock().await;
@@ -322,8 +327,8 @@ impl DockerTarget {
             }
             let own = probes::replica(client, &self.router.name(), replica, self.docker.port, probe, limit).await;
             if matches!(own, Answer::Good(_)) && !scene.is_healthy(replica) {
-                let check = scene.check(replica);
-                return Answer::Unknown(format!("{}: the router does not use it yet {check}", replica.name));
+                let why = scene.why(replica);
+                return Answer::Unknown(format!("{}: the router does not use it yet{why}", replica.name));
             }
             own
         });
@@ -360,8 +365,8 @@ impl DockerTarget {
                 let scene = self.scene().await?;
                 // Where few requests come, they say too little about a release that has ended.
                 if let Some(unused) = scene.of(slot).find(|one| scene.is_open(one) && !scene.is_used(one)) {
-                    let (name, check) = (&unused.name, scene.check(unused));
-                    return Ok(Answer::Bad(format!("{name} is {}; the router does not use it {check}", unused.status)));
+                    let (name, why) = (&unused.name, scene.why(unused));
+                    return Ok(Answer::Bad(format!("{name} is {}; the router does not use it{why}", unused.status)));
                 }
                 let now = state::counters(&scene.places, slot);
                 let earlier = *self.before.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(now);
@@ -430,12 +435,27 @@ impl Target for DockerTarget {
         self.checked(probe, limit, slot, plan, progress).map(answer).boxed()
     }
 
+    fn ended<'t>(&'t self, plan: &'t Plan) -> BoxFuture<'t, Option<String>> {
+        async move {
+            let (scene, client) = (self.scene().await.ok()?, self.client().await.ok()?);
+            let own = self.own(&scene, plan.new.slot);
+            let (_, what) = status::first_ended(client, own.into_iter().map(Replica::suspect)).await?;
+            Some(what)
+        }
+        .boxed()
+    }
+
     fn evidence<'t>(&'t self, slot: Slot, progress: &'t Progress) -> BoxFuture<'t, Option<String>> {
         async move {
             let (scene, client) = (self.scene().await.ok()?, self.client().await.ok()?);
+            let own = self.own(&scene, slot);
+            let ended = status::first_ended(client, own.iter().copied().map(Replica::suspect)).await;
+            // A replica that was restarted may be healthy again for a moment.
+            let first = ended.and_then(|(at, _)| own.get(at).copied());
             let (well, ill): (Vec<_>, Vec<_>) = scene.of(slot).partition(|one| scene.is_healthy(one));
-            let suspects = if ill.is_empty() { well } else { ill };
-            status::evidence(client, suspects.into_iter().map(Replica::suspect), progress).await
+            let rest = if ill.is_empty() && first.is_none() { well } else { ill };
+            let rest = rest.into_iter().filter(|one| first.is_none_or(|first| first.id != one.id));
+            status::evidence(client, first.into_iter().chain(rest).map(Replica::suspect), progress).await
         }
         .boxed()
     }

@@ -47,6 +47,14 @@ impl Scene {
         self.place(replica).map(|place| place.check.as_str()).unwrap_or_default()
     }
 
+    /// Returns the router's last check of a replica as the end of a sentence; empty if there is none.
+    pub(super) fn why(&self, replica: &Replica) -> String {
+        match self.check(replica) {
+            "" => String::new(),
+            check => format!(": {check}"),
+        }
+    }
+
     /// Returns the number of replicas of a slot that can take traffic.
     pub(super) fn open(&self, slot: Slot) -> u32 {
         count(self.of(slot).filter(|replica| self.is_open(replica)))
@@ -92,6 +100,7 @@ mod tests {
             slot,
             number,
             sha: format!("sha of {slot}"),
+            deployment: String::new(),
             image: String::new(),
             address: Some(format!("10.0.0.{number}")),
             status: status.to_owned(),

@@ -27,6 +27,8 @@ pub(super) struct Replica {
     pub(super) number: u32,
     /// Commit.
     pub(super) sha: String,
+    /// Id of the deployment that started it; empty if its label is missing.
+    pub(super) deployment: String,
     /// Id of the image.
     pub(super) image: String,
     /// Address in the network of the router. `None` if it has no address there, for example before it runs.
@@ -83,6 +85,7 @@ fn replica(found: ContainerSummary, network: &str) -> Option<Replica> {
         slot: label(names::SLOT).and_then(Slot::named)?,
         number: label(names::NUMBER)?.parse().ok()?,
         sha: label(names::SHA)?.to_owned(),
+        deployment: label(names::DEPLOYMENT).unwrap_or_default().to_owned(),
         name: found.names.iter().flatten().next()?.trim_start_matches('/').to_owned(),
         id: found.id?,
         image: found.image_id.unwrap_or_default(),

@@ -28,7 +28,7 @@ pub(super) struct Place {
     pub(super) weight: u32,
     /// Requests in flight.
     pub(super) sessions: u32,
-    /// Last check in words: `L7STS 503`.
+    /// Last check in words: `its check was answered with 503`.
     pub(super) check: String,
     /// Counters of the replica's answers. Their time is added by [`super::latency::Times`].
     pub(super) counters: Counters,
@@ -75,10 +75,28 @@ pub(super) fn places(servers: &str, statistics: &str) -> Option<HashMap<String, 
             Counters { requests: answers + failed, errors: number("hrsp_5xx") + failed, answers, time: Duration::ZERO };
         place.mean = Duration::from_millis(["qtime", "ctime", "rtime"].into_iter().map(number).sum());
         let text = |name: &str| row.get(name).copied().unwrap_or_default();
-        let words = [text("check_status"), text("check_code")];
-        place.check = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+        place.check = check(text("check_status"), text("check_code"));
     }
     Some(places)
+}
+
+/// Returns the result of a check in words. `status` is `HAProxy`'s abbreviation, after `* ` while the next check is in
+/// progress, and `code` the status of an HTTP answer. Empty if there was no check.
+fn check(status: &str, code: &str) -> String {
+    let status = status.trim_start_matches(['*', ' ']);
+    let words = match status {
+        "" => return String::new(),
+        "UNK" | "INI" | "CHECKED" => "it was not checked yet",
+        "L4OK" | "L6OK" | "L7OK" | "L7OKC" => "its check succeeded",
+        "L4TOUT" => "its check got no connection in time",
+        "L4CON" | "SOCKERR" => "its check got no connection",
+        "L6TOUT" | "L7TOUT" => "its check got no answer in time",
+        "L6RSP" | "L7RSP" => "its check got an answer that is not valid",
+        "L7STS" if !code.is_empty() => return format!("its check was answered with {code}"),
+        // A later version of the router may have further ones.
+        other => return format!("its check ended with {other} {code}").trim_end().to_owned(),
+    };
+    words.to_owned()
 }
 
 /// Whether the process that answered `show info` takes no new requests any more, because another one has taken its place.
@@ -135,17 +153,29 @@ app,green1,0,0,0,0,MAINT (resolution),,,0,0,0,0,0,0,
             is_drained: false,
             weight: 200,
             sessions: 2,
-            check: "L7OK 200".to_owned(),
+            check: "its check succeeded".to_owned(),
             counters,
             mean: Duration::from_millis(12),
         };
         assert_eq!(places["blue1"], expected);
-        assert!(places["blue2"].is_drained && places["blue2"].check == "L7STS 503", "{:?}", places["blue2"]);
+        assert!(
+            places["blue2"].is_drained && places["blue2"].check == "its check was answered with 503",
+            "{:?}",
+            places["blue2"]
+        );
         assert_eq!((places["green1"].is_up, &places["green1"].address), (false, &None));
         assert_eq!(super::counters(&places, Slot::Blue).requests, 98);
         let later = Counters { requests: 103, errors: 9, ..counters };
         assert_eq!((later.since(counters).requests, later.since(counters).errors), (5, 1));
         assert_eq!(Counters { requests: 3, errors: 0, ..counters }.since(counters).requests, 3);
         assert_eq!(super::places("Permission denied", STATISTICS), None);
+    }
+
+    #[test]
+    fn a_check_of_the_router_is_in_words() {
+        assert_eq!(check("* L4TOUT", ""), "its check got no connection in time");
+        assert_eq!(check("L4CON", ""), "its check got no connection");
+        assert_eq!(check("L7STS", "503"), "its check was answered with 503");
+        assert_eq!((check("", ""), check("NEW", "1")), (String::new(), "its check ended with NEW 1".to_owned()));
     }
 }

@@ -1,7 +1,15 @@
 //! What Docker knows about a container: its state in the words of `docker ps`, and the evidence of a failure.
 
+use std::pin::pin;
+use std::time::Duration;
+
+use bollard::query_parameters::EventsOptions;
+use futures_util::StreamExt;
+use tokio::time::timeout;
+
 use crate::engine::sandbox::docker::client::DockerClient;
 use crate::rollout::outlet::Progress;
+use crate::store::clock::now;
 
 /// Number of log lines that are kept of a failed container.
 const LAST_LINES: usize = 50;
@@ -12,6 +20,9 @@ const MAX_LINE: usize = 200;
 /// Maximum number of containers whose logs are kept for one failure.
 const MAX_EVIDENCE: usize = 3;
 
+/// How long the engine may take for each of its earlier events.
+const EVENTS_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Whether the process of a container runs. `status` is the state in the words of `docker ps`: `Up 3 seconds (healthy)`.
 pub(in crate::rollout::target) fn is_running(status: &str) -> bool {
     status.starts_with("Up")
@@ -20,6 +31,11 @@ pub(in crate::rollout::target) fn is_running(status: &str) -> bool {
 /// Whether the process of a container runs, and its health check succeeds if it has one.
 pub(in crate::rollout::target) fn is_well(status: &str) -> bool {
     is_running(status) && !status.contains("unhealthy") && !is_starting(status)
+}
+
+/// Whether the process of a container has ended, also if the engine is about to start it again.
+pub(in crate::rollout::target) fn has_ended(status: &str) -> bool {
+    ["Exited", "Restarting", "Dead"].iter().any(|word| status.starts_with(word))
 }
 
 /// Whether the health check of a container has no result yet.
@@ -37,6 +53,42 @@ pub(in crate::rollout::target) struct Suspect<'c> {
     pub(in crate::rollout::target) status: &'c str,
 }
 
+/// Returns which of the containers has ended, or was restarted by the engine, in words, with its position. `None` if none
+/// has.
+pub(in crate::rollout::target) async fn first_ended<'c>(
+    client: &DockerClient,
+    containers: impl Iterator<Item = Suspect<'c>>,
+) -> Option<(usize, String)> {
+    for (at, Suspect { id, name, status }) in containers.enumerate() {
+        if has_ended(status) {
+            return Some((at, format!("{name} has ended")));
+        }
+        // The engine counts only the restarts after an end of the process, and not those after its own restart.
+        let restarts = client.inspect(id).await.ok().and_then(|found| found.restart_count);
+        if restarts.is_some_and(|count| count > 0) {
+            return Some((at, format!("{name} has ended and was started again")));
+        }
+    }
+    None
+}
+
+/// Returns the exit code with which the process of a container ended last. The state of a container that runs again no
+/// longer has it, but the engine keeps its last events for a while.
+async fn last_exit_code(client: &DockerClient, id: &str) -> Option<i64> {
+    let filters = [("container", id), ("event", "die")].map(|(name, value)| (name.to_owned(), vec![value.to_owned()]));
+    let now = now().0;
+    // Without an end, the engine would wait for further events.
+    let until = format!("{}.{:03}", now / 1_000, now % 1_000);
+    let options = EventsOptions { since: Some("0".to_owned()), until: Some(until), filters: Some(filters.into()) };
+    let mut events = pin!(client.api().events(Some(options)));
+    let mut code = None;
+    while let Ok(Some(Ok(event))) = timeout(EVENTS_TIMEOUT, events.next()).await {
+        let attributes = event.actor.and_then(|actor| actor.attributes).unwrap_or_default();
+        code = attributes.get("exitCode").and_then(|code| code.parse().ok()).or(code);
+    }
+    code
+}
+
 /// Writes the state, the health checks and the last log lines of containers to the log of a step. Returns a summary of
 /// the first one that can be inspected; `None` if there is none.
 pub(in crate::rollout::target) async fn evidence<'c>(
@@ -49,16 +101,20 @@ pub(in crate::rollout::target) async fn evidence<'c>(
         let Ok(found) = client.inspect(id).await else { continue };
         let state = found.state.unwrap_or_default();
         let mut facts = vec![status.to_owned()];
-        let code = state.exit_code.unwrap_or_default();
-        if state.running != Some(true) || state.restarting == Some(true) || code != 0 {
-            facts.push(format!("exit code {code}"));
+        let restarts = found.restart_count.filter(|count| *count > 0);
+        let mut code = state.exit_code.filter(|code| *code != 0);
+        if code.is_none() && restarts.is_some() {
+            code = last_exit_code(client, id).await;
         }
+        let is_down = state.running != Some(true) || state.restarting == Some(true);
+        facts.extend(code.or(is_down.then_some(0)).map(|code| format!("exit code {code}")));
         if state.oom_killed == Some(true) {
             facts.push("out of memory".to_owned());
         }
-        if let Some(count) = found.restart_count.filter(|count| *count > 0) {
-            facts.push(format!("restarted {count} times"));
-        }
+        facts.extend(restarts.map(|count| match count {
+            1 => "restarted once".to_owned(),
+            count => format!("restarted {count} times"),
+        }));
         facts.extend(state.error.filter(|error| !error.is_empty()));
         progress.say(&format!("{name}: {}", facts.join(", ")));
         for check in state.health.and_then(|health| health.log).iter().flatten() {
@@ -96,6 +152,8 @@ mod tests {
             ("Created", (false, false)),
         ] {
             assert_eq!((is_running(status), is_well(status)), expected, "{status}");
+            let has_begun = status != "Created";
+            assert_eq!(has_ended(status), has_begun && !is_running(status), "{status}");
         }
     }
 }

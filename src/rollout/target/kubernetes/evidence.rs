@@ -75,6 +75,16 @@ pub(super) fn ailment(pod: &Pod) -> Option<Ailment> {
     text.and_then(|text| of(text, true))
 }
 
+/// Returns which container of a pod has ended, or was restarted, in words. `None` if none has. Containers that prepare the
+/// pod may end and be started again until what they wait for is there.
+pub(super) fn ended(pod: &Pod) -> Option<String> {
+    let has_ended = |container: &&ContainerStatus| container.restart_count > 0 || container.state.terminated.is_some();
+    let container = pod.status.container_statuses.iter().find(has_ended)?;
+    let again = if container.restart_count > 0 { " and was started again" } else { "" };
+    let (pod, name) = (&pod.metadata.name, &container.name);
+    Some(format!("{pod}: container {name} has ended{again}{}", last_end(container)))
+}
+
 /// Returns the containers of a pod that are not ready.
 fn unready(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     let all = pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses);

@@ -375,6 +375,20 @@ impl Target for KubernetesTarget {
         check::ask_of_slot(probe, limit, &self.shell, (self.settings.name.as_str(), slot, plan), progress).boxed()
     }
 
+    fn ended<'t>(&'t self, plan: &'t Plan) -> BoxFuture<'t, Option<String>> {
+        async move {
+            let slot = plan.new.slot;
+            // Pods that were there before may have ended before.
+            if plan.found.slot(slot).replicas > 0 {
+                return None;
+            }
+            let (scene, cluster) = (self.scene(None).await.ok()?, self.cluster().await.ok()?);
+            let set = scene.current().filter(|_| scene.slot() == slot)?;
+            evidence::pods(cluster, set).await.ok()?.iter().find_map(evidence::ended)
+        }
+        .boxed()
+    }
+
     fn evidence<'t>(&'t self, slot: Slot, progress: &'t Progress) -> BoxFuture<'t, Option<String>> {
         async move {
             let (scene, cluster) = (self.scene(None).await.ok()?, self.cluster().await.ok()?);
