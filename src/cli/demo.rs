@@ -103,6 +103,9 @@ fn deploy(args: &Args, runs: &RunsDir) -> Outcome {
     tour.open_to_visitors();
     if args.headless || !screen::is_possible() {
         for (environment, release) in STOPS {
+            if let Some(waits) = tour.waits_behind(environment)? {
+                style::notice(waits.as_str());
+            }
             let ended = deploy::start(tour.deployments(), tour.stop(environment, release)?, false, false)?;
             // The last release fails on purpose and is rolled back.
             if ended != Exit::Success && (environment, release) != STOPS[STOPS.len() - 1] {

@@ -1,5 +1,6 @@
 //! The tour of deployments: a service in Docker, whose releases go through three environments.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -7,11 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use walkdir::{DirEntry, WalkDir};
 
+use crate::launch::commands;
 use crate::launch::deploy::{DeployError, DeployRequest, Deployments, PreparedDeployment};
+use crate::model::RunId;
 use crate::model::deployment::{Cause, Outcome};
 use crate::repo::git::{self, GitError};
 use crate::rollout::target::docker::{DockerFault, ensure_built, remove_service};
@@ -67,6 +70,9 @@ const VISIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Interval at which the tour checks whether a deployment has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
+/// How long the deployments of the tour may take to end before everything is removed.
+const END_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Why the tour cannot begin.
 #[derive(Debug, thiserror::Error)]
 pub enum TourError {
@@ -89,6 +95,19 @@ pub enum TourError {
         folder: PathBuf,
         /// The error.
         source: io::Error,
+    },
+    /// A deployment does not end, so what it uses cannot be removed.
+    #[error(
+        "{run}, which deploys to {environment}, does not end within {} seconds: `cd {} && cuelight cancel {run} --force`, then \
+         repeat the command", END_TIMEOUT.as_secs(), .folder.display()
+    )]
+    Running {
+        /// The run of the deployment.
+        run: RunId,
+        /// Name of the environment.
+        environment: String,
+        /// The folder.
+        folder: PathBuf,
     },
     /// The folder of the project has other files, too.
     #[error("{} is not a file of the demo: move it out of the folder, which would be removed with it", .0.display())]
@@ -149,11 +168,12 @@ impl Tour {
 
     /// Removes what the tour left: the containers, networks and images of its service, its folder, and the record of its
     /// deployments. Returns what was removed, in words. The image of the router stays, because other environments may
-    /// use it, and the runs stay in the list of runs. Waits for the end of deployments in progress: one with a slot keeps
-    /// the former release for a while. `say` is called with a line about each.
+    /// use it, and the runs stay in the list of runs. Ends deployments in progress first. `say` is called with a line about
+    /// each.
     ///
     /// # Errors
-    /// The folder has other content or further files, no engine answers, or something cannot be removed.
+    /// The folder has other content or further files, a deployment does not end, no engine answers, or something cannot be
+    /// removed.
     pub async fn remove(
         runs: &RunsDir,
         into: Option<&Path>,
@@ -173,7 +193,7 @@ impl Tour {
         let is_root = |found: &Deployments| folder.canonicalize().is_ok_and(|folder| folder == found.repository().root);
         let deployments = deployments.filter(is_root);
         if let Some(deployments) = &deployments {
-            wait_for_end(deployments, say).await?;
+            end_all(deployments, say).await?;
         }
         let left = remove_service(SERVICE, &RELEASES.map(image)).await?;
         let mut removed: Vec<String> = left.iter().map(|one| format!("the {} {}", one.kind.word(), one.name)).collect();
@@ -218,8 +238,9 @@ impl Tour {
         self.deployments.start(self.stop(environment, release)?)
     }
 
-    /// Carries out the other deployments, each after the end of the one before, while a person watches the screen. Stops
-    /// early if one neither succeeds nor is rolled back.
+    /// Carries out the other deployments, each after the end of the one before, while a person watches the screen. Returns
+    /// after the end of the last one, which only fails while it has visitors. Stops early if one neither succeeds nor is
+    /// rolled back.
     ///
     /// # Errors
     /// A deployment cannot be started, or the state folder cannot be read.
@@ -231,7 +252,18 @@ impl Tour {
             }
             last = (*environment, self.deployments.start(self.stop(environment, release)?)?);
         }
-        Ok(())
+        self.has_gone_well(last.0, &last.1).map(drop)
+    }
+
+    /// Returns a sentence about the deployment for whose end the next one to an environment waits, for instance that of an
+    /// earlier tour. `None` if it waits for none.
+    ///
+    /// # Errors
+    /// The state folder cannot be read.
+    pub fn waits_behind(&self, environment: &str) -> Result<Option<String>, DeployError> {
+        let folder = self.deployments.repository().root.display();
+        let waits = self.deployments.waits_behind(environment)?;
+        Ok(waits.map(|waits| format!("{environment}: {waits}; `cd {folder} && cuelight abort {environment}` ends it")))
     }
 
     /// Waits for the end of a deployment. Returns whether it succeeded or was rolled back.
@@ -268,18 +300,36 @@ impl Drop for Tour {
     }
 }
 
-/// Waits until no worker carries out a deployment any more. `say` is called with a line about each deployment.
-async fn wait_for_end(deployments: &Deployments, say: &mut (dyn FnMut(&str) + Send)) -> Result<(), TourError> {
-    for name in deployments.all_settings()?.keys() {
-        let is_open = || deployments.open(name).is_ok_and(|open| open.is_running);
-        if is_open() {
-            say(&format!("Waiting for the end of the deployment to {name}; `cuelight abort {name}` there ends it."));
+/// Ends all deployments in progress: first those that wait, so that none of them begins when another one ends. They leave
+/// their environments as they are, because everything there is removed next. `say` is called with a line about each.
+async fn end_all(deployments: &Deployments, say: &mut (dyn FnMut(&str) + Send)) -> Result<(), TourError> {
+    let deadline = Instant::now() + END_TIMEOUT;
+    let (mut said, mut accepted) = (HashSet::new(), HashSet::new());
+    loop {
+        let running = deployments.running()?;
+        let Some(first) = running.first() else { return Ok(()) };
+        if Instant::now() >= deadline {
+            let folder = deployments.repository().root.clone();
+            let (run, environment) = (first.record.run.clone(), first.record.environment.clone());
+            return Err(TourError::Running { run, environment, folder });
         }
-        while is_open() {
-            tokio::time::sleep(LOOK_EVERY).await;
+        for open in &running {
+            let (run, environment) = (&open.record.run, &open.record.environment);
+            if said.insert(run.clone()) {
+                say(&format!("Ending {run}, which deploys {} to {environment}.", open.record.release.title()));
+            }
+            if !accepted.contains(run) {
+                match commands::cancel(&open.folder, true).await {
+                    Ok(()) => {
+                        accepted.insert(run.clone());
+                    }
+                    // It may have ended meanwhile, or may not answer yet. What counts is that it ends in time.
+                    Err(error) => tracing::debug!(%error, %run, "a deployment of the tour was not cancelled"),
+                }
+            }
         }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
-    Ok(())
 }
 
 /// Returns the folder of the tour: by default beside the runs.

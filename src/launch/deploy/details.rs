@@ -505,6 +505,33 @@ healthy = "true"
     }
 
     #[test]
+    fn deployments_whose_workers_run_are_listed_and_those_that_wait_come_first() {
+        let shop = Shop::new();
+        shop.deployed("staging", &[("v1", Cause::Manual)]);
+        let deployments = shop.deployments();
+        assert!(deployments.running().expect("read").is_empty(), "it has ended");
+        let release = release::known(shop.folder.path(), None, "v2").expect("a tag");
+        let mut held = Vec::new();
+        for (environment, has_begun) in [("staging", true), ("production", false), ("staging", false)] {
+            let (folder, lock) = deployments.runs.create_locked(Timestamp(9)).expect("made");
+            let requested = Action::Requested { release: release.clone(), from: None, cause: Cause::Manual };
+            for action in [Some(requested), has_begun.then_some(Action::Began)].into_iter().flatten() {
+                let by = Actor { user: "ada".to_owned(), host: "web".to_owned(), email: String::new() };
+                let (deployment, environment) = (Some(folder.id().clone()), environment.to_owned());
+                let entry =
+                    Entry { at: Timestamp(9), by, environment, deployment, job: None, action, reason: String::new() };
+                deployments.file().append(&entry).expect("written");
+            }
+            held.push(lock);
+        }
+        let running = deployments.running().expect("read");
+        let found: Vec<_> = running.iter().map(|open| (&*open.record.environment, open.record.began)).collect();
+        assert_eq!(found, [("staging", false), ("production", false), ("staging", true)]);
+        drop(held.pop());
+        assert_eq!(deployments.running().expect("read").len(), 2, "the worker of the last one has ended");
+    }
+
+    #[test]
     fn the_history_of_the_repository_is_offered_newest_first() {
         let shop = Shop::new();
         shop.deployed("staging", &[("v2", Cause::Manual)]);

@@ -118,6 +118,24 @@ impl Deployments {
         Some(format!("{} {how}{}: {}", record.release.title(), at.unwrap_or_default(), record.ways_out()?))
     }
 
+    /// Returns all deployments whose workers run, of the environments that have settings. Those that have not begun come
+    /// first.
+    ///
+    /// # Errors
+    /// The settings are invalid, or the state folder cannot be read.
+    pub fn running(&self) -> Result<Vec<OpenDeployment>, DeployError> {
+        let states = self.states(&self.ledger()?)?;
+        let records = states.values().flat_map(EnvironmentState::deployments);
+        let running = records.filter(|record| record.cause != Cause::Job).filter_map(|record| {
+            let folder = self.runs.folder(record.run.clone());
+            let is_running = lock::is_held(&folder.lock());
+            is_running.then(|| OpenDeployment { record: record.clone(), folder, is_running })
+        });
+        let mut running: Vec<_> = running.collect();
+        running.sort_by_key(|open| open.record.began);
+        Ok(running)
+    }
+
     /// Returns what a promotion of the deployment in progress to an environment would end, in words. `None` if the
     /// deployment is not paused and does not wait for a person.
     pub(super) fn promotable(&self, state: &EnvironmentState) -> Option<&'static str> {
