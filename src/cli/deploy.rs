@@ -102,6 +102,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         }
         return Ok(Exit::Success);
     }
+    block_on(deployments.check_halfway(&prepared))??;
     show(&prepared, notes);
     if is_production(&args.environment) {
         confirm(&args.environment, "a production environment by its name", "deploy to it", &args.yes)?;

@@ -478,6 +478,20 @@ fn a_rollback_aborts_the_canary_on_its_way() {
 }
 
 #[test]
+fn a_deployment_to_an_environment_between_two_releases_is_refused_before_it_is_recorded() {
+    let shop = Shop::new();
+    let run = shop.canary();
+    kill(worker_of(&run));
+    until("the canary is interrupted", || shop.call(&["deploys", "live"]).out().contains("interrupted").then_some(()));
+    let before = shop.call(&["audit", "live"]).out();
+    let (abort, resume) = ("`cuelight abort live` goes back", format!("`cuelight resume {run}` goes on"));
+    shop.call(&["deploy", "live", "v3", "--detach"]).expect(4, &["live is between two releases", abort, &resume]);
+    assert_eq!(shop.call(&["audit", "live"]).out(), before, "nothing is recorded");
+    shop.call(&["abort", "live"]).expect(0, &["serves again"]);
+    shop.call(&["deploy", "live", "v3", "--plan"]).expect(0, &["v3"]);
+}
+
+#[test]
 fn settings_with_a_fault_do_not_keep_anyone_from_a_deployment_that_goes_on() {
     let shop = Shop::new();
     shop.canary();

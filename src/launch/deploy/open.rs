@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::lanes::MAX_DEPLOYMENTS;
-use super::{DeployError, DeployRequest, Deployments};
+use super::{DeployError, DeployRequest, Deployments, PreparedDeployment};
 use crate::launch::commands::{self, CommandError};
 use crate::model::deployment::{Cause, DeploymentRecord, EnvironmentState, Outcome};
 use crate::model::environment::Release;
@@ -144,6 +144,24 @@ impl Deployments {
         let position = Position::read(&open.folder).ok().flatten().filter(|_| is_steered)?;
         let waits = position.waits_for_person().then_some("waits for a person");
         position.pause(open.record.paused).or(waits)
+    }
+
+    /// Checks that a deployment that was interrupted, or that failed halfway, has not left the environment between two
+    /// releases. The target is asked only after such a deployment.
+    ///
+    /// # Errors
+    /// The environment is between two releases, or the state folder cannot be read. If the target does not answer, the
+    /// deployment itself reports that.
+    pub async fn check_halfway(&self, prepared: &PreparedDeployment) -> Result<(), DeployError> {
+        let open = self.newest_open(&self.ledger()?.of(&prepared.settings().name), MAX_DEPLOYMENTS);
+        let Some(left) = open.filter(|open| !open.is_running && open.is_on_its_way()) else { return Ok(()) };
+        match self.plan(prepared).await {
+            Err(DeployError::Plan(error)) if error.is_between() => {
+                let run = &left.record.run;
+                Err(DeployError::OnItsWay(format!("{error} goes back, `cuelight resume {run}` goes on")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Returns a sentence about the deployment that changes an environment now, for whose end a further one waits. `None`

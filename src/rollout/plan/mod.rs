@@ -56,6 +56,18 @@ pub enum PlanError {
     },
 }
 
+impl PlanError {
+    /// Whether an earlier deployment left a host between two releases.
+    #[must_use]
+    pub fn is_between(&self) -> bool {
+        match self {
+            Self::Between { .. } => true,
+            Self::Host { error, .. } => error.is_between(),
+            Self::UnknownRelease { .. } => false,
+        }
+    }
+}
+
 /// Abilities of a target on which plans depend.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Supports {
