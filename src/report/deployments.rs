@@ -87,10 +87,12 @@ impl Preview<'_> {
         };
         let steps =
             |plan: &DeploymentPlan| -> Vec<Value> { plan.steps().iter().map(|step| document(plan, step)).collect() };
+        let found = plan.into_iter().flat_map(DeploymentPlan::notes);
+        let notes: Vec<&str> = self.notes.iter().map(String::as_str).chain(found).collect();
         let (steps, (live, is_known)) = (plan.map(steps), self.live_in(plan));
         json!({
             "environment": self.settings.name, "from": live, "from_unknown": !is_known, "to": self.release,
-            "strategy": self.settings.strategy.name(), "gates": self.gates, "notes": self.notes, "steps": steps,
+            "strategy": self.settings.strategy.name(), "gates": self.gates, "notes": notes, "steps": steps,
         })
     }
 }
@@ -136,6 +138,9 @@ fn push_steps(all: &mut TerminalText, plan: &DeploymentPlan, style: Style) {
                 text!("{:>3}  {}", number, words)
             });
         }
+    }
+    for note in plan.notes() {
+        all.push_line(&text!("note: {}", note));
     }
 }
 

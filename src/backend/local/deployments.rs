@@ -251,6 +251,7 @@ async fn prepared(deployments: &Deployments, request: DeployRequest) -> Result<A
         notes: behind
             .into_iter()
             .chain(plain_start)
+            .chain(plan.iter().flat_map(DeploymentPlan::notes).map(str::to_owned))
             .chain(gates)
             .chain(about_state)
             .chain(missing)

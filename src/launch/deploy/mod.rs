@@ -195,7 +195,9 @@ impl Deployments {
             let health = if lane.is_silent {
                 Some("its target does not answer".to_owned())
             } else {
-                lane.health_text().filter(|_| lane.on_its_way().is_none())
+                let note = lane.reported.as_ref().and_then(|reported| reported.observed.note.clone());
+                let facts: Vec<String> = lane.health_text().into_iter().chain(note).collect();
+                (!facts.is_empty() && lane.on_its_way().is_none()).then(|| facts.join(", "))
             };
             let kept = lane.open.as_ref().and_then(|open| open.kept.as_ref()).map(|kept| kept.text(at));
             let impairment = lane.impairment().filter(|_| lane.on_its_way().is_none());

@@ -170,7 +170,7 @@ impl Deployments {
         }
         let file = self.file();
         let targets = self.targets(&prepared.settings);
-        let hosts = observed(&targets, &prepared.settings.name).await?;
+        let hosts = targets.foresee(&unrecorded(&prepared.settings.name)).await?;
         let state = file.read()?.of(&prepared.settings.name);
         let known = |sha: &str| release::known(&self.repository.root, Some(&state), sha);
         let plan = plan::over(&prepared.settings, &hosts, &prepared.release.release, known)?;

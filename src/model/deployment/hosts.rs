@@ -94,6 +94,11 @@ impl DeploymentPlan {
         }
     }
 
+    /// Returns what the hosts said about their state when the plan was made, such as why they serve nothing.
+    pub fn notes(&self) -> impl Iterator<Item = &str> {
+        self.plans().filter_map(|plan| plan.found.note.as_deref())
+    }
+
     /// Returns mutable references to the plans of all hosts, in order.
     pub fn plans_mut(&mut self) -> impl Iterator<Item = &mut Plan> {
         std::iter::once(&mut self.first).chain(&mut self.others)

@@ -100,6 +100,18 @@ impl Targets {
         join_all(asked).await.into_iter().collect()
     }
 
+    /// Returns the state of each host with which a deployment would begin, with its name; see [`Target::foresee`].
+    ///
+    /// # Errors
+    /// A host does not answer.
+    pub async fn foresee(&self, progress: &Progress) -> Result<Vec<(Option<String>, Observed)>, TargetError> {
+        let asked = self.0.iter().map(|one| async {
+            let observed = one.target.foresee(progress).await.map_err(|error| one.failed(error))?;
+            Ok((one.name.clone(), observed))
+        });
+        join_all(asked).await.into_iter().collect()
+    }
+
     /// Checks whether each host can carry out its part of a plan.
     ///
     /// # Errors

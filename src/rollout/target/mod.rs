@@ -126,6 +126,12 @@ pub trait Target: Send + Sync {
     /// Returns the observed state of both slots.
     fn observe<'t>(&'t self, progress: &'t Progress) -> BoxFuture<'t, Result<Observed, TargetError>>;
 
+    /// Returns the state with which a deployment would begin, for a plan that is only shown. It differs from
+    /// [`Self::observe`] for a target that a deployment repairs first, which the note then says.
+    fn foresee<'t>(&'t self, progress: &'t Progress) -> BoxFuture<'t, Result<Observed, TargetError>> {
+        self.observe(progress)
+    }
+
     /// Checks whether the target can carry out a plan: before the plan is shown, and before its first step.
     fn can_carry_out<'t>(&'t self, _: &'t Plan) -> BoxFuture<'t, Result<(), TargetError>> {
         ready(Ok(())).boxed()

@@ -137,6 +137,25 @@ fn replicas_that_are_being_stopped_are_not_taken_for_a_release_that_is_kept() {
 }
 
 #[test]
+fn a_router_that_does_not_run_is_said_and_the_plan_is_the_one_that_is_carried_out() {
+    let canary = "strategy = 'canary'\ncanary.steps = ['10%', '50%']";
+    let Some(service) = Service::new(canary, "replicas = 2") else { return };
+    service.call(&["deploy", "live", "v1"]).expect(0, &["is live"]);
+    docker(&["kill", &service.container("router")]).expect("killed");
+    let note = format!("the router {} does not run", service.container("router"));
+    let plan = service.call(&["deploy", "live", "v2", "--plan"]);
+    plan.expect(0, &[&note, "the deployment starts it first", "live: v1 ", "Send 10 % of the traffic to green"]);
+    service.call(&["env", "live"]).expect(0, &[&note]);
+    let run = service.call(&["deploy", "live", "v2", "--detach"]).out().trim().to_owned();
+    until("it has ended", || service.has_ended(&run).then_some(()));
+    let position = service.position(&run).expect("a position");
+    let done = position["plan"]["steps"].as_array().map_or(0, Vec::len);
+    let is_step = |line: &&str| line.trim_start().starts_with(|first: char| first.is_ascii_digit());
+    assert_eq!(plan.out().lines().filter(is_step).count(), done, "{}", plan.out());
+    assert_eq!(service.page().as_deref(), Some("v2"));
+}
+
+#[test]
 fn a_kept_release_serves_at_once_when_the_live_one_has_ended() {
     let Some(service) = Service::new("strategy = 'blue-green'\nkeep_old = '10m'", "replicas = 2") else { return };
     service.call(&["deploy", "live", "v1"]).expect(0, &["is live"]);

@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, join, join_all, try_join_all};
+use futures_util::future::{BoxFuture, join, try_join_all};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep};
 
@@ -21,7 +21,7 @@ use crate::model::deployment::{
     written,
 };
 use crate::model::environment::Release;
-use crate::rollout::check::{self, Answer};
+use crate::rollout::check::Answer;
 use crate::rollout::outlet::Progress;
 use crate::rollout::shell::Shell;
 
@@ -30,6 +30,7 @@ use super::{Target, TargetError};
 mod commands;
 mod config;
 mod error;
+mod health;
 pub(super) mod images;
 mod latency;
 pub(super) mod lease;
@@ -120,6 +121,30 @@ impl DockerTarget {
             Err(_) => HashMap::new(),
         };
         Ok(Scene { replicas, places })
+    }
+
+    /// Returns the state of the environment. The note says if the router does not run.
+    async fn observed(&self) -> Result<Observed, DockerFault> {
+        let scene = self.scene().await?;
+        let mut observed = scene.observed();
+        observed.note =
+            scene.is_dark().then(|| format!("the router {} does not run: nothing is served", self.router.name()));
+        Ok(observed)
+    }
+
+    /// Returns the state with which a deployment would begin. It starts a router that does not run, which then has the
+    /// shares again that it had.
+    async fn foreseen(&self) -> Result<Observed, DockerFault> {
+        let scene = self.scene().await?;
+        if !scene.is_dark() {
+            return Ok(scene.observed());
+        }
+        let places = self.router.saved(self.client().await?).await.unwrap_or_default();
+        let mut observed = Scene { places, ..scene }.observed();
+        let router = self.router.name();
+        observed.note =
+            Some(format!("the router {router} does not run, so nothing is served: the deployment starts it first"));
+        Ok(observed)
     }
 
     /// Starts the router unless it runs, with places for at least `replicas` replicas in each slot. A running router
@@ -309,75 +334,6 @@ impl DockerTarget {
         }
         held.take_again(client, &self.router.name()).await
     }
-
-    /// Checks whether the replicas of a slot are healthy: according to Docker, the router, and a probe by this process.
-    async fn healthy(&self, slot: Slot) -> Result<Answer, DockerFault> {
-        let scene = self.scene().await?;
-        let client = self.client().await?;
-        let replicas: Vec<&Replica> = scene.of(slot).collect();
-        if replicas.is_empty() {
-            return Ok(Answer::Bad(format!("no replica runs in {slot}")));
-        }
-        let limit = self.settings.health.timeout;
-        let probe = self.settings.health_check.as_ref();
-        let asked = replicas.iter().map(|replica| async {
-            let docker = probes::docker(replica);
-            if !matches!(docker, Answer::Good(_)) {
-                return docker;
-            }
-            let own = probes::replica(client, &self.router.name(), replica, self.docker.port, probe, limit).await;
-            if matches!(own, Answer::Good(_)) && !scene.is_healthy(replica) {
-                let why = scene.why(replica);
-                return Answer::Unknown(format!("{}: the router does not use it yet{why}", replica.name));
-            }
-            own
-        });
-        let answers = join_all(asked).await;
-        let is_bad = |answer: &&Answer| matches!(answer, Answer::Bad(_));
-        let is_unknown = |answer: &&Answer| matches!(answer, Answer::Unknown(_));
-        let worst = answers.iter().find(is_bad).or_else(|| answers.iter().find(is_unknown));
-        if let Some(worst) = worst {
-            return Ok(worst.clone());
-        }
-        Ok(Answer::Good(format!("{slot}: {} of {} replicas are healthy", answers.len(), answers.len())))
-    }
-
-    async fn checked(
-        &self,
-        probe: &Probe,
-        limit: Duration,
-        slot: Slot,
-        plan: &Plan,
-        progress: &Progress,
-    ) -> Result<Answer, DockerFault> {
-        match probe {
-            Probe::Path(_) => {
-                let scene = self.scene().await?;
-                let (client, router) = (self.client().await?, self.router.name());
-                let open = scene.of(slot).filter(|replica| scene.is_open(replica));
-                let asked = open.map(|one| probes::replica(client, &router, one, self.docker.port, Some(probe), limit));
-                let answers = join_all(asked).await;
-                let bad = answers.iter().find(|answer| !matches!(answer, Answer::Good(_)));
-                let none = || Answer::Bad(format!("no replica runs in {slot}"));
-                Ok(bad.or_else(|| answers.first()).cloned().unwrap_or_else(none))
-            }
-            Probe::Router(limits) => {
-                let scene = self.scene().await?;
-                // Where few requests come, they say too little about a release that has ended.
-                if let Some(unused) = scene.of(slot).find(|one| scene.is_open(one) && !scene.is_used(one)) {
-                    let (name, why) = (&unused.name, scene.why(unused));
-                    return Ok(Answer::Bad(format!("{name} is {}; the router does not use it{why}", unused.status)));
-                }
-                let now = state::counters(&scene.places, slot);
-                let earlier = *self.before.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(now);
-                Ok(probes::judge(slot, *limits, now.since(earlier)))
-            }
-            Probe::Http(_) | Probe::Tcp(_) | Probe::Exec(_) => {
-                Ok(check::ask_of_slot(probe, limit, &self.shell, (self.settings.name.as_str(), slot, plan), progress)
-                    .await)
-            }
-        }
-    }
 }
 
 /// Returns the answer of a check. An error counts as a bad answer.
@@ -387,7 +343,11 @@ fn answer(asked: Result<Answer, DockerFault>) -> Answer {
 
 impl Target for DockerTarget {
     fn observe<'t>(&'t self, _: &'t Progress) -> BoxFuture<'t, Result<Observed, TargetError>> {
-        async { Ok(self.scene().await?.observed()) }.boxed()
+        async { Ok(self.observed().await?) }.boxed()
+    }
+
+    fn foresee<'t>(&'t self, _: &'t Progress) -> BoxFuture<'t, Result<Observed, TargetError>> {
+        async { Ok(self.foreseen().await?) }.boxed()
     }
 
     fn image<'t>(
@@ -463,6 +423,9 @@ impl Target for DockerTarget {
     fn traffic(&self) -> BoxFuture<'_, Option<(Observed, [Counters; 2])>> {
         async {
             let scene = self.scene().await.ok()?;
+            if scene.is_dark() {
+                return None;
+            }
             Some((scene.observed(), Slot::ALL.map(|slot| state::counters(&scene.places, slot))))
         }
         .boxed()

@@ -17,6 +17,11 @@ pub(super) struct Scene {
 }
 
 impl Scene {
+    /// Whether there are replicas, but no router that could send requests to them.
+    pub(super) fn is_dark(&self) -> bool {
+        self.places.is_empty() && !self.replicas.is_empty()
+    }
+
     /// Returns the replicas of a slot.
     pub(super) fn of(&self, slot: Slot) -> impl Iterator<Item = &Replica> {
         self.replicas.iter().filter(move |replica| replica.slot == slot)
@@ -138,5 +143,6 @@ mod tests {
         // Without the router nothing gets traffic.
         let dark = Scene { places: HashMap::new(), ..scene };
         assert_eq!((dark.observed().slot(blue).weight, dark.observed().slot(blue).open), (0, 0));
+        assert!(dark.is_dark() && !stale.is_dark() && !Scene::default().is_dark());
     }
 }

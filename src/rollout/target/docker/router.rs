@@ -5,6 +5,8 @@
 //! change the weights are written to a file in the container, which a restarted router reads.
 
 use std::collections::HashMap;
+use std::io::Read;
+use std::pin::pin;
 use std::time::Duration;
 
 use bollard::errors::Error;
@@ -13,8 +15,9 @@ use bollard::models::{
     PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, ListContainersOptions, UploadToContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, DownloadFromContainerOptions, ListContainersOptions, UploadToContainerOptionsBuilder,
 };
+use futures_util::StreamExt;
 use tokio::sync::Mutex;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout};
@@ -46,6 +49,9 @@ const NEW: &str = "cuelight-router.new";
 /// Name of the configuration that the running router has read: the process that replaced its file may have been killed
 /// before the router read it.
 const LOADED: &str = "cuelight-router.loaded";
+
+/// Maximum size in bytes of the archive with the file of the places.
+const MAX_SAVED: usize = 4 * 1024 * 1024;
 
 /// Prompt that the socket prints after each answer.
 const PROMPT: &str = "\n> ";
@@ -143,6 +149,25 @@ impl Router {
             (0, _) => Ok(()),
             (_, answer) => Err(DockerFault::Command { router: self.name(), command, answer }),
         }
+    }
+
+    /// Returns the places with which a router that does not run will start again. `None` if it has no file with them, or
+    /// if that cannot be read.
+    pub(super) async fn saved(&self, client: &DockerClient) -> Option<HashMap<String, Place>> {
+        let options = DownloadFromContainerOptions { path: config::STATE.to_owned() };
+        let name = self.name();
+        let mut parts = pin!(client.api().download_from_container(&name, Some(options)));
+        let mut packed = Vec::new();
+        while let Some(part) = parts.next().await {
+            packed.extend_from_slice(&part.ok()?);
+            if packed.len() > MAX_SAVED {
+                return None;
+            }
+        }
+        let mut archive = tar::Archive::new(packed.as_slice());
+        let mut text = String::new();
+        archive.entries().ok()?.next()?.ok()?.read_to_string(&mut text).ok()?;
+        state::saved(&text)
     }
 
     /// Whether the router runs.

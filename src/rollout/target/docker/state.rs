@@ -47,20 +47,7 @@ pub(super) fn counters(places: &HashMap<String, Place>, slot: Slot) -> Counters 
 /// Reads the places by name from the answers to `show servers state` and `show stat`. `None` if the answers are
 /// malformed.
 pub(super) fn places(servers: &str, statistics: &str) -> Option<HashMap<String, Place>> {
-    let mut places = HashMap::new();
-    let rows = table(servers, ' ')?;
-    for row in rows {
-        let number = |name: &str| row.get(name)?.parse::<u32>().ok();
-        let admin = number("srv_admin_state")?;
-        let place = Place {
-            address: row.get("srv_addr").filter(|address| **address != "-").map(|address| (*address).to_owned()),
-            is_up: number("srv_op_state")? == RUNNING,
-            is_drained: admin & (DRAINED | MAINTENANCE) != 0,
-            weight: number("srv_uweight")?,
-            ..Place::default()
-        };
-        places.insert((*row.get("srv_name")?).to_owned(), place);
-    }
+    let mut places = saved(servers)?;
     let rows = table(statistics, ',')?;
     for row in rows {
         let Some(place) = row.get("svname").and_then(|name| places.get_mut(*name)) else { continue };
@@ -76,6 +63,26 @@ pub(super) fn places(servers: &str, statistics: &str) -> Option<HashMap<String, 
         place.mean = Duration::from_millis(["qtime", "ctime", "rtime"].into_iter().map(number).sum());
         let text = |name: &str| row.get(name).copied().unwrap_or_default();
         place.check = check(text("check_status"), text("check_code"));
+    }
+    Some(places)
+}
+
+/// Reads the places by name, without their checks and counters, from an answer to `show servers state`, or from the file
+/// that has one. `None` if it is malformed.
+pub(super) fn saved(servers: &str) -> Option<HashMap<String, Place>> {
+    let mut places = HashMap::new();
+    let rows = table(servers, ' ')?;
+    for row in rows {
+        let number = |name: &str| row.get(name)?.parse::<u32>().ok();
+        let admin = number("srv_admin_state")?;
+        let place = Place {
+            address: row.get("srv_addr").filter(|address| **address != "-").map(|address| (*address).to_owned()),
+            is_up: number("srv_op_state")? == RUNNING,
+            is_drained: admin & (DRAINED | MAINTENANCE) != 0,
+            weight: number("srv_uweight")?,
+            ..Place::default()
+        };
+        places.insert((*row.get("srv_name")?).to_owned(), place);
     }
     Some(places)
 }
@@ -169,6 +176,8 @@ app,green1,0,0,0,0,MAINT (resolution),,,0,0,0,0,0,0,
         assert_eq!((later.since(counters).requests, later.since(counters).errors), (5, 1));
         assert_eq!(Counters { requests: 3, errors: 0, ..counters }.since(counters).requests, 3);
         assert_eq!(super::places("Permission denied", STATISTICS), None);
+        let saved = saved(SERVERS).expect("a table");
+        assert_eq!((saved["blue1"].weight, saved["blue1"].is_up, saved["blue2"].is_drained), (200, true, true));
     }
 
     #[test]
