@@ -31,6 +31,13 @@ pub(super) fn open(scene: &Scene, slot: Slot, count: u32, started: &[u32]) -> Ve
     commands
 }
 
+/// Returns the share that a slot gets of the wanted one: all the traffic if no replica of the other slot can take any,
+/// because they have ended since the plan was made. The router would send it there in any case.
+pub(super) fn possible_share(scene: &Scene, slot: Slot, percent: u8) -> u8 {
+    let is_alone = scene.open(slot) > 0 && scene.open(slot.other()) == 0;
+    if percent > 0 && is_alone { 100 } else { percent }
+}
+
 /// Returns the commands that give a slot its share. `is_open` returns whether a replica can take traffic once the
 /// commands are carried out.
 pub(super) fn shares(
@@ -85,6 +92,29 @@ mod tests {
             assert_eq!(weights, [true, true, false, false], "{commands:?}");
             assert!(commands[0].contains(slot.name()), "{commands:?}");
         }
+    }
+
+    #[test]
+    fn a_slot_gets_all_the_traffic_if_the_replicas_of_the_other_one_have_ended() {
+        let replica = |slot: Slot, status: &str| Replica {
+            id: slot.name().to_owned(),
+            name: slot.name().to_owned(),
+            slot,
+            number: 1,
+            sha: slot.name().to_owned(),
+            deployment: String::new(),
+            image: String::new(),
+            address: None,
+            status: status.to_owned(),
+        };
+        let share_of_green = |blue: &str, green: &str| {
+            let replicas = vec![replica(Slot::Blue, blue), replica(Slot::Green, green)];
+            let places = replicas.iter().map(|one| (one.place(), Place::default())).collect();
+            possible_share(&Scene { replicas, places }, Slot::Green, 10)
+        };
+        assert_eq!(share_of_green("Up 3 minutes", "Up 1 second"), 10);
+        assert_eq!(share_of_green("Restarting (7) 1 second ago", "Up 1 second"), 100);
+        assert_eq!(share_of_green("Exited (7) 1 second ago", "Exited (7) 1 second ago"), 10, "which is refused");
     }
 
     #[test]

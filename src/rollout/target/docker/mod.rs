@@ -195,9 +195,13 @@ impl DockerTarget {
         if slot == plan.new.slot && scene.share(slot) == 0 {
             *self.before.lock().unwrap_or_else(PoisonError::into_inner) = Some(state::counters(&scene.places, slot));
         }
+        let (wanted, rest) = (percent, slot.other());
+        let percent = commands::possible_share(&scene, slot, wanted);
+        if percent != wanted {
+            progress.say(&format!("no replica of {rest} can take traffic, so {slot} gets all of it"));
+        }
         let commands = commands::shares(&scene, slot, percent, |replica| scene.is_open(replica))?;
         let took = self.router.set(self.client().await?, &commands).await?;
-        let rest = slot.other();
         let millis = took.as_secs_f64() * 1000.0;
         progress.say(&format!("{slot} {percent} %, {rest} {} %, in {millis:.1} ms", 100 - percent));
         Ok(())
@@ -287,6 +291,9 @@ impl DockerTarget {
         all.sort_by_key(|replica| (!scene.is_open(replica), !scene.is_healthy(replica), replica.number));
         let stopped = all.split_off(all.len().min(keep as usize));
         let client = self.client().await?;
+        // Their log is gone with them.
+        let ended = stopped.iter().copied().filter(|replica| status::has_ended(&replica.status));
+        status::evidence(client, ended.map(Replica::suspect), progress).await;
         let with_place = stopped.iter().filter(|replica| scene.place(replica).is_some());
         let commands: Vec<String> = with_place
             .flat_map(|replica| {
