@@ -118,7 +118,8 @@ pub(in crate::config) const EXAMPLE: &str = r#"
 # healthy = "systemctl --user is-active shop"
 # stop = "systemctl --user stop shop"
 # When a release counts as healthy: http (a path such as /health of each replica in Docker, or an address with http://,
-# in which {slot} stands for the slot), tcp, or exec (in Docker a command in each replica).
+# in which {slot} stands for the slot), tcp, or exec (in Docker a command in each replica). A replica that ends fails its
+# deployment, even if it is started again and is healthy then.
 # [environments.production.health]
 # http = "/health"
 # interval = "10s"
@@ -131,7 +132,8 @@ pub(in crate::config) const EXAMPLE: &str = r#"
 # [environments.production.smoke]
 # exec = "./deploy/smoke-test"
 # The check of the new release while a canary pauses: what the router of Docker sees (errors, latency, min_requests), or
-# http, tcp or exec, whose exit code 75 means unknown. Default: the health check.
+# http, tcp or exec, whose exit code 75 means unknown. Default: the health check. If all answers are unknown, a person
+# decides, and bad ones still roll back.
 # [environments.production.analysis]
 # errors = "1%"
 # latency = "500ms"
