@@ -34,6 +34,14 @@ pub struct RecordedDeployment {
     pub state: Option<RecordedState>,
 }
 
+impl RecordedDeployment {
+    /// Whether `other` is the same deployment on the server, maybe in another state.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.id == other.id && self.server == other.server && self.repository == other.repository
+    }
+}
+
 /// State of a deployment, as it is reported to a server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -140,7 +140,11 @@ impl Fold {
             });
             return;
         }
-        let own = self.index.get(&(run.clone(), entry.job.clone())).copied();
+        let newest = || self.index.get(&(run.clone(), entry.job.clone())).copied();
+        let own = match &entry.action {
+            Action::Recorded(of) => self.state.recorded_as(of, run, entry.job.as_ref()).or_else(newest),
+            _ => newest(),
+        };
         let has_ended = |index: usize| self.state.deployments[index].outcome.is_some();
         // A review without a job is about the open deployments of the run and of its jobs. A deployment that was
         // interrupted at its gates has ended in the ledger but may wait again, so that the review applies to it if no
@@ -280,6 +284,15 @@ impl EnvironmentState {
         }
         unreadable.for_each(|line| fold.unreadable(line));
         fold.state
+    }
+
+    /// Returns the index of the deployment that a server has under the id of `known`. A job that runs again deploys again
+    /// for the same run, and the server has each of its deployments.
+    fn recorded_as(&self, known: &RecordedDeployment, run: &RunId, job: Option<&JobId>) -> Option<usize> {
+        self.deployments.iter().rposition(|record| {
+            let of_job = record.run == *run && record.job.as_ref() == job;
+            of_job && record.recorded.as_ref().is_some_and(|recorded| recorded.is_same(known))
+        })
     }
 
     /// Returns the deployments, newest first.
@@ -494,7 +507,7 @@ impl DeploymentRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::deployment::Ledger;
+    use crate::model::deployment::{Ledger, RecordedState};
 
     fn release(tag: &str) -> Release {
         Release { sha: format!("{tag}-sha"), reference: tag.to_owned(), tag: Some(tag.to_owned()) }
@@ -847,6 +860,36 @@ mod tests {
         let shown = state.shown(Timestamp(99)).deployments.remove(0);
         let by = "rollback by ada, approved by ada, rules overridden: errors at checkout; aborted";
         assert_eq!((shown.by_and_why().as_str(), shown.state_words().as_str()), (by, "rolled back"));
+    }
+
+    #[test]
+    fn a_state_on_the_server_is_of_the_attempt_that_the_server_has_under_that_id() {
+        let known = |id, state| {
+            Action::Recorded(RecordedDeployment {
+                server: "github.com".to_owned(),
+                repository: "o/r".to_owned(),
+                id,
+                page: String::new(),
+                state: Some(state),
+            })
+        };
+        let attempt = |id| {
+            let [requested, began, ended] = <[Entry; 3]>::try_from(deployed("v1", Outcome::Succeeded)).expect("three");
+            vec![requested, began, entry(3, "v1", known(id, RecordedState::InProgress)), ended]
+        };
+        let later = vec![
+            entry(9, "v1", known(2, RecordedState::Success)),
+            // The second attempt has replaced the first one.
+            entry(9, "v1", known(1, RecordedState::Inactive)),
+        ];
+        let of_job = |entry: Entry| Entry { job: Some(JobId::new("deploy")), ..entry };
+        let entries = [attempt(1), attempt(2), later].concat().into_iter().map(of_job).collect();
+        let state = state(&[entries]);
+        let recorded: Vec<_> = state
+            .deployments()
+            .map(|record| record.recorded.as_ref().and_then(|known| Some((known.id, known.state?))))
+            .collect();
+        assert_eq!(recorded, [Some((2, RecordedState::Success)), Some((1, RecordedState::Inactive))]);
     }
 
     #[test]
