@@ -129,15 +129,21 @@ impl DeploymentServer for OnGitHub {
         format!("{}/{name}/deployments/activity_log?environments_filter={filter}", self.client.host().web())
     }
 
-    fn find<'s>(&'s self, wanted: &'s NewDeployment) -> BoxFuture<'s, Result<Option<u64>, ServerError>> {
+    fn find<'s>(
+        &'s self,
+        wanted: &'s NewDeployment,
+        others: &'s [u64],
+    ) -> BoxFuture<'s, Result<Option<u64>, ServerError>> {
         async move {
             let environment = segment(&wanted.environment);
             let path = self.path(&format!("?sha={}&environment={environment}&per_page=100", escaped(&wanted.sha)));
             let job = wanted.job.as_ref().map(ToString::to_string);
             let is_wanted = |one: &Deployment| {
-                one.payload.as_ref().is_some_and(|payload| {
-                    payload.cuelight_run.as_deref() == Some(wanted.run.as_str()) && payload.cuelight_job == job
-                })
+                let is_other = one.id.is_some_and(|id| others.contains(&id));
+                !is_other
+                    && one.payload.as_ref().is_some_and(|payload| {
+                        payload.cuelight_run.as_deref() == Some(wanted.run.as_str()) && payload.cuelight_job == job
+                    })
             };
             let mut pages = self.client.pages(&path, MAX_PAGES, Freshness::NOW, Priority::User);
             while let Some(answer) = pages.next().await.map_err(sorted)? {

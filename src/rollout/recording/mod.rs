@@ -343,7 +343,15 @@ impl Reporting {
         if Release::of_image(&self.new.sha).is_some() {
             return Err(ServerError::NoCommit(self.new.release.clone()).into());
         }
-        let found = if self.may_exist { server.find(&self.new).await? } else { None };
+        let found = if self.may_exist {
+            // The ids in the ledger are those of other deployments, such as earlier attempts of the job.
+            let state = self.records.state()?;
+            let known = state.deployments().filter_map(|record| record.recorded.as_ref());
+            let others: Vec<u64> = known.filter(|known| is_on(server, known)).map(|known| known.id).collect();
+            server.find(&self.new, &others).await?
+        } else {
+            None
+        };
         // From here on, the request may have been carried out although no answer came.
         self.may_exist = true;
         let id = match found {

@@ -21,8 +21,13 @@ pub trait DeploymentServer: Send + Sync {
     /// Returns the page in a browser that lists the deployments to an environment.
     fn page(&self, environment: &str) -> String;
 
-    /// Returns the id of the deployment that was created for a run. `None` if there is none.
-    fn find<'s>(&'s self, wanted: &'s NewDeployment) -> BoxFuture<'s, Result<Option<u64>, ServerError>>;
+    /// Returns the id of the deployment that was created for a run or a job of it. `None` if there is none besides
+    /// `others`, the ids of other deployments: each time a job runs again, it deploys again for the same run.
+    fn find<'s>(
+        &'s self,
+        wanted: &'s NewDeployment,
+        others: &'s [u64],
+    ) -> BoxFuture<'s, Result<Option<u64>, ServerError>>;
 
     /// Creates a deployment, and returns its id. After an error that may pass, the deployment may nevertheless exist.
     fn create<'s>(&'s self, new: &'s NewDeployment) -> BoxFuture<'s, Result<u64, ServerError>>;

@@ -72,11 +72,16 @@ impl DeploymentServer for Fake {
         format!("https://github.example/o/r/{environment}")
     }
 
-    fn find<'s>(&'s self, wanted: &'s NewDeployment) -> BoxFuture<'s, Result<Option<u64>, ServerError>> {
+    fn find<'s>(
+        &'s self,
+        wanted: &'s NewDeployment,
+        others: &'s [u64],
+    ) -> BoxFuture<'s, Result<Option<u64>, ServerError>> {
         *self.searches.lock().expect("no panic") += 1;
         let created = self.created.lock().expect("no panic");
-        let at = created.iter().position(|one| one.run == wanted.run);
-        async move { Ok(at.map(|at| at as u64 + 1)) }.boxed()
+        let mut found = (1..).zip(&*created).filter(|(id, one)| one.run == wanted.run && !others.contains(id));
+        let id = found.next().map(|(id, _)| id);
+        async move { Ok(id) }.boxed()
     }
 
     fn create<'s>(&'s self, new: &'s NewDeployment) -> BoxFuture<'s, Result<u64, ServerError>> {
@@ -367,6 +372,34 @@ async fn two_jobs_of_a_run_are_two_deployments_on_the_server() {
     // The entries about the jobs are not about the run.
     let of_run = state.deployments().find(|record| record.job.is_none()).expect("requested");
     assert_eq!(of_run.recorded, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_runs_again_does_not_take_the_deployment_of_its_earlier_attempt() {
+    let (rig, server) = (Rig::new("staging"), Fake::answering(&[]));
+    let job = JobId::new("deploy");
+    let records = Records { job: job.clone(), deploys: Some(job.clone()), ..rig.requested("r1") };
+    let new = NewDeployment { job: Some(job), ..rig.new_deployment(&records) };
+    for is_again in [false, true] {
+        add(&records, Action::Requested { release: release("v1"), from: None, cause: Cause::Job });
+        add(&records, Action::Began);
+        if is_again {
+            // The first try to create the second deployment fails, so that the next one searches for it.
+            server.answers.lock().expect("no panic").push_back(Answer::Down);
+        }
+        let recorder = Rig::recorder_of(new.clone(), &records, &server, true);
+        recorder.report(RecordedState::InProgress, "", None);
+        settled().await;
+        add(&records, Action::Ended { outcome: Outcome::Succeeded });
+        recorder.report(RecordedState::Success, "", None);
+        recorder.finish().await;
+    }
+    assert_eq!(server.states(), ["1 in_progress", "1 success", "2 success", "1 inactive"]);
+    let state = rig.ledger.read().expect("read").of("staging");
+    let of_job = state.deployments().filter(|record| record.job.is_some());
+    let recorded: Vec<_> = of_job.filter_map(|record| record.recorded.as_ref()).collect();
+    let recorded: Vec<_> = recorded.into_iter().map(|known| (known.id, known.state)).collect();
+    assert_eq!(recorded, [(2, Some(RecordedState::Success)), (1, Some(RecordedState::Inactive))]);
 }
 
 #[tokio::test(start_paused = true)]
