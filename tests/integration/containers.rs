@@ -70,7 +70,7 @@ fn a_minimal_image_with_another_user_works() {
     runs-on: ubuntu-latest
     container: {image: 'busybox:local', options: '--user 1000:1000 --read-only --tmpfs /tmp'}
     steps:
-      - run: 'for at in . .. "$RUNNER_TEMP" "$RUNNER_TOOL_CACHE" "$HOME"; do mkdir "$at/made" && echo x > "$at/made/file"; done'
+      - run: 'for at in . .. "$RUNNER_TEMP" "$RUNNER_TOOL_CACHE" "$HOME"; do mkdir "$at/made"; echo x > "$at/made/file"; done'
       - uses: actions/checkout@v4
       - run: 'test "$(id -u)" = 1000 && echo new > file && cat .github/workflows/ci.yml | head -1'
       - run: 'echo "A=b" >> "$GITHUB_ENV"; (echo x > /etc/x) 2>/dev/null || echo sealed'
