@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use indexmap::IndexMap;
-use tokio::sync::Notify;
+use tokio::sync::mpsc;
 
 use crate::model::{JobId, Step};
 use crate::store::folder::RunFolder;
@@ -128,8 +128,8 @@ pub struct RunContext {
     pub holds: Arc<hold::Holds>,
     /// Time at which the attempt began.
     pub begun: SystemTime,
-    /// Notified whenever a job has copied files of the user's working tree.
-    pub copied: Arc<Notify>,
+    /// Receives the time at which a checkout has copied files of the user's working tree.
+    pub checkout_done: mpsc::UnboundedSender<SystemTime>,
 }
 
 impl RunContext {

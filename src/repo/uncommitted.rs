@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::files;
 
-use super::git::{Access, DIFF, GitError, git_capped, git_with};
+use super::git::{Abort, Access, DIFF, GitError, git_capped, git_until};
 
 /// Maximum length of a diff in bytes.
 const MAX_DIFF: usize = 1024 * 1024;
@@ -26,13 +26,7 @@ impl Uncommitted {
     /// # Errors
     /// Git cannot list the files.
     pub fn read(root: &Path, access: Access, sha: &str, secrets: &[PathBuf]) -> Result<Self, GitError> {
-        let mut changed = changed(root, access)?;
-        for (is_new, _) in &mut changed {
-            *is_new |= sha.is_empty();
-        }
-        let since = changed.iter().any(|(is_new, _)| !is_new).then_some(sha);
-        let diff = diff(root, access, since, &changed, secrets);
-        Ok(Self { files: changed.into_iter().map(|(_, file)| file).collect(), diff })
+        Calls { root, access, abort: None }.uncommitted(sha, secrets)
     }
 
     /// Returns the changes of a working tree whose files git cannot list. There is one, which says so: what nobody has
@@ -43,45 +37,99 @@ impl Uncommitted {
         Self { files, diff: format!("(the changes cannot be listed: {error})\n") }
     }
 
-    /// Reads the changes since `sha` as [`read`](Self::read) does, but also if another commit is checked out now.
+    /// Reads the changes since `sha` as [`read`](Self::read) does, but also if another commit is checked out now. Ends
+    /// early if it is interrupted.
     ///
     /// # Errors
-    /// Git cannot list the files, or the repository does not have the commit.
-    pub fn since(root: &Path, access: Access, sha: &str, secrets: &[PathBuf]) -> Result<Self, GitError> {
+    /// Git cannot list the files, the repository does not have the commit, or the call was interrupted.
+    pub fn since(
+        root: &Path,
+        access: Access,
+        sha: &str,
+        secrets: &[PathBuf],
+        abort: Option<&Abort>,
+    ) -> Result<Self, GitError> {
+        let calls = Calls { root, access, abort };
         if sha.is_empty() {
-            return Self::read(root, access, sha, secrets);
+            return calls.uncommitted(sha, secrets);
         }
-        let changed = changed(root, access)?;
-        let files = names_since(root, access, sha, &changed)?;
+        let changed = calls.changed()?;
+        let files = calls.names_since(sha, &changed)?;
         let since = (!files.is_empty()).then_some(sha);
-        Ok(Self { files, diff: diff(root, access, since, &changed, secrets) })
+        Ok(Self { files, diff: calls.diff(since, &changed, secrets) })
     }
 }
 
-/// Returns changes as a diff: those of files that git tracks `since` a commit, if it is given, and the content of files
-/// that are new.
-fn diff(root: &Path, access: Access, since: Option<&str>, changed: &[(bool, String)], secrets: &[PathBuf]) -> String {
-    let mut diff = String::new();
-    if let Some(sha) = since {
-        let since = DIFF.into_iter().chain(["--no-color", sha, "--"]);
-        diff = match git_capped(root, access, since, MAX_DIFF) {
-            Ok(shown) => String::from_utf8_lossy(&shown).into_owned(),
-            // The names are known, and rules about uncommitted changes need them.
-            Err(error) => format!("(the changes cannot be shown: {error})\n"),
-        };
-    }
-    for (_, file) in changed.iter().filter(|(is_new, _)| *is_new) {
-        if diff.len() >= MAX_DIFF {
-            break;
+/// Calls of git in a repository.
+#[derive(Clone, Copy)]
+struct Calls<'r> {
+    root: &'r Path,
+    access: Access,
+    /// Interrupts the calls.
+    abort: Option<&'r Abort>,
+}
+
+impl Calls<'_> {
+    /// Returns the changes of the working tree since `sha`, the current commit, which is empty before the first one.
+    fn uncommitted(self, sha: &str, secrets: &[PathBuf]) -> Result<Uncommitted, GitError> {
+        let mut changed = self.changed()?;
+        for (is_new, _) in &mut changed {
+            *is_new |= sha.is_empty();
         }
-        let is_secret = root.join(file).canonicalize().is_ok_and(|path| secrets.contains(&path));
-        diff.push_str(&if is_secret { format!("(left out: {file} holds secrets)\n") } else { added(root, file) });
+        let since = changed.iter().any(|(is_new, _)| !is_new).then_some(sha);
+        let diff = self.diff(since, &changed, secrets);
+        Ok(Uncommitted { files: changed.into_iter().map(|(_, file)| file).collect(), diff })
     }
-    if diff.len() >= MAX_DIFF {
-        diff.truncate(diff.floor_char_boundary(MAX_DIFF));
-        diff.push_str("\n(the rest is left out)\n");
+
+    /// Returns the files that differ from the current commit, sorted, and whether each of them is untracked.
+    fn changed(self) -> Result<Vec<(bool, String)>, GitError> {
+        let status =
+            ["status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=dirty"];
+        let status = git_until(self.abort, self.root, self.access, status)?;
+        let entries = status.split('\0');
+        let mut changed: Vec<(bool, String)> =
+            entries.filter_map(|entry| Some((entry.starts_with("??"), entry.get(3..)?.to_owned()))).collect();
+        changed.sort_by(|(_, one), (_, other)| one.cmp(other));
+        Ok(changed)
     }
-    diff
+
+    /// Returns the files that differ from the commit `sha`, or are `changed` since the current commit; sorted.
+    fn names_since(self, sha: &str, changed: &[(bool, String)]) -> Result<Vec<String>, GitError> {
+        let since = DIFF.into_iter().chain(["--name-only", "-z", "--end-of-options", sha, "--"]);
+        let since = git_until(self.abort, self.root, self.access, since)?;
+        let mut files: Vec<String> = changed.iter().map(|(_, file)| file.clone()).collect();
+        files.extend(since.split('\0').filter(|file| !file.is_empty()).map(str::to_owned));
+        files.sort();
+        files.dedup();
+        Ok(files)
+    }
+
+    /// Returns changes as a diff: those of files that git tracks `since` a commit, if it is given, and the content of
+    /// files that are new.
+    fn diff(self, since: Option<&str>, changed: &[(bool, String)], secrets: &[PathBuf]) -> String {
+        let mut diff = String::new();
+        if let Some(sha) = since {
+            let since = DIFF.into_iter().chain(["--no-color", sha, "--"]);
+            diff = match git_capped(self.abort, self.root, self.access, since, MAX_DIFF) {
+                Ok(shown) => String::from_utf8_lossy(&shown).into_owned(),
+                // The names are known, and rules about uncommitted changes need them.
+                Err(error) => format!("(the changes cannot be shown: {error})\n"),
+            };
+        }
+        for (_, file) in changed.iter().filter(|(is_new, _)| *is_new) {
+            if diff.len() >= MAX_DIFF {
+                break;
+            }
+            let is_secret = self.root.join(file).canonicalize().is_ok_and(|path| secrets.contains(&path));
+            let shown = if is_secret { format!("(left out: {file} holds secrets)\n") } else { added(self.root, file) };
+            diff.push_str(&shown);
+        }
+        if diff.len() >= MAX_DIFF {
+            diff.truncate(diff.floor_char_boundary(MAX_DIFF));
+            diff.push_str("\n(the rest is left out)\n");
+        }
+        diff
+    }
 }
 
 /// Maximum number of files that a message or a record names.
@@ -103,7 +151,8 @@ pub fn named(files: &[String]) -> String {
 /// # Errors
 /// Git failed, or the repository does not have the commit.
 pub fn changed_files(root: &Path, access: Access, sha: &str) -> Result<Vec<String>, GitError> {
-    names_since(root, access, sha, &changed(root, access)?)
+    let calls = Calls { root, access, abort: None };
+    calls.names_since(sha, &calls.changed()?)
 }
 
 /// Returns the files that differ between two commits, sorted.
@@ -112,32 +161,10 @@ pub fn changed_files(root: &Path, access: Access, sha: &str) -> Result<Vec<Strin
 /// Git failed, or the repository does not have one of the commits.
 pub fn files_between(root: &Path, access: Access, one: &str, other: &str) -> Result<Vec<String>, GitError> {
     let between = DIFF.into_iter().chain(["--name-only", "-z", "--end-of-options", one, other, "--"]);
-    let between = git_with(root, access, between)?;
+    let between = git_until(None, root, access, between)?;
     let mut files: Vec<String> = between.split('\0').filter(|file| !file.is_empty()).map(str::to_owned).collect();
     files.sort();
     Ok(files)
-}
-
-/// Returns the files that differ from the commit `sha`, or are `changed` since the current commit; sorted.
-fn names_since(root: &Path, access: Access, sha: &str, changed: &[(bool, String)]) -> Result<Vec<String>, GitError> {
-    let since = DIFF.into_iter().chain(["--name-only", "-z", "--end-of-options", sha, "--"]);
-    let since = git_with(root, access, since)?;
-    let mut files: Vec<String> = changed.iter().map(|(_, file)| file.clone()).collect();
-    files.extend(since.split('\0').filter(|file| !file.is_empty()).map(str::to_owned));
-    files.sort();
-    files.dedup();
-    Ok(files)
-}
-
-/// Returns the files that differ from the current commit, sorted, and whether each of them is untracked.
-fn changed(root: &Path, access: Access) -> Result<Vec<(bool, String)>, GitError> {
-    let status =
-        ["status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=dirty"];
-    let status = git_with(root, access, status)?;
-    let mut changed: Vec<(bool, String)> =
-        status.split('\0').filter_map(|entry| Some((entry.starts_with("??"), entry.get(3..)?.to_owned()))).collect();
-    changed.sort_by(|(_, one), (_, other)| one.cmp(other));
-    Ok(changed)
 }
 
 /// Returns a new file as a diff.
@@ -206,7 +233,7 @@ mod tests {
             |one: &str, other: &str| files_between(folder.path(), Access::Guarded, one, other).expect("listed");
         assert_eq!(between(&sha, &next).join(" "), ".gitignore gone image kept");
         assert_eq!(between(&sha, &sha), Vec::<String>::new());
-        let shown = |sha: &str| Uncommitted::since(folder.path(), Access::Guarded, sha, &[]).expect("read").diff;
+        let shown = |sha: &str| Uncommitted::since(folder.path(), Access::Guarded, sha, &[], None).expect("read").diff;
         assert!(shown(&sha).contains("-one\n+changed\n") && shown(&sha).contains("+++ b/new\n"), "{}", shown(&sha));
         assert!(!shown(&next).contains("+changed") && shown(&next).contains("+++ b/new\n"), "{}", shown(&next));
     }

@@ -1,66 +1,30 @@
 //! Commands about held steps, for the worker of a workflow's run.
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use futures_util::FutureExt;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::engine::hold::Holds;
 use crate::model::capabilities::Unavailable;
-use crate::model::{Command, JobId, Reply};
-use crate::store::folder::RunFolder;
-use crate::store::spec::WorkflowSpec;
+use crate::model::{Command, Reply};
 
 use super::control::PendingCommand;
-use super::outlet::RunOutlet;
-use super::working_tree;
-use super::working_tree::Copied;
+use super::file_records::FileRecords;
 
-/// Where the files of a run come from.
-#[derive(Clone)]
-pub(super) struct Source {
-    pub(super) folder: RunFolder,
-    pub(super) spec: Arc<WorkflowSpec>,
-    /// Whether the repository has a commit. A folder without one has no changes.
-    pub(super) has_commit: bool,
-}
-
-/// Carries out the commands about held steps, and answers them. Records which files jobs copy.
+/// Carries out the commands about held steps and about syncs, and answers them.
 pub(super) struct HeldCommands {
     commands: mpsc::Receiver<PendingCommand>,
     holds: Arc<Holds>,
-    source: Source,
-    outlet: Arc<RunOutlet>,
-    /// Syncs and ends of holds that are being recorded.
-    records: JoinSet<()>,
-    /// Notified when a job has copied files of the user.
-    copied: Arc<Notify>,
-    /// The record of copied files that is being made: at most one. Jobs that copy files meanwhile share the next one.
-    copies: JoinSet<()>,
-    /// What the last copy found. Locked while files are recorded, because each record adds to the files of those before
-    /// it.
-    recording: Arc<Mutex<Copied>>,
+    /// Ends of holds that are being recorded.
+    ends: JoinSet<()>,
+    records: FileRecords,
 }
 
 impl HeldCommands {
-    /// Returns the commands about the steps in `holds`. `copied` is notified when a job has copied files of the user.
-    pub(super) fn new(
-        commands: mpsc::Receiver<PendingCommand>,
-        (holds, copied, outlet): (&Arc<Holds>, &Arc<Notify>, &Arc<RunOutlet>),
-        source: Source,
-    ) -> Self {
-        Self {
-            commands,
-            holds: Arc::clone(holds),
-            source,
-            outlet: Arc::clone(outlet),
-            records: JoinSet::new(),
-            copied: Arc::clone(copied),
-            copies: JoinSet::new(),
-            recording: Arc::default(),
-        }
+    pub(super) fn new(commands: mpsc::Receiver<PendingCommand>, holds: Arc<Holds>, records: FileRecords) -> Self {
+        Self { commands, holds, ends: JoinSet::new(), records }
     }
 
     /// Answers commands for ever.
@@ -68,8 +32,7 @@ impl HeldCommands {
         loop {
             tokio::select! {
                 Some((command, answer)) = self.commands.recv() => self.carry_out(command, answer),
-                () = self.copied.notified(), if self.copies.is_empty() => self.record_copy(),
-                Some(recorded) = self.copies.join_next() => recorded.expect("reading changes does not panic"),
+                never = self.records.serve() => match never {},
             }
         }
     }
@@ -79,7 +42,7 @@ impl HeldCommands {
             Command::Held { job, step, order } => match self.holds.order(&job, step, order) {
                 Ok(recorded) => {
                     // The answer comes after the record, so that a client that reads the journal next sees no hold.
-                    self.records.spawn(async move {
+                    self.ends.spawn(async move {
                         let _ = recorded.await;
                         let _ = answer.send(Reply::Accepted);
                     });
@@ -91,69 +54,42 @@ impl HeldCommands {
                 self.holds.turn(on);
                 Reply::Accepted
             }
-            Command::Synced { job } => return self.record_sync(job, answer),
+            // Other commands do not wait for git.
+            Command::Synced { job } => return self.records.record_sync(job, answer),
             _ => Reply::Rejected { reason: Unavailable::NotHeld.to_string() },
         };
         // The client may be gone; the command is carried out all the same.
         let _ = answer.send(reply);
     }
 
-    /// Records on another thread which files the jobs have copied that were notified of so far.
-    fn record_copy(&mut self) {
-        if !self.source.has_commit {
-            return;
-        }
-        let (source, outlet) = (self.source.clone(), Arc::clone(&self.outlet));
-        let recording = Arc::clone(&self.recording);
-        self.copies.spawn_blocking(move || {
-            let mut copied = recording.lock().unwrap_or_else(PoisonError::into_inner);
-            working_tree::record_copy(&source.folder, &source.spec, &outlet, &mut copied);
-        });
-    }
-
-    /// Records a sync on another thread and answers it there, because other commands do not wait for git.
-    fn record_sync(&mut self, job: JobId, answer: oneshot::Sender<Reply>) {
-        let (source, outlet) = (self.source.clone(), Arc::clone(&self.outlet));
-        let recording = Arc::clone(&self.recording);
-        self.records.spawn_blocking(move || {
-            let _held = recording.lock().unwrap_or_else(PoisonError::into_inner);
-            let reply = match working_tree::record_sync(&source.folder, &source.spec, &job, &outlet) {
-                Ok(()) => Reply::Accepted,
-                Err(error) => Reply::Rejected { reason: error.to_string() },
-            };
-            let _ = answer.send(reply);
-        });
-    }
-
-    /// Waits until every end of a hold is recorded, and every sync and every copy, even those that were not begun: their
-    /// files are in workspaces that a later attempt may keep. Other commands are too late.
+    /// Waits until every end of a hold is recorded, and the files that jobs use, even those of syncs that were not received
+    /// yet. Other commands are too late.
     pub(super) async fn finish(mut self) {
         self.commands.close();
         while let Some((command, answer)) = self.commands.recv().await {
             if let Command::Synced { job } = command {
-                self.record_sync(job, answer);
+                self.records.record_sync(job, answer);
             }
         }
-        if self.copied.notified().now_or_never().is_some() {
-            self.record_copy();
+        while let Some(recorded) = self.ends.join_next().await {
+            recorded.expect("answering does not panic");
         }
-        for records in [&mut self.records, &mut self.copies] {
-            while let Some(recorded) = records.join_next().await {
-                recorded.expect("reading changes does not panic");
-            }
-        }
+        self.records.finish().await;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
-    use crate::model::{HeldOrder, StepNumber};
+    use crate::model::{HeldOrder, JobId, StepNumber};
     use crate::worker::working_tree::tests::Case;
 
     fn commands(case: &Case, commands: mpsc::Receiver<PendingCommand>) -> HeldCommands {
-        let source = Source { folder: case.folder.clone(), spec: Arc::new(case.spec.clone()), has_commit: true };
-        HeldCommands::new(commands, (&Arc::new(Holds::new(None)), &Arc::default(), &case.outlet), source)
+        let (folder, spec) = (case.folder.clone(), Arc::new(case.spec.clone()));
+        let records = FileRecords::new(folder, spec, Arc::clone(&case.outlet));
+        HeldCommands::new(commands, Arc::new(Holds::new(None)), records)
     }
 
     #[tokio::test]
@@ -180,16 +116,6 @@ mod tests {
             assert_eq!(answered.try_recv().expect("recorded"), Reply::Accepted);
         }
         too_late.try_recv().expect_err("the attempt has ended");
-        assert_eq!(case.outlet.run().info.changed, 1);
-    }
-
-    #[tokio::test]
-    async fn the_files_of_the_last_copy_are_recorded_before_the_end_of_its_attempt() {
-        let case = Case::new(Vec::new());
-        let commands = commands(&case, mpsc::channel(1).1);
-        case.write("good\n");
-        commands.copied.notify_one();
-        commands.finish().await;
         assert_eq!(case.outlet.run().info.changed, 1);
     }
 }

@@ -31,6 +31,7 @@ pub mod checkpoints;
 mod concurrency;
 pub mod control;
 mod deployment_run;
+mod file_records;
 mod held_commands;
 mod job_environments;
 mod job_notices;

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use indexmap::IndexMap;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 
 use crate::engine::actions::store::Store;
@@ -36,7 +36,8 @@ use crate::store::{StoreError, history, lock};
 
 use super::concurrency::ConcurrencyQueue;
 use super::control::Environments;
-use super::held_commands::{HeldCommands, Source};
+use super::file_records::FileRecords;
+use super::held_commands::HeldCommands;
 use super::job_environments::JobEnvironments;
 use super::outlet::RunOutlet;
 use super::prepare::{Prepared, Refusal, prepare};
@@ -59,14 +60,6 @@ struct Request {
     connect: Connect,
     /// The held steps of the current attempt; `None` before the first attempt.
     holds: Mutex<Option<Arc<Holds>>>,
-}
-
-impl Request {
-    /// Returns where the files of the run come from.
-    fn source(&self) -> Source {
-        let (folder, spec) = (self.folder.clone(), Arc::clone(&self.spec));
-        Source { folder, spec, has_commit: self.info.sha != NO_COMMIT }
-    }
 }
 
 impl WorkflowRun {
@@ -186,7 +179,7 @@ impl Request {
     /// Git cannot read the repository.
     async fn record_changes(self: &Arc<Self>, outlet: &Arc<RunOutlet>) -> Result<(), GitError> {
         let (request, outlet) = (Arc::clone(self), Arc::clone(outlet));
-        let record = move || working_tree::record_changes(&request.folder, &request.spec, &outlet);
+        let record = move || working_tree::record_changes(&request.folder, &request.spec, &outlet, None);
         spawn_blocking(record).await.expect("reading changes does not panic")
     }
 
@@ -197,7 +190,7 @@ impl Request {
         concurrency: Arc<ConcurrencyQueue>,
         environments: Arc<JobEnvironments>,
         holds: Arc<Holds>,
-        copied: Arc<Notify>,
+        checkout_done: mpsc::UnboundedSender<SystemTime>,
     ) -> RunContext {
         let Self { folder, spec, .. } = self;
         let actions = caches::of_run(caches::ACTIONS, folder);
@@ -218,7 +211,7 @@ impl Request {
             results: Results::new(folder.clone(), spec.repository.clone(), spec.cache),
             holds,
             begun: SystemTime::now(),
-            copied,
+            checkout_done,
             work: folder.work(),
             tool_cache: caches::of_run(caches::TOOLS, folder),
             options: Options {
@@ -345,22 +338,26 @@ impl WorkflowAttempt {
             holds.turn(on);
         }
         *self.request.holds.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&holds));
-        let copied = Arc::<Notify>::default();
+        let Request { folder, spec, .. } = &*self.request;
+        let records = FileRecords::new(folder.clone(), Arc::clone(spec), Arc::clone(&host.outlet));
+        let checkout_done = records.checkout_done();
         // Commands are also answered while the run waits for its concurrency group.
-        let mut commands = HeldCommands::new(
-            std::mem::replace(&mut host.orders, mpsc::channel(1).1),
-            (&holds, &copied, &host.outlet),
-            self.request.source(),
-        );
+        let orders = std::mem::replace(&mut host.orders, mpsc::channel(1).1);
+        let mut commands = HeldCommands::new(orders, Arc::clone(&holds), records);
         let end = tokio::select! {
-            end = self.run_jobs(host, &holds, copied) => end,
+            end = self.run_jobs(host, &holds, checkout_done) => end,
             never = commands.answer() => match never {},
         };
         commands.finish().await;
         end
     }
 
-    async fn run_jobs(self, host: AttemptHost, holds: &Arc<Holds>, copied: Arc<Notify>) -> Ended {
+    async fn run_jobs(
+        self,
+        host: AttemptHost,
+        holds: &Arc<Holds>,
+        checkout_done: mpsc::UnboundedSender<SystemTime>,
+    ) -> Ended {
         // An attempt that does not start leaves jobs as they are, so that a later one can still resume them.
         let reset = if self.prepared.is_ok() { self.reset_jobs() } else { Ok(()) };
         let Self { request, before, carried, resumed, info, tree, prepared, holds: _ } = self;
@@ -413,7 +410,7 @@ impl WorkflowAttempt {
         let of_run = (&host.outlet, &queue, request.connect);
         let environments = JobEnvironments::new(&request.folder, of_tree, here, of_run);
         let (gate, holds) = (Arc::clone(&environments), Arc::clone(holds));
-        let context = request.context(prepared.facts, host.outlet, queue, gate, holds, copied);
+        let context = request.context(prepared.facts, host.outlet, queue, gate, holds, checkout_done);
         let orders = Orders { stop: host.cancelled, displaced: host.displaced };
         let end = attempt::run(Arc::new(context), start, orders).await;
         environments.finish().await;

@@ -5,6 +5,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use indexmap::IndexMap;
 
@@ -14,7 +17,7 @@ use crate::engine::mask::Masker;
 use crate::engine::outlet::Outlet;
 use crate::files;
 use crate::model::{Conclusion, Event, JobId, Run, RunInfo, WorkingTree};
-use crate::repo::git::{Access, GitError, Repository};
+use crate::repo::git::{Abort, Access, GitError, NO_COMMIT, Repository};
 use crate::repo::uncommitted::{Uncommitted, changed_files, files_between};
 use crate::store::folder::RunFolder;
 use crate::store::spec::{WorkflowSpec, ref_name};
@@ -46,9 +49,9 @@ impl AttemptTree {
     ) -> Result<Self, GitError> {
         let root = &spec.repository;
         let continued = continued(spec, before, resumed);
-        let Base { sha, git_ref, mut files, diff } = match continued {
-            Some((attempt, tree)) => Base::of_attempt(folder, spec, attempt, tree),
-            None => Base::read(spec, &before.info)?,
+        let StartingTree { sha, git_ref, mut files, diff } = match continued {
+            Some((attempt, tree)) => StartingTree::of_attempt(folder, spec, attempt, tree),
+            None => StartingTree::read(spec, &before.info)?,
         };
         let mut least = 0;
         for attempt in kept(before, carried, resumed) {
@@ -74,20 +77,25 @@ impl AttemptTree {
 
     /// Records the working tree, and writes the diff of the attempt.
     pub(super) fn record(self, folder: &RunFolder, attempt: u32, outlet: &RunOutlet) {
+        if self.diff.is_empty() {
+            let path = folder.diff(attempt);
+            let removed = files::unless_missing(fs::remove_file(&path));
+            unwritten(removed.map_err(StoreError::io("remove", &path)));
+        }
         write_diff(folder, attempt, &self.diff, &outlet.masker());
         outlet.record(Event::WorkingTreeRead { attempt, tree: self.tree });
     }
 }
 
 /// The working tree from which an attempt starts: the commit, and what differs from it.
-struct Base {
+struct StartingTree {
     sha: String,
     git_ref: String,
     files: Vec<String>,
     diff: String,
 }
 
-impl Base {
+impl StartingTree {
     /// Reads the working tree as it is now.
     ///
     /// # Errors
@@ -97,7 +105,7 @@ impl Base {
         let repository = Repository::discover(root)?;
         // Another commit may be checked out by now.
         let Uncommitted { files, diff } =
-            Uncommitted::since(root, Access::Trusted, &repository.sha, &spec.secret_files)?;
+            Uncommitted::since(root, Access::Trusted, &repository.sha, &spec.secret_files, None)?;
         let git_ref = git_ref(spec, before, &repository);
         Ok(Self { sha: repository.sha, git_ref, files, diff })
     }
@@ -136,62 +144,130 @@ fn continued<'r>(
     Some((attempt, before.trees.get(&attempt)?))
 }
 
-/// Records the files that have changed since the attempt in progress started, and that it uses because a job has copied
-/// them, because they were brought into a workspace, or because the attempt waited before its first job.
+/// Records the files that have changed since the attempt in progress started, and that it uses because they were brought
+/// into a workspace, or because the attempt waited before its first job. Ends early if it is interrupted.
 ///
 /// # Errors
-/// Git cannot read the repository, or does not have the commit of the attempt.
-pub(super) fn record_changes(folder: &RunFolder, spec: &WorkflowSpec, outlet: &RunOutlet) -> Result<(), GitError> {
-    let Uncommitted { files, .. } = write_changes(folder, spec, outlet)?;
+/// Git cannot read the repository, does not have the commit of the attempt, or was interrupted.
+pub(super) fn record_changes(
+    folder: &RunFolder,
+    spec: &WorkflowSpec,
+    outlet: &RunOutlet,
+    abort: Option<&Abort>,
+) -> Result<(), GitError> {
+    let run = outlet.run();
+    let Uncommitted { files, diff } = since_start(spec, &run, abort)?;
+    write_diff(folder, run.attempt, &diff, &outlet.masker());
     record_files(spec, &files, false, outlet);
     Ok(())
 }
 
-/// Reads what differs from the commit of the attempt in progress, and writes its diff.
-///
-/// # Errors
-/// Git cannot read the repository, or does not have the commit of the attempt.
-fn write_changes(folder: &RunFolder, spec: &WorkflowSpec, outlet: &RunOutlet) -> Result<Uncommitted, GitError> {
-    let run = outlet.run();
-    let changes = Uncommitted::since(&spec.repository, Access::Trusted, &run.info.sha, &spec.secret_files)?;
-    write_diff(folder, run.attempt, &changes.diff, &outlet.masker());
-    Ok(changes)
+/// Reads what differs from the commit of the attempt in progress.
+fn since_start(spec: &WorkflowSpec, run: &Run, abort: Option<&Abort>) -> Result<Uncommitted, GitError> {
+    Uncommitted::since(&spec.repository, Access::Trusted, &run.info.sha, &spec.secret_files, abort)
 }
 
 /// Records that the user's changes were brought into the workspace of a job of the attempt in progress. If git cannot
 /// list them, that is recorded, and the attempt still counts as one with changed files.
 ///
 /// # Errors
-/// Git cannot read the repository, or does not have the commit of the attempt.
+/// Git cannot read the repository, does not have the commit of the attempt, or was interrupted.
 pub(super) fn record_sync(
     folder: &RunFolder,
     spec: &WorkflowSpec,
     job: &JobId,
     outlet: &RunOutlet,
+    abort: &Abort,
 ) -> Result<(), GitError> {
-    record_changes(folder, spec, outlet).inspect_err(|_| {
+    record_changes(folder, spec, outlet, Some(abort)).inspect_err(|_| {
         record_files(spec, &[format!("(files brought into {job} that git could not list)")], false, outlet);
     })
 }
 
-/// Digest of the changes that were found after the last copy of an attempt; `None` before the first copy.
-pub(super) type Copied = Option<u64>;
+/// Times of checkouts of the user's files that are recorded together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct CopyTimes {
+    /// When the first copy was complete.
+    first: SystemTime,
+    /// When the last copy was complete.
+    last: SystemTime,
+}
 
-/// Records the changes of the files that a job of the attempt in progress has copied, and whether they are others than
-/// after the copy before. If git cannot list them, that is recorded, and the attempt counts as one with changed files.
-pub(super) fn record_copy(folder: &RunFolder, spec: &WorkflowSpec, outlet: &RunOutlet, copied: &mut Copied) {
-    match write_changes(folder, spec, outlet) {
-        Ok(changes) => {
-            let mut hasher = DefaultHasher::new();
-            (&changes.files, &changes.diff).hash(&mut hasher);
-            let digest = hasher.finish();
-            let edited = copied.replace(digest).is_some_and(|before| before != digest);
-            record_files(spec, &changes.files, edited, outlet);
+impl CopyTimes {
+    /// Adds a checkout whose copy was complete at `copied`.
+    pub(super) fn with(before: Option<Self>, copied: SystemTime) -> Self {
+        let Self { first, last } = before.unwrap_or(Self { first: copied, last: copied });
+        Self { first: first.min(copied), last: last.max(copied) }
+    }
+}
+
+/// Digest of the changed files that the last checkouts of an attempt copied; `None` before the first record.
+pub(super) type CopyDigest = Option<u64>;
+
+/// Records the changes of the files that jobs of the attempt in progress have copied, and whether they are others than
+/// those of the record before. If git cannot list them, that is recorded, and the attempt counts as one with changed
+/// files. Does nothing in a folder without git. Ends early if it is interrupted.
+pub(super) fn record_checkouts(
+    folder: &RunFolder,
+    spec: &WorkflowSpec,
+    outlet: &RunOutlet,
+    (checkouts, digest): (CopyTimes, &mut CopyDigest),
+    abort: &Abort,
+) {
+    let run = outlet.run();
+    if run.info.sha == NO_COMMIT {
+        return;
+    }
+    match since_start(spec, &run, Some(abort)) {
+        Ok(Uncommitted { files, diff }) => {
+            let all = files.len();
+            let copied = CopiedFiles::among(files, &spec.repository, checkouts);
+            let before = digest.replace(copied.digest);
+            // A diff with later edits would show what no job has used.
+            if before != Some(copied.digest) && copied.files.len() == all {
+                write_diff(folder, run.attempt, &diff, &outlet.masker());
+            }
+            let edited = copied.edited || before.is_some_and(|before| before != copied.digest);
+            record_files(spec, &copied.files, edited, outlet);
         }
         Err(error) => {
             tracing::warn!(%error, "the changes of the files that a job has copied are not known");
             record_files(spec, &["(files that a job copied and git could not list)".to_owned()], false, outlet);
         }
+    }
+}
+
+/// The changed files that checkouts have copied.
+struct CopiedFiles {
+    files: Vec<String>,
+    /// Digest of their names, lengths, modes and modification times.
+    digest: u64,
+    /// Whether one of them was edited after the first of the checkouts.
+    edited: bool,
+}
+
+impl CopiedFiles {
+    /// Returns those of the changed `files` that the checkouts have copied. A file with a ctime after the last copy was
+    /// edited since, unless that time is to come: the clock of the file system is another one then. Files that are missing
+    /// have no ctime, and are taken for copied: that is, for removed before.
+    fn among(mut files: Vec<String>, root: &Path, checkouts: CopyTimes) -> Self {
+        let (mut hasher, mut edited, now) = (DefaultHasher::new(), false, SystemTime::now());
+        files.retain(|name| {
+            let data = root.join(name).symlink_metadata().ok();
+            if let Some(data) = &data {
+                let seconds = u64::try_from(data.ctime()).unwrap_or_default();
+                let nanoseconds = u32::try_from(data.ctime_nsec()).unwrap_or_default();
+                let changed = UNIX_EPOCH.checked_add(Duration::new(seconds, nanoseconds)).unwrap_or(UNIX_EPOCH);
+                if changed > checkouts.last && changed <= now {
+                    return false;
+                }
+                edited |= changed > checkouts.first && changed <= now;
+            }
+            let state = data.map(|data| (data.len(), data.mtime(), data.mtime_nsec(), data.mode()));
+            (name, state).hash(&mut hasher);
+            true
+        });
+        Self { files, digest: hasher.finish(), edited }
     }
 }
 
@@ -240,16 +316,19 @@ fn git_ref(spec: &WorkflowSpec, before: &RunInfo, repository: &Repository) -> St
     }
 }
 
-/// Writes the diff of an attempt without the values of secrets, or removes an earlier one if there are no changes now.
-/// It is only shown to people, so an error is not fatal.
+/// Writes the diff of an attempt without the values of secrets. Without changes, an earlier diff stays: jobs may have
+/// used what it shows. It is only shown to people, so an error is not fatal.
 fn write_diff(folder: &RunFolder, attempt: u32, diff: &str, masker: &Masker) {
-    let path = folder.diff(attempt);
-    let written = if diff.is_empty() {
-        files::unless_missing(fs::remove_file(&path))
-    } else {
-        atomic::write_unsynced(&path, masker.mask_text(diff).as_bytes())
-    };
-    if let Err(error) = written.map_err(StoreError::io("write", &path)) {
+    if !diff.is_empty() {
+        let path = folder.diff(attempt);
+        let written = atomic::write_unsynced(&path, masker.mask_text(diff).as_bytes());
+        unwritten(written.map_err(StoreError::io("write", &path)));
+    }
+}
+
+/// Logs why a diff could not be written or removed.
+fn unwritten(done: Result<(), StoreError>) {
+    if let Err(error) = done {
         tracing::warn!(%error, "the uncommitted changes are not recorded");
     }
 }
@@ -325,7 +404,11 @@ pub(super) mod tests {
         }
 
         fn sync(&self) -> Result<(), GitError> {
-            record_sync(&self.folder, &self.spec, &JobId::new("a"), &self.outlet)
+            record_sync(&self.folder, &self.spec, &JobId::new("a"), &self.outlet, &Abort::default())
+        }
+
+        fn check_out(&self, checkouts: CopyTimes, digest: &mut CopyDigest) {
+            record_checkouts(&self.folder, &self.spec, &self.outlet, (checkouts, digest), &Abort::default());
         }
 
         fn diff(&self) -> Option<String> {
@@ -334,7 +417,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_sync_keeps_the_names_of_changes_that_are_gone_but_not_their_diff() {
+    fn a_sync_keeps_the_names_and_the_diff_of_changes_that_are_gone() {
         let case = Case::new(Vec::new());
         case.write("good\n");
         case.sync().expect("recorded");
@@ -343,8 +426,13 @@ pub(super) mod tests {
         case.sync().expect("recorded");
         let run = case.outlet.run();
         assert_eq!((run.info.changed, uncommitted(&run, &[])), (1, &["value".to_owned()][..]));
-        assert_eq!(case.diff(), None);
-        case.sync().expect("recorded: nothing is left to remove");
+        assert!(case.diff().is_some_and(|diff| diff.contains("-bad\n+good\n")), "a job has used it");
+        AttemptTree { tree: WorkingTree::default(), git_ref: String::new(), diff: String::new() }.record(
+            &case.folder,
+            1,
+            &case.outlet,
+        );
+        assert_eq!(case.diff(), None, "an attempt without changes has no diff");
     }
 
     #[test]
@@ -382,9 +470,9 @@ pub(super) mod tests {
 
         kept.record(&case.folder, 2, &case.outlet);
         case.outlet.record(testing::run_started(2));
-        let mut copied = None;
+        let mut digest = None;
         let mut copy = || {
-            record_copy(&case.folder, &case.spec, &case.outlet, &mut copied);
+            case.check_out(CopyTimes::with(None, SystemTime::now()), &mut digest);
             case.outlet.run().trees[&2].edited
         };
         assert_eq!((copy(), copy()), (false, false));
@@ -393,6 +481,43 @@ pub(super) mod tests {
         assert_eq!(uncommitted(&run, &[]), ["new", "value"]);
         case.write("other\n");
         assert_eq!((copy(), copy()), (true, true), "the names are the same, but not the content");
+    }
+
+    #[test]
+    fn files_are_edited_if_their_content_may_differ_whatever_the_diff_shows() {
+        let case = Case::new(Vec::new());
+        let file = case.spec.repository.join("image");
+        fs::write(&file, b"\0 one").expect("written");
+        let mut digest = None;
+        let mut copy = || {
+            case.check_out(CopyTimes::with(None, SystemTime::now()), &mut digest);
+            case.outlet.run().trees[&1].edited
+        };
+        assert!(!copy(), "the first copy");
+        git(&case.spec.repository, ["add", "--all"]).expect("git add");
+        assert!(!copy(), "what is staged is the same file");
+        fs::write(&file, b"\0 other").expect("written");
+        assert!(copy(), "a diff does not show the content of a binary file");
+    }
+
+    #[test]
+    fn what_was_edited_after_a_copy_is_not_recorded_as_copied() {
+        let case = Case::new(Vec::new());
+        let earlier = SystemTime::now() - Duration::from_mins(1);
+        case.write("good\n");
+        let mut digest = None;
+        case.check_out(CopyTimes::with(None, earlier), &mut digest);
+        assert_eq!((case.outlet.run().info.changed, case.diff()), (0, None));
+        // Two checkouts share a record, and the file was edited between them.
+        let both = CopyTimes::with(Some(CopyTimes::with(None, earlier)), SystemTime::now());
+        case.check_out(both, &mut digest);
+        let run = case.outlet.run();
+        assert_eq!((run.info.changed, run.trees[&1].edited), (1, true));
+        assert!(case.diff().is_some_and(|diff| diff.contains("-bad\n+good\n")), "{:?}", case.diff());
+        // A job has used the change, so a copy without it leaves the record as it is.
+        case.write("bad\n");
+        case.check_out(CopyTimes::with(None, SystemTime::now()), &mut digest);
+        assert_eq!((case.outlet.run().info.changed, case.diff().is_some()), (1, true));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::Path;
+use std::time::SystemTime;
 
 use indexmap::IndexMap;
 use tokio::task::spawn_blocking;
@@ -69,6 +70,8 @@ pub(crate) enum CheckoutFailure {
 pub(in crate::engine) struct Done {
     /// The folder that was filled.
     pub(in crate::engine) filled: Filled,
+    /// When the copy was complete.
+    pub(in crate::engine) copied: SystemTime,
     /// Outputs of the action.
     pub(in crate::engine) outputs: IndexMap<String, String>,
 }
@@ -189,11 +192,12 @@ pub(in crate::engine) async fn run(
             Some(apart) => checkout::check_out_apart(&repository, &workspace, &into, &apart, &request),
             None => checkout::check_out(&repository, &into, &request),
         }?;
+        let copied = SystemTime::now();
         let changed = changed_since(&repository, &done.files, of_attempt);
-        Ok::<_, CheckoutError>((done, changed))
+        Ok::<_, CheckoutError>((done, copied, changed))
     })
     .await;
-    let (done, changed) = done.map_err(|error| CheckoutFailure::Panicked(Panic::of(error)))??;
+    let (done, copied, changed) = done.map_err(|error| CheckoutFailure::Panicked(Panic::of(error)))??;
     for line in &done.lines {
         note(log, line);
     }
@@ -210,7 +214,8 @@ pub(in crate::engine) async fn run(
         wanted => wanted.unwrap_or(&run.facts.git_ref).to_owned(),
     };
     let outputs = [("ref".to_owned(), git_ref), ("commit".to_owned(), done.commit)];
-    Ok(Some(Done { filled: Filled { begun, folder, source, files: done.files }, outputs: outputs.into() }))
+    let filled = Filled { begun, folder, source, files: done.files };
+    Ok(Some(Done { filled, copied, outputs: outputs.into() }))
 }
 
 #[cfg(test)]

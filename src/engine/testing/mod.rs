@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use indexmap::IndexMap;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::actions::store::Store;
 use super::checkpoint::Checkpoint;
@@ -261,7 +261,7 @@ pub(crate) fn run_context(
         options: Options::default(),
         holds: Arc::new(Holds::new(None)),
         begun: SystemTime::now(),
-        copied: Arc::default(),
+        checkout_done: mpsc::unbounded_channel().0,
     }
 }
 

@@ -179,19 +179,20 @@ pub fn git_until<A: AsRef<OsStr>>(
     text_of(folder, &args, &output)
 }
 
-/// Runs git in a folder and returns the first `limit` bytes of its output, and at most one portion more. Git is killed
-/// if it prints more. A failed command is not an error.
+/// Runs git in a folder until it has ended or is interrupted, and returns the first `limit` bytes of its output, and at
+/// most one portion more. Git is killed if it prints more. A failed command is not an error.
 ///
 /// # Errors
-/// Git cannot be started, or took too long.
+/// Git cannot be started, took too long or was interrupted.
 pub fn git_capped<A: AsRef<OsStr>>(
+    abort: Option<&Abort>,
     folder: &Path,
     access: Access,
     args: impl IntoIterator<Item = A>,
     limit: usize,
 ) -> Result<Vec<u8>, GitError> {
     let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
-    Ok(run_capped(None, None, folder, access, &args, limit)?.stdout)
+    Ok(run_capped(abort, None, folder, access, &args, limit)?.stdout)
 }
 
 /// Runs git in a folder with `index` in place of the repository's index, and returns its output.

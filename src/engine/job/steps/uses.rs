@@ -348,9 +348,10 @@ impl Steps<'_> {
         let work = async move {
             let (stop, in_container) = (interrupt.clone(), job.is_container());
             let done = checkout::run(&job.shared, &job.workspace, in_container, given, interrupt, &mut *log).await?;
-            let Some(checkout::Done { filled, outputs }) = done else { return Ok(None) };
+            let Some(checkout::Done { filled, copied, outputs }) = done else { return Ok(None) };
             if filled.source.is_of_user() {
-                job.shared.copied.notify_one();
+                // The attempt may have ended, if it no longer waits for the step.
+                let _ = job.shared.checkout_done.send(copied);
             }
             for line in job.start_warm(&filled.folder, &stop) {
                 log.write(format!("{}\n", in_one_line(&line)).as_bytes());

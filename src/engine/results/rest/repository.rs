@@ -199,7 +199,7 @@ fn file(folder: &Path, commit: &str, path: &str) -> Result<Value, ServiceError> 
     if size > MAX_FILE {
         return Err(ServiceError::TooLarge(MAX_FILE));
     }
-    let content = git_capped(folder, Access::Guarded, ["cat-file", "blob", &sha], size as usize)
+    let content = git_capped(None, folder, Access::Guarded, ["cat-file", "blob", &sha], size as usize)
         .map_err(|error| ServiceError::Invalid(error.to_string()))?;
     Ok(json!({
         "type": "file",
