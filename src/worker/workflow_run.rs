@@ -259,6 +259,12 @@ async fn acquire(
     }
 }
 
+/// Whether jobs of an attempt may use files that have changed since the attempt was planned, without a record of a
+/// checkout. A job that continues uses the files that it kept, except in the user's own folder.
+fn may_use_files_of_now(spec: &WorkflowSpec, resumed: &HashMap<JobId, Resumed>) -> bool {
+    resumed.is_empty() || spec.in_place
+}
+
 /// Returns the reason for the end of an attempt that could not start.
 fn not_started(refusal: &Refusal) -> EndReason {
     EndReason::NotStarted(refusal.render(false))
@@ -385,9 +391,8 @@ impl WorkflowAttempt {
         };
         let waited = matches!(host.outlet.run().phase, Phase::Waiting(_));
         host.outlet.record(Event::RunStarted { attempt: host.attempt, name: prepared.name.clone() });
-        // A job that continues does not use the files of now, and a job that copies them records them.
         if waited
-            && resumed.is_empty()
+            && may_use_files_of_now(&request.spec, &resumed)
             && request.info.sha != NO_COMMIT
             && let Err(error) = request.record_changes(&host.outlet).await
         {
@@ -435,6 +440,7 @@ impl WorkflowAttempt {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::checkpoint::Checkpoint;
     use crate::model::RerunScope;
     use crate::worker::working_tree::tests::Case;
 
@@ -451,6 +457,15 @@ mod tests {
             connect,
             holds: Mutex::default(),
         })
+    }
+
+    #[test]
+    fn a_job_that_continues_in_the_folder_of_the_user_uses_the_files_of_now() {
+        let kept = Resumed { checkpoint: Checkpoint::default(), finished: Vec::new(), why: String::new() };
+        let resumed = HashMap::from([(JobId::new("a"), kept)]);
+        let of = |in_place| WorkflowSpec { in_place, ..WorkflowSpec::default() };
+        assert!(may_use_files_of_now(&of(true), &resumed) && !may_use_files_of_now(&of(false), &resumed));
+        assert!(may_use_files_of_now(&of(false), &HashMap::new()), "the attempt starts from the beginning");
     }
 
     #[test]
