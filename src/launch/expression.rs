@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use crate::engine::workspace::hash_files::WorkspaceFiles;
 use crate::model::Explanation;
 use crate::store::folder::RunFolder;
-use crate::store::spec::{RunSpec, WorkSpec, ref_name};
+use crate::store::spec::{RunSpec, WorkSpec};
 use crate::store::{StoreError, history};
 use crate::worker::prepare::{self, Refusal};
 use crate::workflow::expr::{
@@ -67,9 +67,9 @@ pub fn contexts_of_run(folder: &RunFolder) -> Result<Contexts, ContextsError> {
         return Err(ContextsError::NotHere(folder.id().to_string()));
     };
     let run = history::read(folder)?;
-    if ref_name(&spec.git_ref) != run.info.ref_name {
-        // Another branch was checked out before a later attempt.
-        spec.git_ref = format!("refs/heads/{}", run.info.ref_name);
+    if let Some((_, newest)) = run.trees.last_key_value() {
+        // Another ref may have been checked out before a later attempt.
+        spec.git_ref = spec.git_ref_of(newest);
     }
     let mut prepared = prepare::prepare(&run.info, &spec, IndexMap::new(), run.attempt.max(1))?;
     prepared.facts.token.replace_range(.., "***");

@@ -132,7 +132,7 @@ impl Step {
 
 impl WorkingTree {
     fn document(&self, attempt: u32) -> Value {
-        let Self { ref_name, sha, changed, files, edited } = self;
+        let Self { ref_name, sha, changed, files, edited, .. } = self;
         json!({
             "attempt": attempt, "ref": ref_name, "sha": sha, "changed": changed, "dirty": files, "edited": edited,
         })

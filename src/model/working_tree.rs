@@ -13,6 +13,10 @@ const MAX_NAMES: usize = 1000;
 pub struct WorkingTree {
     /// Branch or tag, without `refs/heads/` or `refs/tags/`.
     pub ref_name: String,
+    /// Full name of the ref, such as `refs/tags/v1`. Empty for the first attempt of a run, whose request has it, and in
+    /// the records of older versions.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub git_ref: String,
     /// Commit; empty in a repository without commits.
     pub sha: String,
     /// Number of files that differed from the commit, or were new, for at least one job of the attempt. There may be
@@ -35,7 +39,14 @@ impl WorkingTree {
         files.dedup();
         let changed = files.len();
         files.truncate(MAX_NAMES);
-        Self { ref_name: ref_name.to_owned(), sha: sha.to_owned(), changed, files, edited: false }
+        let (ref_name, sha) = (ref_name.to_owned(), sha.to_owned());
+        Self { ref_name, git_ref: String::new(), sha, changed, files, edited: false }
+    }
+
+    /// Returns the working tree with the full name of its ref, which may be empty.
+    #[must_use]
+    pub fn at_ref(self, git_ref: &str) -> Self {
+        Self { git_ref: git_ref.to_owned(), ..self }
     }
 
     /// Returns the working tree with at least as many changed files as an earlier one, whose names are among those of this
@@ -49,7 +60,7 @@ impl WorkingTree {
     #[must_use]
     pub fn of(info: &RunInfo) -> Self {
         let RunInfo { ref_name, sha, changed, .. } = info;
-        Self { ref_name: ref_name.clone(), sha: sha.clone(), changed: *changed, files: Vec::new(), edited: false }
+        Self { ref_name: ref_name.clone(), sha: sha.clone(), changed: *changed, ..Self::default() }
     }
 
     /// Returns branch and commit as they are shown: `main@b835125+3`.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::files;
 use crate::model::deployment::{Actor, Cause, EnvironmentSettings};
 use crate::model::environment::Release;
-use crate::model::{RemoteRun, RunInfo, ServerKind, Timestamp};
+use crate::model::{RemoteRun, RunInfo, ServerKind, Timestamp, WorkingTree};
 
 use super::cache::CacheLimits;
 use super::folder::RunFolder;
@@ -261,6 +261,23 @@ impl From<Version1> for RunSpec {
             ..RunInfo::default()
         };
         Self { engine: old.engine, ..Self::of_workflow(info, old.work) }
+    }
+}
+
+impl WorkflowSpec {
+    /// Returns the full name of the ref of an attempt with this working tree. Older versions did not record it: a ref that
+    /// is neither the one of the request nor a commit is then taken for a branch.
+    #[must_use]
+    pub fn git_ref_of(&self, tree: &WorkingTree) -> String {
+        if !tree.git_ref.is_empty() {
+            tree.git_ref.clone()
+        } else if tree.ref_name == ref_name(&self.git_ref) {
+            self.git_ref.clone()
+        } else if tree.ref_name == tree.sha {
+            tree.sha.clone()
+        } else {
+            format!("refs/heads/{}", tree.ref_name)
+        }
     }
 }
 

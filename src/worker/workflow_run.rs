@@ -319,7 +319,7 @@ impl WorkflowAttempt {
             Ok(None) => (None, prepare(&info, spec, secrets, number)),
             Ok(Some(read)) => {
                 info.set_working_tree(&read.tree);
-                let spec = WorkflowSpec { git_ref: read.git_ref.clone(), ..WorkflowSpec::clone(spec) };
+                let spec = WorkflowSpec { git_ref: read.tree.git_ref.clone(), ..WorkflowSpec::clone(spec) };
                 (Some(read), prepare(&info, &spec, secrets, number))
             }
             Err(error) => (None, Err(Refusal::WorkingTree(error))),

@@ -28,8 +28,6 @@ use super::outlet::RunOutlet;
 /// The working tree of an attempt after the first.
 pub(super) struct AttemptTree {
     pub(super) tree: WorkingTree,
-    /// Full name of the ref, such as `refs/heads/main`.
-    pub(super) git_ref: String,
     /// Uncommitted changes as a diff; empty if there are none.
     diff: String,
 }
@@ -71,8 +69,8 @@ impl AttemptTree {
                 _ => changed_files(root, Access::Trusted, &earlier.sha)?,
             });
         }
-        let tree = WorkingTree::new(ref_name(&git_ref), &sha, files).at_least(least);
-        Ok(Self { tree, git_ref, diff })
+        let tree = WorkingTree::new(ref_name(&git_ref), &sha, files).at_ref(&git_ref).at_least(least);
+        Ok(Self { tree, diff })
     }
 
     /// Records the working tree, and writes the diff of the attempt.
@@ -112,21 +110,13 @@ impl StartingTree {
 
     /// Returns the working tree of an earlier attempt, whose files were kept.
     fn of_attempt(folder: &RunFolder, spec: &WorkflowSpec, attempt: u32, tree: &WorkingTree) -> Self {
-        let git_ref = if tree.ref_name == ref_name(&spec.git_ref) {
-            spec.git_ref.clone()
-        } else if tree.ref_name == tree.sha {
-            // No branch was checked out.
-            tree.sha.clone()
-        } else {
-            format!("refs/heads/{}", tree.ref_name)
-        };
         let diff = history::diff(folder, attempt).unwrap_or_else(|error| {
             // It is only shown to people.
             tracing::warn!(%error, "the uncommitted changes of the earlier attempt are not known");
             None
         });
         let files = files_of(attempt, tree, &spec.dirty).to_vec();
-        Self { sha: tree.sha.clone(), git_ref, files, diff: diff.unwrap_or_default() }
+        Self { sha: tree.sha.clone(), git_ref: spec.git_ref_of(tree), files, diff: diff.unwrap_or_default() }
     }
 }
 
@@ -276,9 +266,10 @@ impl CopiedFiles {
 fn record_files(spec: &WorkflowSpec, more: &[String], edited: bool, outlet: &RunOutlet) {
     let run = outlet.run();
     let info = &run.info;
-    let known = run.trees.get(&run.attempt).is_some_and(|tree| tree.edited);
+    let before = run.trees.get(&run.attempt);
+    let (known, git_ref) = before.map_or((false, ""), |tree| (tree.edited, &*tree.git_ref));
     let files = [uncommitted(&run, &spec.dirty), more].concat();
-    let tree = WorkingTree::new(&info.ref_name, &info.sha, files).at_least(info.changed);
+    let tree = WorkingTree::new(&info.ref_name, &info.sha, files).at_ref(git_ref).at_least(info.changed);
     let tree = WorkingTree { edited: edited || known, ..tree };
     // Most attempts find the files as they were.
     if tree.changed != info.changed || tree.edited != known {
@@ -427,11 +418,7 @@ pub(super) mod tests {
         let run = case.outlet.run();
         assert_eq!((run.info.changed, uncommitted(&run, &[])), (1, &["value".to_owned()][..]));
         assert!(case.diff().is_some_and(|diff| diff.contains("-bad\n+good\n")), "a job has used it");
-        AttemptTree { tree: WorkingTree::default(), git_ref: String::new(), diff: String::new() }.record(
-            &case.folder,
-            1,
-            &case.outlet,
-        );
+        AttemptTree { tree: WorkingTree::default(), diff: String::new() }.record(&case.folder, 1, &case.outlet);
         assert_eq!(case.diff(), None, "an attempt without changes has no diff");
     }
 
@@ -464,7 +451,7 @@ pub(super) mod tests {
         };
         let kept = read(&case.spec);
         assert_eq!((&kept.tree.sha, &kept.tree.files), (&before.info.sha, &vec!["value".to_owned()]));
-        assert!(kept.diff.contains("-bad\n+good\n") && kept.git_ref == "refs/heads/main", "{}", kept.diff);
+        assert!(kept.diff.contains("-bad\n+good\n") && kept.tree.git_ref == "refs/heads/main", "{}", kept.diff);
         let in_place = WorkflowSpec { in_place: true, ..case.spec.clone() };
         assert_ne!(read(&in_place).tree.sha, before.info.sha, "the folder of the user has the files of now");
 
@@ -518,6 +505,25 @@ pub(super) mod tests {
         case.write("bad\n");
         case.check_out(CopyTimes::with(None, SystemTime::now()), &mut digest);
         assert_eq!((case.outlet.run().info.changed, case.diff().is_some()), (1, true));
+    }
+
+    #[test]
+    fn an_attempt_that_continues_a_job_has_the_ref_of_that_job() {
+        let case = Case::new(Vec::new());
+        let resumed = Resumed { checkpoint: Checkpoint::default(), finished: Vec::new(), why: String::new() };
+        let resumed = HashMap::from([(JobId::new("a"), resumed)]);
+        let sha = case.outlet.run().info.sha;
+        // A tag was checked out for the attempt. Older versions recorded only short names.
+        for (git_ref, expected) in [("refs/tags/v1", "refs/tags/v1"), ("", "refs/heads/v1")] {
+            let tree = WorkingTree::new("v1", &sha, Vec::new()).at_ref(git_ref);
+            case.outlet.record(Event::WorkingTreeRead { attempt: 1, tree });
+            case.write("good\n");
+            case.sync().expect("recorded");
+            let before = case.outlet.run();
+            let read = AttemptTree::read(&case.folder, &case.spec, &before, &IndexMap::new(), &resumed).expect("read");
+            assert_eq!((read.tree.git_ref.as_str(), read.tree.ref_name.as_str()), (expected, "v1"));
+            assert_eq!(case.spec.git_ref_of(&before.trees[&1]), expected, "also after more files were recorded");
+        }
     }
 
     #[test]
