@@ -17,8 +17,8 @@ use crate::engine::workspace::checkout::git_folder::{Depth, Objects};
 use crate::engine::workspace::checkout::sparse::Sparse;
 use crate::engine::workspace::checkout::{Request, Submodules};
 use crate::engine::workspace::sync::{Begun, Filled, Source, changed_since};
-use crate::model::in_one_line;
-use crate::repo::git::Abort;
+use crate::model::{in_one_line, short_sha};
+use crate::repo::git::{Abort, NO_COMMIT};
 
 /// The inputs of actions/checkout.
 const INPUTS: &[&str] = &[
@@ -208,6 +208,9 @@ pub(in crate::engine) async fn run(
         let of = if changed == 1 { "1 file".to_owned() } else { format!("{changed} files") };
         warn(log, &format!("{of} changed since the run began: earlier jobs may have had other content"));
     }
+    if let Some(warning) = another_commit(&run.facts.sha, &done.commit).filter(|_| source.is_of_user()) {
+        warn(log, &warning);
+    }
     let git_ref = match given.text("ref") {
         // As in the action, the output `ref` is empty if the step names a commit.
         Some(wanted) if wanted == done.commit => String::new(),
@@ -218,9 +221,33 @@ pub(in crate::engine) async fn run(
     Ok(Some(Done { filled, copied, outputs: outputs.into() }))
 }
 
+/// Returns a warning if the user's files are those of another commit than the attempt: it was checked out after the
+/// attempt began, or before an attempt that continues with the files of an earlier one.
+fn another_commit(of_attempt: &str, copied: &str) -> Option<String> {
+    let is_known = [of_attempt, copied].iter().all(|sha| !sha.is_empty() && *sha != NO_COMMIT);
+    (is_known && of_attempt != copied).then(|| {
+        format!(
+            "the files are those of commit {}, which is checked out now, but GITHUB_SHA is {}, the commit of this \
+             attempt: start a new run for both to be the same",
+            short_sha(copied),
+            short_sha(of_attempt)
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_of_another_commit_than_the_attempt_are_warned_of() {
+        let (one, other) = ("1".repeat(40), "2".repeat(40));
+        let warning = another_commit(&one, &other).expect("another");
+        assert!(warning.contains("commit 2222222") && warning.contains("GITHUB_SHA is 1111111"), "{warning}");
+        for (attempt, copied) in [(&*one, &*one), ("", &*one), (&*one, ""), (NO_COMMIT, &*one)] {
+            assert_eq!(another_commit(attempt, copied), None, "{attempt} {copied}");
+        }
+    }
 
     fn given(pairs: &[(&str, &str)]) -> IndexMap<String, String> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
