@@ -316,6 +316,11 @@ impl Folder {
         Ok(fchmod(self, Mode::from_raw_mode(mode))?)
     }
 
+    /// Lets every user change this folder, if its file system has permission bits.
+    pub fn open_to_all(&self) {
+        let _ = self.set_own_mode(0o777);
+    }
+
     /// Returns a path that names this folder as long as it is open, even if its own path was renamed.
     #[must_use]
     pub fn path(&self) -> PathBuf {
@@ -423,7 +428,7 @@ mod tests {
     fn folders_are_made_and_removed_in_place_also_when_their_path_becomes_a_link() {
         let case = Case::new();
         let made = case.folder.make_folders(Path::new("a/b")).expect("made");
-        made.set_own_mode(0o777).expect("set");
+        made.open_to_all();
         assert_eq!(fs::metadata(case.at("a/b")).expect("there").permissions().mode() & 0o777, 0o777);
         fs::create_dir_all(case.home.path().join("precious/1")).expect("made");
         fs::create_dir(case.at("a/b/1")).expect("made");

@@ -51,6 +51,16 @@ fn workspace_name(repository: &str) -> &str {
     if is_taken || name.len() > MAX_NAME || name.contains('\0') { "work" } else { name }
 }
 
+/// How the folders of a job are made.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::engine) struct FolderOptions {
+    /// Whether the workspace and the tool cache keep their files.
+    pub(in crate::engine) keep_files: bool,
+    /// Whether every user of a container may write to the folders. Has no effect if the job runs in the repository itself:
+    /// files of other users would not be given to the user of this machine after the job.
+    pub(in crate::engine) open_to_all: bool,
+}
+
 /// The folders of a job, on this machine.
 pub(in crate::engine) struct Folders {
     /// Parent of the other folders. If the job runs in the repository itself, only `temp` is below it.
@@ -76,19 +86,19 @@ impl Folders {
         Self { temp: root.join(TEMP), root, parent, workspace }
     }
 
-    /// Creates the folders, with the event payload and an empty list of artifacts. Empties folders that exist; with
-    /// `keep`, the workspace and the tool cache keep their files. The repository itself is never emptied. With
-    /// `any_user`, every user of a container may write to them, except to the repository.
+    /// Creates the folders, with the event payload and an empty list of artifacts. Empties folders that exist, but never
+    /// the repository itself.
     ///
     /// # Errors
     /// A folder cannot be emptied or written, or a link is in its place.
-    pub(in crate::engine) fn make(&self, run: &RunContext, keep: bool, any_user: bool) -> io::Result<()> {
+    pub(in crate::engine) fn make(&self, run: &RunContext, options: FolderOptions) -> io::Result<()> {
         fs::create_dir_all(&run.work)?;
         // Refuses a link that an earlier attempt or a step of another job left in the place of one of the folders.
         let root = self.root.strip_prefix(&run.work).map_err(io::Error::other)?;
         let root = Folder::open(&run.work)?.make_folders(root)?;
-        let made = self.make_all(&root, run, keep);
-        let made = made.and_then(|()| if any_user { self.open(&root, run.options.in_place) } else { Ok(()) });
+        let is_open = options.open_to_all && !run.options.in_place;
+        let made = self.make_all(&root, run, options.keep_files);
+        let made = made.and_then(|()| if is_open { self.open_to_all(&root) } else { Ok(()) });
         made.inspect_err(|_| {
             // The job ends here, so nothing else would remove the files that were already written.
             let _ = fs::remove_dir_all(&self.temp);
@@ -111,7 +121,7 @@ impl Folders {
         if !keep && self.tools().symlink_metadata().is_ok() {
             fs::remove_dir_all(self.tools())?;
         }
-        for folder in [self.home(), self.workflow(), self.commands(), self.control()] {
+        for folder in [self.home(), self.workflow(), self.commands(), self.control(), self.tools()] {
             root.make_folders(&below(folder)?)?;
         }
         if run.options.in_place {
@@ -119,9 +129,7 @@ impl Folders {
         } else {
             root.make_folders(&below(self.workspace.clone())?)?;
         }
-        // Containers mount these folders even if they are empty. If a folder cannot be created, the start of the
-        // container reports the error.
-        let _ = fs::create_dir_all(self.tools());
+        // Containers mount this folder even if it is empty. If it cannot be created, their start reports the error.
         let _ = fs::create_dir_all(&run.tool_cache);
         let list = self.commands().join(command_files::ARTIFACTS_LIST);
         root.write(&below(list)?, Artifacts::default().list().as_bytes())?;
@@ -130,15 +138,10 @@ impl Folders {
 
     /// Lets every user write to the folders, which are below `root`. GitHub's runner gives them to its own user, so
     /// that a container with any other one can write to none of them.
-    fn open(&self, root: &Folder, in_place: bool) -> io::Result<()> {
-        let mut folders = vec![self.temp.clone(), self.tools()];
-        if !in_place {
-            folders.extend([self.parent.clone(), self.workspace.clone()]);
-        }
-        for folder in folders {
+    fn open_to_all(&self, root: &Folder) -> io::Result<()> {
+        for folder in [&self.temp, &self.tools(), &self.parent, &self.workspace] {
             let below = folder.strip_prefix(&self.root).map_err(io::Error::other)?;
-            // Some file systems have no permission bits.
-            let _ = root.make_folders(below)?.set_own_mode(0o777);
+            root.make_folders(below)?.open_to_all();
         }
         Ok(())
     }
@@ -243,7 +246,7 @@ mod tests {
 
     #[test]
     fn every_user_of_a_container_may_write_where_steps_write() {
-        for (any_user, in_place) in [(true, false), (true, true), (false, false)] {
+        for (open_to_all, in_place) in [(true, false), (true, true), (false, false)] {
             let home = tempfile::tempdir().expect("a folder");
             let outlet = Arc::new(MemoryOutlet::default());
             let sandbox = Arc::new(ScriptedSandbox::always(ProcessScript::exits(0)));
@@ -251,12 +254,14 @@ mod tests {
             run.options.in_place = in_place;
             fs::create_dir(&run.repository).expect("made");
             let folders = Folders::of(&run, &JobId::new("a"));
-            folders.make(&run, false, any_user).expect("made");
+            folders.make(&run, FolderOptions { keep_files: false, open_to_all }).expect("made");
+            // Files that other users create in the repository's own folder stay theirs.
+            let is_open = open_to_all && !in_place;
             for (path, is_open) in [
-                (folders.temp.clone(), any_user),
-                (folders.tools(), any_user),
-                (folders.workspace.clone(), any_user && !in_place),
-                (folders.parent.clone(), any_user && !in_place),
+                (folders.temp.clone(), is_open),
+                (folders.tools(), is_open),
+                (folders.workspace.clone(), is_open),
+                (folders.parent.clone(), is_open),
                 (folders.control(), false),
             ] {
                 let mode = fs::metadata(&path).expect("made").permissions().mode() & 0o777;

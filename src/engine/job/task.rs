@@ -28,7 +28,7 @@ use crate::workflow::template::MinutesError;
 
 use super::end::JobEnd;
 use super::environment::JobEnvironment;
-use super::folders::Folders;
+use super::folders::{FolderOptions, Folders};
 use super::preflight;
 use super::preflight::Ready;
 use super::runner_steps::{RunnerStep, RunnerStepError, StepSequence};
@@ -166,7 +166,8 @@ impl JobTask {
         self.announce(self.outline(&ready.actions, sequence.clone()));
 
         let folders = Folders::of(&self.run, &self.job.id);
-        let made = folders.make(&self.run, self.job.resumed.is_some(), ready.in_container).map_err(|error| {
+        let options = FolderOptions { keep_files: self.job.resumed.is_some(), open_to_all: ready.in_container };
+        let made = folders.make(&self.run, options).map_err(|error| {
             let hint = space_hint(&error);
             RunnerStepError::Failed(format!("cannot create the job's folder {}: {error}{hint}", folders.root.display()))
         });

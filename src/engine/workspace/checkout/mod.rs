@@ -195,8 +195,7 @@ pub(in crate::engine) fn check_out_apart(
         let moved = || -> io::Result<()> {
             let root = Folder::open(workspace)?;
             let target = root.make_folders(target.strip_prefix(workspace).map_err(io::Error::other)?)?;
-            // Some file systems have no permission bits.
-            let _ = target.set_own_mode(0o777);
+            target.open_to_all();
             clear(&target, request.keep_files)?;
             Folder::open(apart)?.move_into(&target)
         };

@@ -202,8 +202,7 @@ impl Sync<'_> {
             let is_new = above.folder(name).is_err();
             let made = above.make_in_place(name)?;
             if is_new && self.checkout.open_to_all {
-                // Some file systems have no permission bits.
-                let _ = made.set_own_mode(0o777);
+                made.open_to_all();
             }
             Ok(made)
         })
