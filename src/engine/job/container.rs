@@ -42,6 +42,27 @@ pub(in crate::engine) fn read_all(
     services.iter().map(|(name, value)| of_value(name, value, whole, source)).collect()
 }
 
+/// Users that can write to the folders of a job in a container on GitHub: root, and the user of GitHub's runner.
+const USERS_ON_GITHUB: [&str; 3] = ["root", "0", "1001"];
+
+/// Returns a line for the log about a container whose options name a user that can write to the folders of the job here,
+/// but not on GitHub. `None` if they name no such user; the image may.
+pub(in crate::engine) fn remark_about_user(container: &ContainerSpec) -> Option<String> {
+    let (mut words, mut user) = (container.options.iter(), None);
+    while let Some(word) = words.next() {
+        let named = match word.as_str() {
+            "--user" | "-u" => words.next().map(String::as_str),
+            word => word.strip_prefix("--user=").or_else(|| Some(word.strip_prefix("-u")?.trim_start_matches('='))),
+        };
+        user = named.or(user);
+    }
+    let user = user?.split(':').next().filter(|user| !user.is_empty() && !USERS_ON_GITHUB.contains(user))?;
+    Some(format!(
+        "The container runs as the user {user}, who can write to the folders of the job here. On GitHub, only root and the \
+         user 1001 can."
+    ))
+}
+
 fn failed(name: &str, error: &TemplateError, source: &Source) -> ContainerError {
     let place = format!("{}:{}:{}", source.name, error.span.line, error.span.column);
     ContainerError { place, reason: format!("`{name}`: {error}") }
@@ -200,6 +221,22 @@ mod tests {
             let found = services(&format!("db:\n  image: a\n  {key}: \"${{{{ fromJSON('[1]') }}}}\""));
             let reason = found[0].as_ref().expect_err(key).to_string();
             assert!(reason.contains(&format!("`{key}` of db must be a mapping, not Array")), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_user_who_could_write_nowhere_on_github_is_remarked() {
+        let remark = |options: &[&str]| {
+            let options = options.iter().map(|word| (*word).to_owned()).collect();
+            remark_about_user(&ContainerSpec { options, ..ContainerSpec::plain("container", "a:1") })
+        };
+        for options in [&["--cpus", "1", "--user", "1000:1000"][..], &["--user=1000"], &["-u", "1000"], &["-u1000"]] {
+            let remark = remark(options).expect("another user");
+            assert!(remark.starts_with("The container runs as the user 1000, who"), "{remark}");
+        }
+        for options in [&[][..], &["--user", "root"], &["-u=0:5"], &["--user", "1001"], &["--userns", "host"], &["-u"]]
+        {
+            assert_eq!(remark(options), None, "{options:?}");
         }
     }
 

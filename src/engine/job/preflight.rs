@@ -127,6 +127,8 @@ pub(in crate::engine) async fn ready(run: &RunContext, job: &JobSpec, body: &Ste
     if body.snapshot.is_some() {
         remarks.push("`snapshot` is supported only on GitHub: no image of the runner is created here".to_owned());
     }
+    // With --in-place, no other user may write to the folders here, either.
+    remarks.extend(container.as_ref().filter(|_| !run.options.in_place).and_then(container::remark_about_user));
     remarks.append(&mut needs.remarks);
     let shared = if container.is_some() { folders.shared(run, &needs.actions) } else { Vec::new() };
     let tools = if container.is_some() {
