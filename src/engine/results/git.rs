@@ -109,7 +109,7 @@ pub(super) async fn answer(
         (&Method::POST, lfs::BATCH) => {
             let request = timeout(REQUEST_LIMIT, read(request, MAX_REQUEST)).await;
             let request = request.map_err(|_| ServiceError::Interrupted)??;
-            in_place(|| lfs::batch(&service.repository, links, &request))
+            in_place(|| service.lfs.batch(links, &request))
         }
         _ => Err(bad_route()),
     }

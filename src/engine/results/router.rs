@@ -22,7 +22,7 @@ use super::links::{Links, Target};
 use super::oidc::Issuer;
 use super::service::Service;
 use super::token::{Scope, TokenIds};
-use super::{answer, artifacts as artifact_service, block_list, caches, containers, git, lfs, oidc, rest};
+use super::{answer, artifacts as artifact_service, block_list, caches, containers, git, oidc, rest};
 
 /// Maximum size in bytes of the body of a request, unless the body is data to store.
 const MAX_REQUEST: usize = 8 * 1024 * 1024;
@@ -231,7 +231,7 @@ fn download(service: &Service, target: &Target) -> Result<Download, ServiceError
     match target {
         Target::Upload(_) | Target::File(..) => Err(ServiceError::NotFound("artifact or cache entry")),
         Target::Cache(id) => service.caches.download(id),
-        Target::Object(id) => lfs::download(&service.repository, id),
+        Target::Object(id) => service.lfs.download(id),
         Target::Artifact(id) => {
             let artifact = service.artifacts.get(*id)?;
             let file = files::open_own(&artifacts::data(&service.run, *id))?;

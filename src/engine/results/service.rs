@@ -16,6 +16,7 @@ use super::artifacts::ArtifactService;
 use super::caches::CacheService;
 use super::containers::Containers;
 use super::error::ServiceError;
+use super::lfs::LfsObjects;
 use super::oidc::JobClaims;
 use super::rest::Releases;
 use super::token::{Scope, Signer, TokenIds};
@@ -35,6 +36,7 @@ pub(super) struct Service {
     pub(super) facts: RunFacts,
     /// Folder of the user's repository.
     pub(super) repository: PathBuf,
+    pub(super) lfs: LfsObjects,
     pub(super) releases: Releases,
     /// Permits of the fetches from the repository that are in progress.
     pub(super) fetches: Arc<Semaphore>,
@@ -87,7 +89,8 @@ impl Service {
         let releases = Releases::new(&run);
         let fetches = Arc::new(Semaphore::new(MAX_FETCHES));
         let (containers, jobs) = (Containers::default(), Mutex::default());
-        Self { run, signer, uploads, artifacts, containers, caches, facts, repository, releases, fetches, jobs }
+        let lfs = LfsObjects::of(repository.clone());
+        Self { run, signer, uploads, artifacts, containers, caches, facts, repository, lfs, releases, fetches, jobs }
     }
 
     /// Returns the session of a job, creating it if necessary, and whether it is new.
