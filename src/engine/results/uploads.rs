@@ -59,22 +59,22 @@ pub(super) struct Upload {
 
 /// An upload by the server itself, or by a client without a job. It ends when this is dropped: even if the client has
 /// gone away, so that it can try again.
-pub(super) struct Started<'u> {
+pub(super) struct ScopedUpload<'u> {
     uploads: &'u Uploads,
     id: String,
     pub(super) upload: Arc<Upload>,
 }
 
-impl Drop for Started<'_> {
+impl Drop for ScopedUpload<'_> {
     fn drop(&mut self) {
         self.uploads.end(&self.id);
     }
 }
 
 /// Path of incomplete data, which is removed when this is dropped, unless it was moved away.
-struct Part(PathBuf);
+struct PartialData(PathBuf);
 
-impl Drop for Part {
+impl Drop for PartialData {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
     }
@@ -99,8 +99,10 @@ impl Uploads {
     /// `name` is already being uploaded, there are too many uploads, or the folder cannot be created.
     pub(super) fn begin(&self, job: &str, name: &str, limit: u64) -> Result<String, ServiceError> {
         let mut open = self.lock();
-        // One that was given up takes no name.
-        open.retain(|_, upload| upload.name != name || upload.proceed().is_ok());
+        // One that was given up takes no name. Something may have stayed of it, because the disk was full.
+        for (_, upload) in open.extract_if(|_, upload| upload.name == name && upload.proceed().is_err()) {
+            let _ = remove(&upload.folder);
+        }
         if open.values().any(|upload| upload.name == name) {
             return Err(ServiceError::Taken("another job is uploading it"));
         }
@@ -122,10 +124,10 @@ impl Uploads {
     ///
     /// # Errors
     /// The same as those of [`Self::begin`].
-    pub(super) fn start(&self, name: &str, limit: u64) -> Result<Started<'_>, ServiceError> {
+    pub(super) fn start(&self, name: &str, limit: u64) -> Result<ScopedUpload<'_>, ServiceError> {
         let id = self.begin("", name, limit)?;
         let upload = self.get(&id)?;
-        Ok(Started { uploads: self, id, upload })
+        Ok(ScopedUpload { uploads: self, id, upload })
     }
 
     /// Returns an upload by its id.
@@ -194,7 +196,7 @@ impl Upload {
     /// A block is missing, or the file system returns an error.
     pub(super) fn commit(&self, blocks: &[Vec<u8>]) -> Result<(), ServiceError> {
         self.proceed()?;
-        let part = Part(self.part());
+        let part = PartialData(self.part());
         let joined = || {
             let mut whole = File::create_new(&part.0)?;
             for block in blocks {
@@ -302,7 +304,7 @@ impl Upload {
     async fn receive_file(&self, body: impl Body<Data = Bytes> + Unpin, path: &Path) -> Result<(), ServiceError> {
         self.proceed()?;
         // Also removed if the client goes away, which ends this call at any point.
-        let part = Part(self.part());
+        let part = PartialData(self.part());
         let file = File::create_new(&part.0).map_err(|error| self.failed(error))?;
         self.receive(body, &file, 0).await?;
         fs::rename(&part.0, path).map_err(|error| self.failed(error))
@@ -469,6 +471,18 @@ mod tests {
             assert_eq!(matches!(joined, Err(ServiceError::DiskFull)), !is_kept, "{job}");
             assert_eq!(uploads.begin(job, "cache", 1).is_ok(), !is_kept, "{job}: the name is free again");
         }
+    }
+
+    #[test]
+    fn the_rest_of_an_upload_that_was_given_up_goes_when_its_name_is_taken_again() {
+        let home = tempfile::tempdir().expect("a folder");
+        let (uploads, upload) = begun(home.path(), "a");
+        upload.failed(io::ErrorKind::StorageFull.into());
+        // Its folder could not be removed then.
+        fs::create_dir_all(&upload.folder).expect("made");
+        fs::write(upload.folder.join("data"), "rest").expect("written");
+        uploads.begin("a", "cache", 1).expect("the name is free again");
+        assert!(!upload.folder.exists());
     }
 
     #[test]
