@@ -204,6 +204,19 @@ fn settings_with_a_fault_are_not_shown_as_an_empty_list() {
 }
 
 #[test]
+fn environments_that_fill_the_pane_say_that_they_are_those_of_before() {
+    let mut driver = Driver::new(80, 24, Theme { motion: false, ..Theme::default() });
+    driver.press("6");
+    let many = (0..40).map(|number| lane(&format!("region-{number}"), &[("v1.4.2", 1)])).collect();
+    driver.feed(Feed::Lanes(many));
+    assert!(!driver.shows("as before an error"), "{}", driver.screen());
+    // The notice about the error would go with the next key.
+    driver.feed(Feed::LanesUnreadable(".cuelight.toml:1:15: unknown key".to_owned()));
+    driver.press("j");
+    assert!(driver.shows("as before an error"), "{}", driver.screen());
+}
+
+#[test]
 fn a_target_that_does_not_answer_keeps_its_last_report_with_its_age() {
     let silent = |name: &str, reported| Lane { reported, is_silent: true, ..lane(name, &[("v1.4.1", 26)]) };
     let all = vec![

@@ -76,6 +76,9 @@ const OUTSIDE: &str = "no deployment in these runs; environments of this machine
 const NO_ENVIRONMENTS: &str = "no deployment in these runs, and no `[environments.NAME]` in the .cuelight.toml of the \
                                repository: `cuelight config --example` shows how to write one";
 
+/// Part of the border while environments are shown as they were before, and the list fills its pane.
+const OUTDATED: &str = "as before an error";
+
 /// The deployments to one environment.
 struct Environment<'s> {
     name: &'s str,
@@ -159,13 +162,19 @@ impl Pane for Deploys {
         if cx.focused && self.page.is_some() {
             return String::new();
         }
+        let outdated = self.outdated_without_row(cx, selection).then(|| OUTDATED.to_owned());
         if let Some((repository, _)) = on_server(cx.state, selection) {
             let name = repository.split_once('/').map_or(repository.clone(), |(_, name)| name.to_owned());
-            return filter_chip(&self.filter).into_iter().chain([name]).collect::<Vec<_>>().join(cx.theme.dot());
+            return filter_chip(&self.filter)
+                .into_iter()
+                .chain(outdated)
+                .chain([name])
+                .collect::<Vec<_>>()
+                .join(cx.theme.dot());
         }
         let runs = || format!("newest {}", text::counted(searched(cx.state) as u64, "run"));
         let part = (cx.state.has_older() && cx.state.lanes.is_empty()).then(runs);
-        filter_chip(&self.filter).into_iter().chain(part).collect::<Vec<_>>().join(cx.theme.dot())
+        filter_chip(&self.filter).into_iter().chain(outdated).chain(part).collect::<Vec<_>>().join(cx.theme.dot())
     }
 
     fn scroll(&self, cx: &Cx, selection: &Selection) -> Option<Scroll> {
@@ -362,6 +371,15 @@ impl Deploys {
         let mut found = self.found(state);
         found.retain(|row| is_other(row.name));
         Rows { lanes, others: Others::InRuns(found) }
+    }
+
+    /// Whether environments are shown as they were before an error in the settings, and the list leaves no row below it to
+    /// say so.
+    fn outdated_without_row(&self, cx: &Cx, selection: &Selection) -> bool {
+        cx.state.lanes_unreadable.is_some() && {
+            let rows = self.listed(cx.state, selection);
+            !rows.lanes.is_empty() && rows.len().saturating_sub(self.offset) >= cx.rows()
+        }
     }
 
     /// Returns the environments in runs that match the filter, by name.
