@@ -20,11 +20,19 @@ pub(super) fn keyed(text: &str, environment: &str, keymap: &Keymap) -> String {
     for (command, action) in COMMANDS {
         let start = format!("`cuelight {command} {environment}");
         let Some(key) = keymap.keys(*action).first() else { continue };
-        let Some((before, rest)) = text.split_once(&start) else { continue };
-        let Some((arguments, after)) = rest.split_once('`') else { continue };
-        if arguments.is_empty() || arguments.starts_with(' ') {
-            text = format!("{before}`{key}`{after}");
+        let (mut keyed, mut done) = (String::new(), 0);
+        for (at, _) in text.match_indices(&start) {
+            let rest = &text[at + start.len()..];
+            let Some((arguments, after)) = rest.split_once('`') else { break };
+            // The sign that ends one command may begin the next one.
+            if at >= done && (arguments.is_empty() || arguments.starts_with(' ')) {
+                keyed.push_str(&text[done..at]);
+                keyed.push_str(&format!("`{key}`"));
+                done = text.len() - after.len();
+            }
         }
+        keyed.push_str(&text[done..]);
+        text = keyed;
     }
     text
 }
@@ -39,6 +47,10 @@ mod tests {
         assert_eq!(of("`cuelight unlock production` opens it"), "`D u` opens it");
         assert_eq!(of("waits: `cuelight approve production --run r1`, today"), "waits: `D r`, today");
         assert_eq!(of("`cuelight promote production` or `cuelight abort production`"), "`D p` or `D a`");
+        let both = "`cuelight unlock production2` opens that one, and `cuelight unlock production` this one";
+        assert_eq!(of(both), "`cuelight unlock production2` opens that one, and `D u` this one");
+        assert_eq!(of("`cuelight unlock production`, `cuelight unlock production -y`"), "`D u`, `D u`");
+        assert_eq!(of("`cuelight unlock production`cuelight unlock production`"), "`D u`cuelight unlock production`");
         for other in ["`cuelight unlock production2` opens it", "`cuelight deploy staging v1`", "`cuelight unlock pro"]
         {
             assert_eq!(of(other), other);
