@@ -239,7 +239,7 @@ fn notices_are_shown_and_kept() {
 #[test]
 fn services_and_deployments_lead_to_their_job_and_run() {
     let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
-    assert!(driver.shows("5 Services") && driver.shows("✗ app") && driver.shows("unhealthy connec"));
+    assert!(driver.shows("5 Services") && driver.shows("✗ app") && driver.shows("unhealthy: conn"));
     assert!(driver.shows("postgres") && driver.shows("5432→54321"));
     assert!(driver.shows("production") && driver.shows("9c1f2d0 main"));
     driver.press("5G<enter>");

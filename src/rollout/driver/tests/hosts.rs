@@ -216,8 +216,8 @@ async fn a_former_release_is_kept_on_all_hosts_and_switched_to_at_once() {
     assert!(position.plan.is_instant() && position.plan.groups().len() == 1);
     let switched = "blue.1=v1 blue.2=v1 green.1=v2 green.2=v2 weight blue 100";
     assert_eq!(rig.on_hosts(), [switched; 4]);
-    // Promoting it stops the release that was left, on all hosts.
-    back.accepted(DeploymentOrder::Promote { full: false }, "ada").await;
+    // The release that was left is stopped on all hosts.
+    back.accepted(DeploymentOrder::StopKept, "ada").await;
     assert_eq!(back.end.await.expect("no panic").reason, None);
     assert_eq!(rig.on_hosts(), [V1; 4]);
 }

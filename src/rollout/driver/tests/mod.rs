@@ -296,9 +296,15 @@ impl Going {
         replied.await.expect("answered")
     }
 
-    /// Repeats an order until it is accepted.
+    /// Repeats an order until it is accepted, for at most a minute.
     async fn accepted(&self, order: DeploymentOrder, by: &str) {
-        while self.tell(order.clone(), by).await != Reply::Accepted {
+        let start = std::time::Instant::now();
+        loop {
+            let reply = self.tell(order.clone(), by).await;
+            if reply == Reply::Accepted {
+                return;
+            }
+            assert!(start.elapsed() < Duration::from_mins(1), "{order:?}: {reply:?}");
             tokio::task::yield_now().await;
         }
     }

@@ -287,7 +287,7 @@ async fn a_former_release_is_stopped_on_the_hosts_that_answer() {
     let going = rig.deploy("v2");
     assert_eq!(rig.ended(&going.folder).await, Outcome::Succeeded);
     fs::write(rig.root().join("web2").join("gone"), "").expect("written");
-    going.accepted(DeploymentOrder::Promote { full: false }, "ada").await;
+    going.accepted(DeploymentOrder::StopKept, "ada").await;
     let reason = going.end.await.expect("no panic").reason.expect("a reason");
     assert!(reason.contains(" is live, but step 19/21 (web2: ") && reason.contains("no route to host"), "{reason}");
     let running = rig.on_hosts();
