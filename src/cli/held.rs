@@ -199,7 +199,9 @@ fn each(of: &Of, sync: Option<bool>, order: Option<HeldOrder>, from: Option<&str
     }
     // All jobs have their turn before the command fails.
     let last = failures.pop();
-    failures.iter().for_each(|failure| style::complain(&failure.text()));
+    for failure in &failures {
+        style::complain(&failure.text());
+    }
     last.map_or(Ok(Exit::Success), Err)
 }
 

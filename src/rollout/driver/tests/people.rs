@@ -57,18 +57,23 @@ async fn a_command_that_cannot_be_recorded_does_nothing() {
     assert_eq!(going.end.await.expect("no panic").conclusion, Conclusion::Success);
 }
 
-#[tokio::test]
-async fn an_analysis_that_knows_nothing_asks_a_person() {
-    let steps = [CanaryStep::Weight(10), CanaryStep::Pause(Pause::For(Duration::from_millis(60)))];
-    let analysis = Analysis {
-        probe: Probe::Exec("exit 75".to_owned()),
+/// An analysis by this command, with two bad answers allowed.
+fn analysis(command: &str) -> Analysis {
+    Analysis {
+        probe: Probe::Exec(command.to_owned()),
         every: Duration::from_millis(10),
         timeout: Duration::from_secs(5),
         failures: 2,
-    };
+    }
+}
+
+#[tokio::test]
+async fn an_analysis_that_knows_nothing_asks_a_person() {
+    let steps = [CanaryStep::Weight(10), CanaryStep::Pause(Pause::For(Duration::from_millis(60)))];
+    let analysis = Some(analysis("exit 75"));
     let rig = Rig::new(canary(&steps));
     rig.deployed("v1").await;
-    let rig = Rig { settings: EnvironmentSettings { analysis: Some(analysis), ..rig.settings.clone() }, ..rig };
+    let rig = Rig { settings: EnvironmentSettings { analysis, ..rig.settings.clone() }, ..rig };
     let going = rig.deploy("v2");
     while !going.memory.log().contains("a person decides") {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -77,22 +82,12 @@ async fn an_analysis_that_knows_nothing_asks_a_person() {
     assert_eq!(going.end.await.expect("no panic").conclusion, Conclusion::Success);
 }
 
-/// An analysis by this command, with two bad answers allowed.
-fn analysis(command: &str) -> Option<Analysis> {
-    Some(Analysis {
-        probe: Probe::Exec(command.to_owned()),
-        every: Duration::from_millis(10),
-        timeout: Duration::from_secs(5),
-        failures: 2,
-    })
-}
-
 #[tokio::test]
 async fn a_release_is_watched_while_its_analysis_knows_nothing_and_a_person_is_awaited() {
     let steps = [CanaryStep::Weight(10), CanaryStep::Pause(Pause::For(Duration::from_millis(60)))];
     let rig = Rig::new(canary(&steps));
     rig.deployed("v1").await;
-    let analysis = analysis("test ! -e errors || exit 1; exit 75");
+    let analysis = Some(analysis("test ! -e errors || exit 1; exit 75"));
     let rig = Rig { settings: EnvironmentSettings { analysis, ..rig.settings.clone() }, ..rig };
     let going = rig.deploy("v2");
     while !going.memory.log().contains("bad answers still roll back") {
@@ -116,7 +111,7 @@ async fn a_release_is_watched_while_a_person_has_paused_its_deployment() {
     let canary = Strategy::Canary { steps: vec![CanaryStep::Weight(10), CanaryStep::Weight(50)] };
     let rig = Rig::new(settings(canary, 2, &commands));
     rig.deployed("v1").await;
-    let analysis = analysis("test ! -e errors");
+    let analysis = Some(analysis("test ! -e errors"));
     let rig = Rig { settings: EnvironmentSettings { analysis, ..rig.settings.clone() }, ..rig };
     fs::write(rig.root().join("hold"), "").expect("written");
     let going = rig.deploy("v2");
