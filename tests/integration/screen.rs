@@ -163,7 +163,7 @@ fn child() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let app = App::new(Theme { motion: false, ..Theme::default() }, Keymap::default());
-        let ending = cuelight::tui::run(app, Box::new(Scripted), Options::detect()).await;
+        let ending = Box::pin(cuelight::tui::run(app, Box::new(Scripted), Options::detect())).await;
         println!("ended: {ending:?}");
     });
 }
