@@ -99,7 +99,8 @@ fn a_release_that_never_is_healthy_is_explained_and_gets_no_traffic() {
     assert_eq!((service.page().as_deref(), service.running()), (Some("v1"), service.replicas(&["blue-1"])));
     service.call(&["deploy", "live", "none"]).expect(1, &["none", "serves again"]);
     let explained = service.call(&["explain", "--json"]).out();
-    let explained: serde_json::Value = serde_json::from_str(&explained).expect("JSON");
+    let mut documents = explained.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+    let explained = documents.find(|document| document["failure"].is_object()).expect("a failure");
     let image = explained["failure"]["subject"].as_str().unwrap_or_default();
     assert!(image.ends_with(":none"), "{explained}");
     assert_eq!(explained["failure"]["cause"], "image_missing");
