@@ -144,15 +144,17 @@ fn push_steps(all: &mut TerminalText, plan: &DeploymentPlan, style: Style) {
     }
 }
 
-/// Returns a deployment as a JSON document.
+/// Returns a deployment as a JSON document. Its `reason` is why it ended, which scripts show with an alert; what the person
+/// gave as the reason is `request_reason`.
 #[must_use]
 pub fn document(record: &DeploymentRecord, is_live: bool, position: Option<&str>) -> Value {
     json!({
         "run": record.run, "environment": record.environment, "release": record.release, "from": record.from,
         "from_unknown": record.from_unknown,
         "cause": record.cause, "creator": record.creator.name(), "created": record.created, "ended": record.ended,
-        "state": record.state(is_live).word(), "outcome": record.outcome, "live": is_live, "reason": record.reason,
-        "end_reason": record.end_reason, "approved_by": record.approved.as_ref().map(crate::model::deployment::Actor::name),
+        "state": record.state(is_live).word(), "outcome": record.outcome, "live": is_live,
+        "reason": record.end_reason, "request_reason": record.reason,
+        "approved_by": record.approved.as_ref().map(crate::model::deployment::Actor::name),
         "overridden": record.overridden, "position": position, "recorded": record.recorded,
         "not_recorded": record.not_recorded,
     })
@@ -382,6 +384,10 @@ mod tests {
         let end = "43 seconds ago, by root, run 20261124-000000-0001; a hotfix\n";
         assert_eq!(table(true), format!("dev: v1 dd447a6 is live, {end}"));
         assert_eq!(table(false), format!("dev: v1 dd447a6 was live, {end}"));
+        let failed = DeploymentRecord { end_reason: "the check failed".to_owned(), ..record };
+        let document = document(&failed, false, None);
+        let reasons = (&document["reason"], &document["request_reason"], document.get("end_reason"));
+        assert_eq!(reasons, (&"the check failed".into(), &"a hotfix".into(), None));
     }
 
     #[test]

@@ -206,13 +206,16 @@ fn a_release_goes_through_its_environments_and_back() {
     assert_eq!(shop.running("production"), ["v1"]);
     let live = shop.json(&["env", "production", "--json"]);
     assert_eq!((&live["live"]["tag"], &live["source"]), (&"v1".into(), &"local".into()));
-    assert_eq!((&live["live"]["rollback"], &live["live"]["reason"]), (&true.into(), &"errors at checkout".into()));
+    assert_eq!(
+        (&live["live"]["rollback"], &live["live"]["request_reason"]),
+        (&true.into(), &"errors at checkout".into())
+    );
     // The reason is not lost once the rollback has succeeded.
     let page = shop.call(&["env", "production"]);
     page.expect(0, &["rollback by ada", "rollback: errors at checkout", "was live"]);
     shop.call(&["deploys", "production"]).expect(0, &["rollback: errors at checkout", "was live"]);
     let listed = shop.json(&["deploys", "production", "--json"]);
-    let reasons = (&listed["cause"], &listed["reason"], &listed["end_reason"]);
+    let reasons = (&listed["cause"], &listed["request_reason"], &listed["reason"]);
     assert_eq!(reasons, (&"rollback".into(), &"errors at checkout".into(), &"".into()));
     shop.call(&["env"]).expect(0, &["staging", "v2", "production", "v1", "only tag:v*"]);
     shop.call(&["deploys", "staging"]).expect(0, &["rolled back", "live"]);

@@ -62,7 +62,7 @@ pub struct Origin {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub overridden: bool,
     /// Reason that the person gave; may be empty.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(rename = "request_reason", skip_serializing_if = "String::is_empty")]
     pub reason: String,
 }
 
