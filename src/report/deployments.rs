@@ -4,7 +4,9 @@ use indexmap::IndexSet;
 use serde_json::{Value, json};
 
 use crate::model::Timestamp;
-use crate::model::deployment::{DeploymentPlan, DeploymentRecord, Entry, EnvironmentSettings, HostStep, Needed};
+use crate::model::deployment::{
+    Action, Actor, DeploymentPlan, DeploymentRecord, Entry, EnvironmentSettings, HostStep, Needed,
+};
 use crate::model::environment::{Release, title_of};
 use crate::model::rollback::Changes;
 use crate::ui::terminal_text::{TerminalText, text};
@@ -154,7 +156,7 @@ pub fn document(record: &DeploymentRecord, is_live: bool, position: Option<&str>
         "cause": record.cause, "creator": record.creator.name(), "created": record.created, "ended": record.ended,
         "state": record.state(is_live).word(), "outcome": record.outcome, "live": is_live,
         "reason": record.end_reason, "request_reason": record.reason,
-        "approved_by": record.approved.as_ref().map(crate::model::deployment::Actor::name),
+        "approved_by": record.approved.as_ref().map(Actor::name),
         "overridden": record.overridden, "position": position, "recorded": record.recorded,
         "not_recorded": record.not_recorded,
     })
@@ -242,8 +244,10 @@ pub fn audit<'e>(entries: impl Iterator<Item = &'e Entry>, style: Style) -> Term
     for entry in entries {
         let run = entry.deployment.as_ref().map(ToString::to_string).unwrap_or_default();
         let reason = if entry.reason.is_empty() { String::new() } else { format!(": {}", entry.reason) };
-        let release = requested(entry).map(|(from, to)| {
-            if style.is_linear() { format!(" from {from} to {to}") } else { format!(" {from} → {to}") }
+        let release = requested(entry).map(|(from, to)| match from {
+            None => format!(" {to}"),
+            Some(from) if style.is_linear() => format!(" from {from} to {to}"),
+            Some(from) => format!(" {from} → {to}"),
         });
         let what = text!("{} {}{}{}", entry.environment, entry.action.word(), release.unwrap_or_default(), reason);
         if style.is_linear() {
@@ -258,16 +262,16 @@ pub fn audit<'e>(entries: impl Iterator<Item = &'e Entry>, style: Style) -> Term
 }
 
 /// Returns the old and the new release of an entry that requests a deployment; `None` for other entries. Without an old
-/// one, nothing was known to be live at that time: the target is asked only later.
-fn requested(entry: &Entry) -> Option<(String, String)> {
-    let crate::model::deployment::Action::Requested { release, from, .. } = &entry.action else { return None };
-    Some((title_of(from.as_ref(), false), release.title()))
+/// one, either nothing was live at that time or it was not known what was: the entry by itself does not tell.
+fn requested(entry: &Entry) -> Option<(Option<String>, String)> {
+    let Action::Requested { release, from, .. } = &entry.action else { return None };
+    Some((from.as_ref().map(Release::title), release.title()))
 }
 
 /// Heading of [`csv`].
 pub const CSV_HEADING: &str = "time,user,email,environment,action,from,to,run,reason";
 
-/// Returns an entry as a line of CSV, without a newline.
+/// Returns an entry as a line of CSV, without a newline. The column `from` is empty if the entry names no old release.
 #[must_use]
 pub fn csv(entry: &Entry) -> String {
     let (from, to) = requested(entry).unwrap_or_default();
@@ -278,7 +282,7 @@ pub fn csv(entry: &Entry) -> String {
         entry.by.email.clone(),
         entry.environment.clone(),
         entry.action.word().to_owned(),
-        from,
+        from.unwrap_or_default(),
         to,
         run,
         entry.reason.clone(),
@@ -299,7 +303,7 @@ mod tests {
 
     use super::*;
     use crate::model::RunId;
-    use crate::model::deployment::{Action, Actor, Cause, Observed, Plan, Slot, Versioned};
+    use crate::model::deployment::{Cause, Observed, Plan, Slot, Versioned};
     use crate::model::environment::Outcome;
     use crate::ui::theme::Glyphs;
 
@@ -337,18 +341,35 @@ mod tests {
         assert_eq!(from(false, (None, false), Some(&plan(None))), "unknown", "the target cannot be asked");
         assert_eq!(from(false, (None, true), Some(&plan(None))), "nothing");
         assert_eq!(from(false, (Some(&v1), true), Some(&plan(None))), "v1 v1-sha");
-        let requested = Entry {
+    }
+
+    #[test]
+    fn the_audit_names_the_old_release_only_if_the_entry_does() {
+        let release =
+            |tag: &str| Release { sha: format!("{tag}-sha"), tag: Some(tag.to_owned()), ..Release::default() };
+        let requested = |from| Entry {
             at: Timestamp(1),
             by: Actor::default(),
             environment: "production".to_owned(),
             deployment: None,
             job: None,
-            action: Action::Requested { release: v1, from: None, cause: Cause::Manual },
-            reason: String::new(),
+            action: Action::Requested { release: release("v2"), from, cause: Cause::Manual },
+            reason: "fix".to_owned(),
         };
-        let row = audit(std::iter::once(&requested), Style::new(Glyphs::Unicode, false));
-        assert!(row.plain().contains("requested unknown → v1 v1-sha"), "{}", row.plain());
-        assert!(csv(&requested).contains(",requested,unknown,v1 v1-sha,"), "{}", csv(&requested));
+        let row = |from, style| audit(std::iter::once(&requested(from)), style).plain().into_owned();
+        let (table, linear) = (Style::new(Glyphs::Unicode, false), Style::linear());
+        for (from, style, expected) in [
+            (None, table, "requested v2 v2-sha: fix"),
+            (None, linear, "requested v2 v2-sha: fix"),
+            (Some(release("v1")), table, "requested v1 v1-sha → v2 v2-sha: fix"),
+            (Some(release("v1")), linear, "requested from v1 v1-sha to v2 v2-sha: fix"),
+        ] {
+            let row = row(from, style);
+            assert!(row.contains(expected), "{row}");
+        }
+        assert!(csv(&requested(None)).contains(",requested,,v2 v2-sha,"), "{}", csv(&requested(None)));
+        let from_v1 = csv(&requested(Some(release("v1"))));
+        assert!(from_v1.contains(",requested,v1 v1-sha,v2 v2-sha,"), "{from_v1}");
     }
 
     #[test]

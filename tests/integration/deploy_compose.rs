@@ -162,7 +162,7 @@ fn a_service_that_was_started_by_hand_is_adopted_and_its_image_returns_if_the_re
     let id = shop.containers("shop", "{{.ID}}").concat();
     docker(&["exec", &id, "test", "-e", "/data/order"]).expect("Compose has kept the volume of the container");
     // The image that was adopted is a release to go back to, as any other.
-    shop.call(&["audit"]).expect(0, &["unknown → v1", "found", "image was live, as the target reported it"]);
+    shop.call(&["audit"]).expect(0, &["requested v1 ", "found", "image was live, as the target reported it"]);
     shop.call(&["rollback", "live", "--yes=live"]).expect(0, &["v1", " → ", "image", "is live"]);
     assert_eq!(shop.running(), ["hand"]);
     shop.call(&["deploy", "live", "v1"]).expect(0, &["v1", "is live"]);
