@@ -103,22 +103,25 @@ pub(super) fn run(args: &Args) -> Outcome {
 }
 
 /// Returns all environments of .cuelight.toml, or the requested one, with what their targets report. Warns about
-/// unreadable lines of the ledger, and about servers that cannot record the deployments.
+/// unreadable lines of the ledger and, for the requested one, about a server that cannot record the deployments.
 fn of_this_machine(args: &Args, deployments: &Arc<Deployments>) -> Result<Vec<Environment>, Failure> {
+    let (mut memory, only) = (LaneMemory::default(), args.environment.as_deref());
+    // Without their settings, nothing can be shown.
+    deployments.all_settings()?;
+    if let Err(error) = block_on(deployments.ask_targets(&mut memory, only))? {
+        style::notice(&text!("note: the targets were not asked what they run: {}", error.to_string()));
+    }
+    // A deployment may have ended while the targets were asked.
     let ledger = deployments.ledger()?;
-    let mut memory = LaneMemory::default();
-    block_on(deployments.ask_targets(&mut memory))??;
-    let mut environments = deployments.shown(&ledger, args.environment.as_deref(), &mut memory)?;
+    let mut environments = deployments.shown(&ledger, only, &mut memory)?;
     if !environments.is_empty() {
         deploy::unreadable(ledger.unreadable());
     }
-    for environment in &environments {
-        for note in deploy::unrecorded(deployments, deployments.settings(&environment.name)?, false)? {
-            style::notice(&text!("note: {}", note));
-        }
-    }
     if args.environment.is_some() {
         for environment in &mut environments {
+            for note in deploy::unrecorded(deployments, deployments.settings(&environment.name)?, false)? {
+                style::notice(&text!("note: {}", note));
+            }
             // What is live or open is shown, however old its request is.
             let mut newer = 0..usize::from(args.limit);
             let matters = |state: &DeploymentState| state.is_open() || *state == DeploymentState::Success;

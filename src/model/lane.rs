@@ -26,8 +26,9 @@ pub struct Lane {
     pub open: Option<LaneDeployment>,
     /// What the target reported last; `None` if it was not asked, or has not answered since the last deployment.
     pub reported: Option<Reported>,
-    /// Whether the target did not answer when it was asked last. [`Lane::reported`] is from before then.
-    pub is_silent: bool,
+    /// Why the target reported nothing when it was asked last; `None` if it did, or was not asked. [`Lane::reported`] is from
+    /// before then.
+    pub no_report: Option<NoReport>,
     /// Minimum number of replicas that the target should report: as many as the live release was deployed with. 0 if that is
     /// not known.
     pub wanted: u32,
@@ -42,6 +43,58 @@ pub struct Reported {
     pub at: Timestamp,
     /// The requests that failed lately; `None` if the target does not count them, or has not counted twice.
     pub requests: Option<Requests>,
+}
+
+/// Why a target did not report what it runs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum NoReport {
+    /// It did not answer in time.
+    NoAnswer,
+    /// It could not be asked, or answered with an error. One line.
+    Failed(String),
+}
+
+impl NoReport {
+    /// Maximum number of characters of an error that are kept.
+    const MAX_LENGTH: usize = 160;
+
+    /// Returns the reason for an error, of which the first line is kept.
+    #[must_use]
+    pub fn failed(error: &str) -> Self {
+        let line = error.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("unknown error");
+        let mut kept: String = line.chars().take(Self::MAX_LENGTH).collect();
+        if kept.len() < line.len() {
+            kept.push('…');
+        }
+        Self::Failed(kept)
+    }
+
+    /// Returns the reason as a sentence without its full stop.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Self::NoAnswer => "its target does not answer".to_owned(),
+            Self::Failed(error) => format!("its target reports nothing: {error}"),
+        }
+    }
+
+    /// Returns the reason in a few columns.
+    #[must_use]
+    pub fn short(&self) -> &'static str {
+        match self {
+            Self::NoAnswer => "no answer",
+            Self::Failed(_) => "no report",
+        }
+    }
+
+    /// Returns the end of a line with the last report: `no answer since`, `no report since: exit code 1`.
+    #[must_use]
+    pub fn since(&self) -> String {
+        match self {
+            Self::NoAnswer => format!("{} since", self.short()),
+            Self::Failed(error) => format!("{} since: {error}", self.short()),
+        }
+    }
 }
 
 /// Requests to an environment between two reports of its target.
@@ -182,15 +235,21 @@ impl Requests {
 }
 
 impl Lane {
-    /// Returns the title of the live release: `nothing` if none is live, or `unknown` if that is not known. Before the first
-    /// success of a deployment from here, only the target can tell whether something else serves.
+    /// Whether it is known which release is live, or that none is. Before the first success of a deployment from here, only
+    /// the target can tell whether something else serves.
     #[must_use]
-    pub fn live_title(&self) -> String {
+    pub fn knows_live(&self) -> bool {
         let Environment { deployments, unknown, .. } = &self.environment;
         let is_empty = |reported: &Reported| Slot::ALL.iter().all(|slot| reported.observed.slot(*slot).replicas == 0);
-        let has_succeeded = deployments.iter().any(|one| one.succeeded && !one.origin.is_found);
-        let is_told = has_succeeded || self.reported.as_ref().is_some_and(is_empty);
-        title_of(self.environment.live().map(|live| &live.release), unknown.is_none() && is_told)
+        let has_succeeded = || deployments.iter().any(|one| one.succeeded && !one.origin.is_found);
+        let is_told = || has_succeeded() || self.reported.as_ref().is_some_and(is_empty);
+        self.environment.live().is_some() || unknown.is_none() && is_told()
+    }
+
+    /// Returns the title of the live release: `nothing` if none is live, or `unknown` if that is not known.
+    #[must_use]
+    pub fn live_title(&self) -> String {
+        title_of(self.environment.live().map(|live| &live.release), self.knows_live())
     }
 
     /// Returns the name of the environment.
@@ -225,7 +284,7 @@ impl Lane {
     pub fn impairment(&self) -> Option<Impairment> {
         self.environment.live()?;
         match self.health() {
-            _ if self.is_silent => Some(Impairment::Partial),
+            _ if self.no_report.is_some() => Some(Impairment::Partial),
             Some((0, _)) => Some(Impairment::Down),
             Some((healthy, all)) if healthy < all => Some(Impairment::Partial),
             _ => None,
@@ -271,11 +330,23 @@ impl Lane {
         step.is_some_and(|step| step.waits_for_person && !step.is_back)
     }
 
+    /// Whether a deployment changes the environment now, so that a report of its target is soon out of date.
+    #[must_use]
+    pub fn is_changing(&self) -> bool {
+        self.on_its_way().is_some_and(|open| open.is_running && open.step.is_some())
+    }
+
+    /// Returns the last report of the target; `None` if there is none, or if the target has reported nothing since.
+    #[must_use]
+    pub fn current_report(&self) -> Option<&Reported> {
+        self.reported.as_ref().filter(|_| self.no_report.is_none())
+    }
+
     /// Returns the requests that the target counted lately; `None` if it has not counted them twice, or no longer
-    /// answers.
+    /// reports.
     #[must_use]
     pub fn requests(&self) -> Option<Requests> {
-        self.reported.as_ref().filter(|_| !self.is_silent)?.requests
+        self.current_report()?.requests
     }
 
     /// Whether a release was live before the one that is live now, and is not live. It was replaced perhaps because of a
@@ -293,8 +364,8 @@ impl Lane {
     /// traffic, as the plan of the rollback will show.
     #[must_use]
     pub fn is_running(&self, release: &Release) -> bool {
-        let current = self.reported.iter().filter(|_| !self.is_silent);
-        let slots = current.flat_map(|reported| Slot::ALL.map(|slot| reported.observed.slot(slot)));
+        let slots =
+            self.current_report().into_iter().flat_map(|reported| Slot::ALL.map(|slot| reported.observed.slot(slot)));
         slots.into_iter().any(|slot| slot.is_healthy() && slot.release.as_ref() == Some(&release.sha))
     }
 
@@ -482,7 +553,7 @@ mod tests {
                 stops: None,
                 open: None,
                 reported: Some(Reported { observed, at: Timestamp(0), requests: None }),
-                is_silent: false,
+                no_report: None,
                 wanted: 0,
             };
             lane.health_text()
@@ -509,7 +580,7 @@ mod tests {
                 stops: None,
                 open: None,
                 reported: Some(Reported { observed, at: Timestamp(1), requests: None }),
-                is_silent: false,
+                no_report: None,
                 wanted,
             };
             (lane.health_text().unwrap_or_default(), lane.impairment())
@@ -544,6 +615,20 @@ mod tests {
     }
 
     #[test]
+    fn an_error_of_a_target_is_told_in_one_line() {
+        let error = NoReport::failed("two Compose projects run the service `shop`\nstop one of them");
+        assert_eq!(error.text(), "its target reports nothing: two Compose projects run the service `shop`");
+        assert_eq!(error.since(), "no report since: two Compose projects run the service `shop`");
+        assert_eq!(NoReport::failed(&"a".repeat(500)), NoReport::Failed(format!("{}…", "a".repeat(160))));
+        assert_eq!(NoReport::failed("\n").text(), "its target reports nothing: unknown error");
+        let silent = NoReport::NoAnswer;
+        assert_eq!(
+            (silent.text(), silent.since().as_str()),
+            ("its target does not answer".to_owned(), "no answer since")
+        );
+    }
+
+    #[test]
     fn nothing_is_live_only_if_a_success_or_the_target_tells_so() {
         let one = |state| deployment_of("v1", state, Timestamp(0));
         let with = |deployments: Vec<_>, replicas: Option<u32>| {
@@ -560,7 +645,7 @@ mod tests {
                 frozen: None,
                 open: None,
                 reported,
-                is_silent: false,
+                no_report: None,
                 wanted: 0,
                 stops: None,
             };

@@ -223,7 +223,7 @@ mod tests {
             stops: None,
             open: None,
             reported: None,
-            is_silent: false,
+            no_report: None,
             wanted: 0,
         };
         let details = LaneDetails {

@@ -1,7 +1,7 @@
 //! Environments of a repository, their deployments, and rollbacks.
 
 use crate::model::environment::{
-    DeploymentSource, DeploymentState, Drift, Environment, EnvironmentDeployment, Outcome, Protection,
+    DeploymentSource, DeploymentState, Drift, Environment, EnvironmentDeployment, Outcome, Protection, title_of,
 };
 use crate::model::lane_details::{DeployedCommits, LaneDetails};
 use crate::model::rollback::Rollback;
@@ -69,8 +69,9 @@ impl Page {
     /// the health.
     fn cells(&self, environment: &Environment) -> [String; 4] {
         let Some(live) = environment.live() else {
-            let nothing = if environment.unknown.is_some() { "unknown" } else { "nothing live" };
-            return [nothing.to_owned(), String::new(), String::new(), String::new()];
+            let nothing = if environment.knows_live() { "nothing live" } else { "unknown" };
+            let health = environment.health.clone().unwrap_or_default();
+            return [nothing.to_owned(), String::new(), String::new(), health];
         };
         let drift = environment.drift.as_ref().map(Drift::named);
         let state = drift.into_iter().chain(environment.health.clone()).collect::<Vec<_>>().join(", ");
@@ -95,8 +96,9 @@ impl Page {
     /// Returns what is live in an environment, for a sentence: `v1 dd447a6 is live, 43 seconds ago, by root`.
     fn state_of(&self, environment: &Environment) -> String {
         let Some(live) = environment.live() else {
-            let state = if environment.unknown.is_some() { "what is live is unknown" } else { "nothing is live" };
-            return state.to_owned();
+            let state = if environment.knows_live() { "nothing is live" } else { "what is live is unknown" };
+            let health = environment.health.as_ref().map(|health| format!(", {health}")).unwrap_or_default();
+            return format!("{state}{health}");
         };
         let drift = environment.drift.as_ref().map(Drift::text);
         let parts = [Some(self.sentence(live)), drift, environment.health.clone()];
@@ -134,7 +136,7 @@ impl Page {
         environment.phase().map_or_else(|| text!(" "), |phase| self.style.glyph(&phase))
     }
 
-    /// Returns the lines below an environment: its lock, the former release that still runs, the deployment that was left
+    /// Returns the lines below an environment: why its target reports nothing, its lock, the former release that still runs, the deployment that was left
     /// halfway, the deployments that are open, the newest one if it is not live, the command for which a deployment waits,
     /// and the reason if its deployments are unknown. A deployment that was withdrawn before it began does not count.
     fn remarks(&self, environment: &Environment) -> Vec<TerminalText> {
@@ -158,7 +160,8 @@ impl Page {
         let next = if self.style.is_linear() { "; go on with " } else { "  " };
         let waits = environment.promotable.as_ref().map(|why| text!("{}{}{}", why, next, self.as_command(command())));
         let kept = environment.kept.as_ref().map(|kept| text!("{}", kept));
-        locked.into_iter().chain(left).chain(kept).chain(pending).chain(waits).chain(unknown).collect()
+        let no_report = environment.no_report.as_ref().map(|why| self.style.paint(Hue::Bad, text!("{}", why)));
+        no_report.into_iter().chain(locked).chain(left).chain(kept).chain(pending).chain(waits).chain(unknown).collect()
     }
 
     /// Returns a line about a deployment that is not live: its state, and the command that approves or shows it.
@@ -211,13 +214,12 @@ impl Page {
                 if let Some(url) = &live.url {
                     all.push_line(&self.indented(6, &text!("{}", url)));
                 }
-                if let Some(health) = &environment.health {
-                    let hue = environment.impairment.map_or(Hue::Plain, |_| Hue::Bad);
-                    all.push_line(&self.indented(6, &self.style.paint(hue, health)));
-                }
             }
-            None if environment.unknown.is_some() => {}
-            None => all.push_line(&text!("live: no successful deployment")),
+            None => all.push_line(&text!("live: {}", title_of(None, environment.knows_live()))),
+        }
+        if let Some(health) = &environment.health {
+            let hue = environment.impairment.map_or(Hue::Plain, |_| Hue::Bad);
+            all.push_line(&self.indented(6, &self.style.paint(hue, health)));
         }
         for remark in self.remarks(environment) {
             all.push_line(&self.indented(6, &remark));
@@ -372,6 +374,31 @@ mod tests {
             assert!(text.lines().any(|said| said.starts_with(line.as_str())), "{line}: {text}");
         }
         assert!(text.lines().all(|line| !line.is_empty() && !line.starts_with(' ') && !line.contains("  ")), "{text}");
+    }
+
+    #[test]
+    fn what_runs_is_shown_also_while_it_is_unknown_what_is_live() {
+        let table = Style::new(Glyphs::Unicode, false);
+        let health = Some("2/2 healthy".to_owned());
+        let adopted = Environment { live_unknown: true, health: health.clone(), ..Environment::named("dev") };
+        let failed = Environment { unknown: Some("r2 failed".to_owned()), health, ..Environment::named("dev") };
+        for environment in [adopted, failed] {
+            for (style, word) in [(table, "unknown"), (Style::linear(), "what is live is unknown")] {
+                let listed = page(style).table(std::slice::from_ref(&environment)).plain().into_owned();
+                assert!(listed.contains(word) && listed.contains("2/2 healthy"), "{listed}");
+                let one = page(style).one(&environment, None).plain().into_owned();
+                assert!(one.contains("live: unknown") && one.contains("2/2 healthy"), "{one}");
+                assert!(!listed.contains("nothing") && !one.contains("nothing"), "{listed}{one}");
+            }
+        }
+        let no_report = Some("its target reports nothing: exit code 1".to_owned());
+        let environment = Environment { no_report: no_report.clone(), ..environment() };
+        for text in [page(table).table(std::slice::from_ref(&environment)), page(table).one(&environment, None)] {
+            assert!(text.plain().contains("its target reports nothing: exit code 1"), "{}", text.plain());
+        }
+        let document = environment.document();
+        assert_eq!(document["no_report"].as_str(), no_report.as_deref());
+        assert!(document["health"].is_null());
     }
 
     #[test]

@@ -288,8 +288,10 @@ fn env_has_the_difference_the_health_and_the_former_release_as_the_screen_does()
         assert_eq!(sign(), '✗');
     }
     fs::remove_file(shop.path("status")).expect("removed");
-    shop.call(&["env"]).expect(0, &["its target does not answer"]);
+    shop.call(&["env"]).expect(0, &["its target reports nothing: "]);
     assert_eq!(sign(), '!');
+    let page = shop.json(&["env", "staging", "--json"]);
+    assert!(page["health"].is_null() && page["no_report"].is_string(), "{page}");
     // A repeated promotion does not cost the way back.
     let refusal = "`cuelight promote production --stop-kept` would stop the former release";
     for args in [&["promote", "production"][..], &["promote", "production", "--full"]] {
@@ -303,9 +305,27 @@ fn env_has_the_difference_the_health_and_the_former_release_as_the_screen_does()
 fn a_server_that_cannot_record_deployments_is_said_before_one_is_made() {
     let shop = Shop::new();
     shop.configure(&SETTINGS.replace("[environments.staging]\n", "[environments.staging]\nrecord = 'github'\n"));
-    for args in [&["env"][..], &["env", "staging"]] {
-        shop.call(args).expect(0, &["note: ", "deployments to staging cannot be recorded on GitHub"]);
-    }
+    let note = "deployments to staging cannot be recorded on GitHub";
+    shop.call(&["env", "staging"]).expect(0, &["note: ", note]);
+    assert!(!shop.call(&["env"]).text().contains(note), "each environment would be asked about, one after another");
+}
+
+#[test]
+fn only_the_target_of_the_environment_that_is_shown_is_asked() {
+    let shop = Shop::new();
+    let asked = |name: &str| format!("[environments.{name}.target]\nstatus = 'touch $LIVE/asked-{name}'\n");
+    let settings = ["staging", "production"].into_iter().fold(SETTINGS.to_owned(), |settings, name| {
+        settings.replace(&format!("[environments.{name}.target]\n"), &asked(name))
+    });
+    shop.configure(&settings);
+    shop.call(&["env", "staging"]).expect(0, &["staging"]);
+    assert!(shop.path("asked-staging").exists() && !shop.path("asked-production").exists());
+    fs::remove_file(shop.path("asked-staging")).expect("removed");
+    // An environment that is at most on a server.
+    shop.call(&["env", "elsewhere"]);
+    assert!(!shop.path("asked-staging").exists() && !shop.path("asked-production").exists());
+    shop.call(&["env"]).expect(0, &["production"]);
+    assert!(shop.path("asked-production").exists());
 }
 
 #[test]
@@ -786,7 +806,7 @@ fn a_file_that_changes_while_a_job_waits_does_not_pass_for_the_commit_of_the_run
     until("the review is asked for", || (approved_by_olu(&shop, &run).code() == 0).then_some(()));
     assert_eq!(ended(&shop, &run), "failure");
     shop.call(&["show", &run]).expect(0, &["only a commit may be deployed to staging, and `more` has changed since "]);
-    shop.call(&["env", "staging"]).expect(0, &["no successful deployment"]);
+    shop.call(&["env", "staging"]).expect(0, &["live: unknown"]);
 }
 
 #[test]

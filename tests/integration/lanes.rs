@@ -41,7 +41,7 @@ fn settings_that_break_while_the_screen_is_open_are_said_and_what_was_read_stays
     screen.wait_for("as before an error in the settings: ");
     assert!(screen.text().contains("staging     v1"), "{}", screen.text());
     shop.configure("[environments.fresh]\ntarget = { start = 'true', stop = 'true', healthy = 'true' }\n");
-    screen.wait_for("fresh  nothing live");
+    screen.wait_for("fresh  unknown");
     assert!(!screen.text().contains("as before an error"), "{}", screen.text());
     screen.press("q");
     screen.ends_restored();

@@ -5,7 +5,7 @@ use crate::model::deployment::{Actor, Cause, Counters, Lock, Observed, Slot, Slo
 use crate::model::environment::{
     DeploymentSource, DeploymentState, Drift, Environment, EnvironmentDeployment, Release,
 };
-use crate::model::lane::{Kept, Lane, LaneDeployment, LaneRequest, LaneStep, Reported, Requests};
+use crate::model::lane::{Kept, Lane, LaneDeployment, LaneRequest, LaneStep, NoReport, Reported, Requests};
 use crate::model::rollback::ChangedCommit;
 use crate::model::testing::deployment_of;
 
@@ -39,7 +39,7 @@ pub(super) fn lane(name: &str, tags: &[(&str, u64)]) -> Lane {
         frozen: None,
         open: None,
         reported: None,
-        is_silent: false,
+        no_report: None,
         wanted: 0,
         stops: None,
     }
@@ -218,7 +218,8 @@ fn environments_that_fill_the_pane_say_that_they_are_those_of_before() {
 
 #[test]
 fn a_target_that_does_not_answer_keeps_its_last_report_with_its_age() {
-    let silent = |name: &str, reported| Lane { reported, is_silent: true, ..lane(name, &[("v1.4.1", 26)]) };
+    let silent =
+        |name: &str, reported| Lane { reported, no_report: Some(NoReport::NoAnswer), ..lane(name, &[("v1.4.1", 26)]) };
     let all = vec![
         silent("never", None),
         silent("recent", Some(reported(2, 2, 5_000))),
@@ -352,7 +353,7 @@ fn failed_requests_stand_before_everything_else_in_the_row_of_an_environment() {
         assert!(driver.shows("✗ production") && driver.shows("6/6 failed"), "{}", driver.screen());
     }
     // After some time without an answer, it is unknown whether they still fail.
-    failing.is_silent = true;
+    failing.no_report = Some(NoReport::NoAnswer);
     assert!(!showing(80, 24, Glyphs::Unicode, vec![failing]).shows("6/6 failed"));
 }
 

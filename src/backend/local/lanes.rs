@@ -211,7 +211,7 @@ async fn read(
         Err(error) => return Ok((None, memory, Err(error))),
     };
     if let Some(targets) = targets {
-        match deployments.look(&mut memory) {
+        match deployments.look(&mut memory, None) {
             Ok(looks) => looks.into_iter().for_each(|look| drop(targets.spawn(look))),
             Err(error) => return Ok((Some(deployments), memory, Err(error))),
         }

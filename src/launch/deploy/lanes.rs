@@ -1,6 +1,6 @@
 //! Describes the environments of this machine for screens that show them side by side.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::model::deployment::{
     Cause, Counters, EnvironmentSettings, EnvironmentState, Ledger, Observed, Outcome, Slot,
 };
 use crate::model::environment::{DeploymentState, Drift, Environment, Release};
-use crate::model::lane::{Lane, LaneDeployment, LaneStep, Reported, Requests};
+use crate::model::lane::{Lane, LaneDeployment, LaneStep, NoReport, Reported, Requests};
 use crate::repo::git::git;
 use crate::rollout::driver::Position;
 use crate::rollout::gates::{self, Closed, GateFacts, GateKind};
@@ -47,8 +47,8 @@ pub struct LaneMemory {
     reported: BTreeMap<String, Reported>,
     /// What targets that count requests have counted lately, by environment, the oldest first.
     counted: BTreeMap<String, VecDeque<Counted>>,
-    /// Environments whose targets did not answer when they were asked last.
-    silent: BTreeSet<String>,
+    /// Why targets reported nothing when they were asked last, by environment.
+    silent: BTreeMap<String, NoReport>,
     /// The targets, with their connections, by environment, and the settings that they are for. Over SSH, to log in may take
     /// longer than a look may.
     targets: BTreeMap<String, (EnvironmentSettings, Arc<Targets>)>,
@@ -63,8 +63,8 @@ struct Counted {
 /// The answer of a target that was asked what it runs.
 pub struct TargetReport {
     environment: String,
-    /// What it runs; `None` if the target did not answer in time, or answered with an error.
-    observed: Option<Observed>,
+    /// What it runs, or why that is not known.
+    observed: Result<Observed, NoReport>,
     /// The requests that it has counted, by slot; `None` if it does not count them.
     counters: Option<[Counters; 2]>,
     /// When the target was asked.
@@ -72,18 +72,18 @@ pub struct TargetReport {
 }
 
 impl LaneMemory {
-    /// Remembers the report of a target. If the target did not answer, its last report is kept.
+    /// Remembers the report of a target. If the target reported nothing, its last report is kept.
     pub fn remember(&mut self, report: TargetReport) {
         let TargetReport { environment, observed, counters, at } = report;
         match observed {
-            Some(observed) => {
+            Ok(observed) => {
                 self.silent.remove(&environment);
                 let requests = counters.and_then(|counters| self.count(&environment, &observed, counters, at));
                 self.reported.insert(environment, Reported { observed, at, requests });
             }
-            None => {
+            Err(why) => {
                 // A connection that was slow to begin may answer the next look; after that one, a new one is tried.
-                if !self.silent.insert(environment.clone()) {
+                if self.silent.insert(environment.clone(), why).is_some() {
                     self.targets.remove(&environment);
                 }
             }
@@ -134,24 +134,26 @@ impl LaneMemory {
 }
 
 impl Deployments {
-    /// Returns a future for the report of each target, for [`LaneMemory::remember`]. A target that hangs delays no
-    /// other, because each has its own time limit. Reports of targets that are not asked are forgotten. Without trust
-    /// in the repository, no target is asked.
+    /// Returns a future for the report of each target, or only of that of the environment `only`, for
+    /// [`LaneMemory::remember`]. A target that hangs delays no other, because each has its own time limit. Reports of
+    /// targets that are not asked are forgotten. Without trust in the repository, no target is asked.
     ///
     /// # Errors
     /// The settings are invalid, or the trust cannot be determined.
     pub fn look(
         self: &Arc<Self>,
         memory: &mut LaneMemory,
+        only: Option<&str>,
     ) -> Result<Vec<BoxFuture<'static, TargetReport>>, DeployError> {
-        let reporting: Vec<&EnvironmentSettings> = if self.is_trusted()? {
-            self.all_settings()?.values().filter(|settings| settings.target.reports()).collect()
-        } else {
-            Vec::new()
-        };
+        let is_wanted = |settings: &&EnvironmentSettings| only.is_none_or(|name| name == settings.name);
+        let mut reporting: Vec<&EnvironmentSettings> = self.all_settings()?.values().filter(is_wanted).collect();
+        reporting.retain(|settings| settings.target.reports());
+        if !reporting.is_empty() && !self.is_trusted()? {
+            reporting.clear();
+        }
         let is_asked = |name: &str| reporting.iter().any(|settings| settings.name == name);
         memory.reported.retain(|name, _| is_asked(name));
-        memory.silent.retain(|name| is_asked(name));
+        memory.silent.retain(|name, _| is_asked(name));
         memory.counted.retain(|name, _| is_asked(name));
         memory.targets.retain(|name, _| is_asked(name));
         let reports = reporting.into_iter().map(|settings| {
@@ -187,12 +189,13 @@ impl Deployments {
         }
     }
 
-    /// Asks all targets what they run, and waits for their answers; see [`Self::look`].
+    /// Asks all targets, or only that of the environment `only`, what they run, and waits for their answers; see
+    /// [`Self::look`].
     ///
     /// # Errors
     /// As for [`Self::look`].
-    pub async fn ask_targets(self: &Arc<Self>, memory: &mut LaneMemory) -> Result<(), DeployError> {
-        let looks = self.look(memory)?;
+    pub async fn ask_targets(self: &Arc<Self>, memory: &mut LaneMemory, only: Option<&str>) -> Result<(), DeployError> {
+        let looks = self.look(memory, only)?;
         for report in join_all(looks).await {
             memory.remember(report);
         }
@@ -235,7 +238,7 @@ impl Deployments {
             open,
             reported: reported.cloned(),
             stops: self.stops(state),
-            is_silent: memory.silent.contains(&settings.name),
+            no_report: memory.silent.get(&settings.name).cloned(),
             wanted: self.wanted(settings, state),
             environment,
         }
@@ -310,14 +313,14 @@ impl Deployments {
 async fn report(environment: String, targets: Arc<Targets>) -> TargetReport {
     let at = now();
     let (observed, counters) = match timeout(REPORT_TIMEOUT, observe(&targets, &environment)).await {
-        Ok(Ok((observed, counters))) => (Some(observed), counters),
+        Ok(Ok((observed, counters))) => (Ok(observed), counters),
         Ok(Err(error)) => {
             tracing::debug!(%error, environment, "a target does not report what is running");
-            (None, None)
+            (Err(NoReport::failed(&error.to_string())), None)
         }
         Err(_) => {
             tracing::debug!(limit = ?REPORT_TIMEOUT, environment, "a target does not answer");
-            (None, None)
+            (Err(NoReport::NoAnswer), None)
         }
     };
     TargetReport { environment, observed, counters, at }
@@ -373,16 +376,17 @@ mod tests {
     use crate::rollout::testing::settings;
 
     #[test]
-    fn a_target_that_does_not_answer_keeps_its_last_report() {
+    fn a_target_that_reports_nothing_keeps_its_last_report_and_the_newest_reason() {
         let mut memory = LaneMemory::default();
-        let report =
-            |observed: Option<Observed>, at| TargetReport { environment: "a".to_owned(), observed, counters: None, at };
-        memory.remember(report(None, Timestamp(1)));
-        assert!(memory.silent.contains("a") && memory.reported.is_empty());
-        memory.remember(report(Some(Observed::default()), Timestamp(2)));
+        let report = |observed, at| TargetReport { environment: "a".to_owned(), observed, counters: None, at };
+        memory.remember(report(Err(NoReport::NoAnswer), Timestamp(1)));
+        assert!(memory.silent["a"] == NoReport::NoAnswer && memory.reported.is_empty());
+        memory.remember(report(Ok(Observed::default()), Timestamp(2)));
         assert!(memory.silent.is_empty() && memory.reported["a"].at == Timestamp(2));
-        memory.remember(report(None, Timestamp(3)));
-        assert!(memory.silent.contains("a") && memory.reported["a"].at == Timestamp(2));
+        for why in [NoReport::NoAnswer, NoReport::failed("exit code 1")] {
+            memory.remember(report(Err(why.clone()), Timestamp(3)));
+            assert!(memory.silent["a"] == why && memory.reported["a"].at == Timestamp(2));
+        }
     }
 
     #[test]
@@ -397,8 +401,12 @@ mod tests {
         assert!(Arc::ptr_eq(&one, &memory.targets(&first, || panic!("connects again"))));
         let changed = memory.targets(&other, || connect(&other));
         assert!(!Arc::ptr_eq(&one, &changed), "for other settings");
-        let silent =
-            |at| TargetReport { environment: other.name.clone(), observed: None, counters: None, at: Timestamp(at) };
+        let silent = |at| TargetReport {
+            environment: other.name.clone(),
+            observed: Err(NoReport::NoAnswer),
+            counters: None,
+            at: Timestamp(at),
+        };
         memory.remember(silent(1));
         assert!(Arc::ptr_eq(&changed, &memory.targets(&other, || panic!("a slow login goes on"))));
         memory.remember(silent(2));
@@ -419,7 +427,7 @@ mod tests {
             let blue = Counters { requests: 100 * requests, ..green };
             memory.remember(TargetReport {
                 environment: "a".to_owned(),
-                observed: Some(observed.clone()),
+                observed: Ok(observed.clone()),
                 counters: Some([blue, green]),
                 at: Timestamp(seconds * 1_000),
             });

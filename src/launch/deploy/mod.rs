@@ -12,6 +12,7 @@ use crate::model::deployment::{
     Action, Actor, Entry, EnvironmentSettings, EnvironmentState, Ledger, Needed, RefRule, written,
 };
 use crate::model::environment::{BranchRule, Environment, Protection};
+use crate::model::lane::NoReport;
 use crate::model::{RunId, Timestamp, nearest};
 use crate::repo::git::Repository;
 use crate::rollout::driver::Position;
@@ -191,20 +192,28 @@ impl Deployments {
         let shown = wanted.map(|settings| {
             let state = &states[&settings.name];
             let lane = self.lane(settings, &states, memory);
-            // What a target reports while a deployment changes it is out of date.
-            let health = if lane.is_silent {
-                Some("its target does not answer".to_owned())
-            } else {
-                let note = lane.reported.as_ref().and_then(|reported| reported.observed.note.clone());
-                let facts: Vec<String> = lane.health_text().into_iter().chain(note).collect();
-                (!facts.is_empty() && lane.on_its_way().is_none()).then(|| facts.join(", "))
-            };
+            let note = lane.current_report().and_then(|reported| reported.observed.note.clone());
+            let facts: Vec<String> = lane.health_text().into_iter().chain(note).collect();
+            let health = (!facts.is_empty()).then(|| facts.join(", "));
+            let no_report = lane.no_report.as_ref().map(NoReport::text);
+            let live_unknown = !lane.knows_live();
             let kept = lane.open.as_ref().and_then(|open| open.kept.as_ref()).map(|kept| kept.text(at));
-            let impairment = lane.impairment().filter(|_| lane.on_its_way().is_none());
+            // While a deployment changes the environment, fewer healthy replicas are no fault.
+            let impairment = lane.impairment().filter(|_| !lane.is_changing());
             let (promotable, left) = (self.promotable(state).map(str::to_owned), self.left_halfway(state));
             // A lane has only the newest deployments.
             let deployments = state.shown(at).deployments;
-            Environment { deployments, promotable, health, impairment, left, kept, ..lane.environment }
+            Environment {
+                deployments,
+                promotable,
+                live_unknown,
+                health,
+                no_report,
+                impairment,
+                left,
+                kept,
+                ..lane.environment
+            }
         });
         Ok(shown.collect())
     }

@@ -32,9 +32,14 @@ pub struct Environment {
     /// What a promotion of a deployment by this machine would end: `waits for a person`. `None` if there is nothing to
     /// promote.
     pub promotable: Option<String>,
-    /// Health of what is live, as its target reports it: `2/2 healthy`. `None` if the target was not asked, or does not
-    /// report it.
+    /// Whether it is not known what is live, although the deployments are known: before the first success of this machine,
+    /// something else may run.
+    pub live_unknown: bool,
+    /// Health of what runs, as its target reports it: `2/2 healthy`. `None` if the target was not asked, or does not report
+    /// it.
     pub health: Option<String>,
+    /// Why the target did not report what it runs, as a sentence without its full stop; `None` if it did, or was not asked.
+    pub no_report: Option<String>,
     /// Why the health is bad; `None` if it is good or not known.
     pub impairment: Option<Impairment>,
     /// The deployment that changed the environment last and was left halfway, with the commands that continue or undo it;
@@ -63,7 +68,7 @@ pub enum DeploymentSource {
 /// How what is live differs from a healthy release, as its target reports it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Impairment {
-    /// Some of its replicas are missing or not healthy, or the target does not answer.
+    /// Some of its replicas are missing or not healthy, or the target does not report them.
     Partial,
     /// None of its replicas is healthy.
     Down,
@@ -311,7 +316,9 @@ impl Environment {
             drift: None,
             locked: None,
             promotable: None,
+            live_unknown: false,
             health: None,
+            no_report: None,
             impairment: None,
             left: None,
             kept: None,
@@ -323,6 +330,12 @@ impl Environment {
     #[must_use]
     pub fn live(&self) -> Option<&EnvironmentDeployment> {
         self.deployments.iter().find(|deployment| deployment.state == DeploymentState::Success)
+    }
+
+    /// Whether it is known which release is live, or that none is.
+    #[must_use]
+    pub fn knows_live(&self) -> bool {
+        self.live().is_some() || self.unknown.is_none() && !self.live_unknown
     }
 
     /// Returns the deployments that have not ended: those that have begun first, then those that wait, the newest
@@ -374,9 +387,9 @@ impl Environment {
     pub fn document(&self) -> Value {
         json!({
             "name": self.name, "protection": self.protection, "source": self.source, "unknown": self.unknown,
-            "live": self.live(), "pending": self.pending(), "open": self.open(), "drift": self.drift,
-            "locked": self.locked, "promotable": self.promotable, "health": self.health, "kept": self.kept,
-            "left": self.left, "deployments": self.deployments,
+            "live": self.live(), "live_unknown": !self.knows_live(), "pending": self.pending(), "open": self.open(),
+            "drift": self.drift, "locked": self.locked, "promotable": self.promotable, "health": self.health,
+            "no_report": self.no_report, "kept": self.kept, "left": self.left, "deployments": self.deployments,
         })
     }
 }

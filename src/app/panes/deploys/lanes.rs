@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::model::environment::{DeploymentState, Drift, EnvironmentDeployment, Impairment};
-use crate::model::lane::{Lane, LaneDeployment};
+use crate::model::lane::{Lane, LaneDeployment, NoReport};
 use crate::model::{Conclusion, Gate, Phase, Timestamp};
 use crate::ui::text;
 use crate::ui::theme::Hue;
@@ -24,11 +24,8 @@ const GAP: usize = 2;
 /// Minimum age of a target's report for which the age is shown.
 const FRESH: Duration = Duration::from_mins(1);
 
-/// Minimum age for which the age is shown if the target no longer answers.
+/// Minimum age for which the age is shown if the target no longer reports.
 const RECENT: Duration = Duration::from_secs(10);
-
-/// Note about a target that did not answer.
-const NO_ANSWER: &str = "no answer";
 
 /// Widths of the columns of the list, which are the same in all rows.
 pub(super) struct Columns {
@@ -74,11 +71,11 @@ pub(super) fn failed(lane: &Lane) -> Option<&EnvironmentDeployment> {
 
 /// Describes the live release; in a wide row, with its commit.
 fn live(lane: &Lane, width: u16) -> String {
-    match (lane.environment.live(), &lane.environment.unknown) {
-        (Some(live), _) if width >= WIDE => live.release.title(),
-        (Some(live), _) => live.release.name().to_owned(),
-        (None, Some(_)) => "unknown".to_owned(),
-        (None, None) => "nothing live".to_owned(),
+    match lane.environment.live() {
+        Some(live) if width >= WIDE => live.release.title(),
+        Some(live) => live.release.name().to_owned(),
+        None if lane.knows_live() => "nothing live".to_owned(),
+        None => "unknown".to_owned(),
     }
 }
 
@@ -130,9 +127,9 @@ fn parts(lane: &Lane, now: Timestamp) -> Vec<Part> {
         parts.push(Part::new(format!("stops {left}"), Hue::Plain));
     }
     // A report of the health is left out while a deployment changes the environment, because it is out of date.
-    if lane.on_its_way().is_none() {
+    if !lane.is_changing() {
         parts.extend(health(lane, now));
-        let note = lane.reported.as_ref().filter(|_| !lane.is_silent).and_then(|seen| seen.observed.note.clone());
+        let note = lane.current_report().and_then(|seen| seen.observed.note.clone());
         parts.extend(note.map(|full| {
             let short = full.split(',').next().unwrap_or_default().to_owned();
             Part { full, short, hue: Hue::Busy }
@@ -144,22 +141,23 @@ fn parts(lane: &Lane, now: Timestamp) -> Vec<Part> {
     parts
 }
 
-/// Describes what the target reported, and whether it answers. `None` if there is nothing to say.
+/// Describes what the target reported, and why it reports nothing since. `None` if there is nothing to say.
 pub(super) fn health(lane: &Lane, now: Timestamp) -> Option<Part> {
     let reported = lane.reported.as_ref().and_then(|reported| Some((reported, lane.health()?)));
     let Some((reported, (healthy, all))) = reported else {
-        let full = "its target does not answer".to_owned();
-        return lane.is_silent.then(|| Part { full, short: NO_ANSWER.to_owned(), hue: Hue::Bad });
+        let part = |why: &NoReport| Part { full: why.text(), short: why.short().to_owned(), hue: Hue::Bad };
+        return lane.no_report.as_ref().map(part);
     };
     let age = now.since(reported.at);
-    let least = if lane.is_silent { RECENT } else { FRESH };
+    let least = if lane.no_report.is_some() { RECENT } else { FRESH };
     let age = if age < least { String::new() } else { format!(" {} ago", text::ago(age)) };
     let health = format!("{}{age}", lane.health_text().unwrap_or_default());
-    Some(if lane.is_silent {
-        let short = format!("{NO_ANSWER}, {healthy}/{all}{age}");
-        Part { full: format!("{health}, {NO_ANSWER} since"), short, hue: Hue::Bad }
-    } else {
-        Part::new(health, if healthy < all { Hue::Bad } else { Hue::Good })
+    Some(match &lane.no_report {
+        Some(why) => {
+            let short = format!("{}, {healthy}/{all}{age}", why.short());
+            Part { full: format!("{health}, {}", why.since()), short, hue: Hue::Bad }
+        }
+        None => Part::new(health, if healthy < all { Hue::Bad } else { Hue::Good }),
     })
 }
 

@@ -290,7 +290,8 @@ fn state(lane: &Lane, now: Timestamp, lines: &mut Lines) {
             lines.row(own, title, Hue::Plain, live.local.as_ref());
         }
         (None, Some(unknown)) => lines.row(own, unknown.clone(), Hue::Bad, None),
-        (None, None) => lines.row(own, "no release is live".to_owned(), Hue::Dim, None),
+        (None, None) if lane.knows_live() => lines.row(own, "no release is live".to_owned(), Hue::Dim, None),
+        (None, None) => lines.row(own, "what is live is unknown".to_owned(), Hue::Dim, None),
     }
     if let Some(failed) = failed(lane).filter(|_| !is_open && environment.unknown.is_none()) {
         let when = text::past(now.since(failed.at()));
@@ -306,7 +307,7 @@ fn state(lane: &Lane, now: Timestamp, lines: &mut Lines) {
     if let Some(health) = health(lane, now) {
         lines.add(health.full, health.hue);
     }
-    let note = lane.reported.as_ref().filter(|_| !lane.is_silent).and_then(|reported| reported.observed.note.clone());
+    let note = lane.current_report().and_then(|reported| reported.observed.note.clone());
     if let Some(note) = note {
         lines.add(note, Hue::Busy);
     }
