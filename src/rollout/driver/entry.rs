@@ -17,6 +17,7 @@ use crate::store::StoreError;
 use crate::store::clock::now;
 
 use super::controls::{Interrupt, Purpose, Stage, by_person};
+use super::restarts::Restarts;
 use super::{Begin, Driver, Position, Trouble};
 
 impl Driver {
@@ -36,7 +37,15 @@ impl Driver {
         let checked = self.controlled(targets.can_carry_out(&plan)).await;
         checked.map_err(Trouble::Interrupted)??;
         self.note_former_images(&mut plan)?;
-        let position = Position { plan, done: 0, back: None, has_ended: false, is_paused: false, is_undecided: false };
+        let position = Position {
+            plan,
+            done: 0,
+            back: None,
+            has_ended: false,
+            is_paused: false,
+            is_undecided: false,
+            restarts: Restarts::default(),
+        };
         position.write(&self.tools.folder)?;
         Ok(position)
     }

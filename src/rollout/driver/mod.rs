@@ -4,7 +4,7 @@
 //! the rollback begins.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
 
@@ -21,7 +21,7 @@ use super::check::CheckError;
 use super::gates::Refused;
 use super::ledger::{Latest, LedgerFile};
 use super::notify::Notifier;
-use super::outlet::{Outlet, Progress};
+use super::outlet::Outlet;
 use super::plan::PlanError;
 use super::recording::{Recorder, Records, Server, new_deployment};
 use super::shell::Shell;
@@ -34,6 +34,7 @@ mod entry;
 mod image;
 mod keep;
 mod position;
+mod restarts;
 mod slots;
 mod steps;
 #[cfg(test)]
@@ -45,6 +46,7 @@ pub use controls::{Asked, Stop};
 pub use position::Position;
 
 use controls::{Controls, Interrupt, Purpose, Stage};
+use restarts::Restarts;
 use steps::Failed;
 use traffic::Sampler;
 
@@ -210,6 +212,8 @@ struct Driver {
     is_live: bool,
     /// Whether this attempt has notified people of the success.
     has_notified: bool,
+    /// Restarts of the replicas when the new release was first found healthy.
+    restarts: Arc<Mutex<Restarts>>,
     /// Why hosts do not answer, by index. They are not locked during the turn, so they are not changed.
     silent: BTreeMap<usize, TargetError>,
     notifier: Notifier,
@@ -239,6 +243,7 @@ pub async fn carry_out(
         turn: None,
         is_live: false,
         has_notified: false,
+        restarts: Arc::default(),
         silent: BTreeMap::new(),
         notifier,
         recorder,
@@ -310,6 +315,7 @@ impl Driver {
         // Noted again once the step waits; its analysis begins again.
         position.is_paused = false;
         position.is_undecided = false;
+        self.restarts = Arc::new(Mutex::new(position.restarts.clone()));
         let name = self.subject.title();
         let environment = Some(self.subject.settings.name.clone());
         self.record(Event::JobStarted { job: self.job.clone(), name, sandbox: "host".to_owned(), environment });
@@ -430,6 +436,7 @@ impl Driver {
             if wave.is_empty() {
                 return self.check_end(position).await;
             }
+            position.restarts = self.noted_restarts();
             if let Err(error) = position.write(&self.tools.folder) {
                 return Err(Halt { reason: error.to_string(), next: AfterHalt::BackFromFault });
             }
@@ -439,18 +446,6 @@ impl Driver {
                 return Err(self.halted(failed, position));
             }
             position.done += numbered.len();
-        }
-    }
-
-    /// Checks that no replica of the new release has ended, once all steps are done.
-    async fn check_end(&self, position: &Position) -> Result<(), Halt> {
-        if self.has_succeeded() {
-            return Ok(());
-        }
-        let progress = Progress::new(&self.tools.outlet, &self.job, StepNumber(position.done as u32));
-        match watch::ended(&self.tools.targets, &position.started(), &position.plan, &progress).await {
-            Ok(()) => Ok(()),
-            Err(trouble) => Err(self.after_failure(&trouble, format!("after the last step, {trouble}"), position)),
         }
     }
 

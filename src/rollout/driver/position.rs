@@ -10,6 +10,8 @@ use crate::model::lane::Kept;
 use crate::store::folder::RunFolder;
 use crate::store::{StoreError, json};
 
+use super::restarts::Restarts;
+
 /// Maximum size in bytes of the position file.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
@@ -31,6 +33,9 @@ pub struct Position {
     /// Whether the deployment waits in the current step for the decision of a person, because its analysis knows nothing.
     #[serde(default)]
     pub is_undecided: bool,
+    /// Restarts of the replicas when the new release was first found healthy.
+    #[serde(default)]
+    pub(super) restarts: Restarts,
 }
 
 impl Position {

@@ -1,10 +1,10 @@
 //! Carries out steps: observes the target, then changes it. Steps on several hosts are carried out at the same time.
 
-use std::time::Duration;
+use std::sync::Mutex;
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use crate::model::deployment::{HostStep, Observed, Plan, PlanStep, Slot};
 use crate::model::{Conclusion, Event, JobId, StepNumber};
@@ -13,11 +13,8 @@ use crate::rollout::outlet::Progress;
 use crate::rollout::target::{HostTraffic, Target};
 
 use super::controls::Interrupt;
+use super::restarts::{self, Restarts, evidence};
 use super::{Driver, Position, Sampler, Subject, Tools, Trouble, finished, slots};
-
-/// How long a target may take to find the evidence of a failure: the traffic is moved back only afterwards, because the
-/// replicas are gone then.
-const EVIDENCE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A step that did not succeed.
 pub(super) struct Failed {
@@ -91,8 +88,8 @@ impl Driver {
             Ok(None) => {}
             Err(trouble) => return self.ended_early(running, trouble),
         }
-        let Self { tools, subject, job, controls, .. } = self;
-        let work = Work { tools, subject, job, position, is_forward };
+        let Self { tools, subject, job, controls, restarts, .. } = self;
+        let work = Work { tools, subject, job, position, restarts, is_forward };
         let (mut failed, mut done) = (Vec::new(), Vec::new());
         let work = &work;
         let mut going: FuturesUnordered<_> =
@@ -192,6 +189,7 @@ struct Work<'w> {
     subject: &'w Subject,
     job: &'w JobId,
     position: &'w Position,
+    restarts: &'w Mutex<Restarts>,
     is_forward: bool,
 }
 
@@ -206,18 +204,14 @@ impl Work<'_> {
             }
             PlanStep::Healthy { slot } => {
                 let ask = || async {
-                    if self.is_forward
-                        && *slot == plan.new.slot
-                        && let Some(ended) = target.ended(plan).await
-                    {
-                        return Answer::Hopeless(ended);
-                    }
-                    let answer = target.health(*slot, plan, progress).await;
+                    let mut answer = target.health(*slot, plan, progress).await;
                     if *is_barrier && matches!(answer, Answer::Good(_)) {
-                        served(target, answer, plan, progress).await
-                    } else {
-                        answer
+                        answer = served(target, answer, plan, progress).await;
                     }
+                    if self.is_forward && *slot == plan.new.slot {
+                        answer = restarts::checked(target, plan, answer, self.restarts).await;
+                    }
+                    answer
                 };
                 let checked = check::until_good(&self.subject.settings.health, || ask().boxed(), progress).await;
                 explained(checked, target, *slot, progress).await?;
@@ -301,13 +295,6 @@ async fn explained(
         Ok(()) => Ok(()),
         Err(error) => Err(Trouble::Check { error, evidence: evidence(target, slot, progress).await }),
     }
-}
-
-/// Returns the target's evidence about the replicas of a slot, to be added to a sentence. Empty if there is none within
-/// [`EVIDENCE_TIMEOUT`].
-pub(super) async fn evidence(target: &dyn Target, slot: Slot, progress: &Progress) -> String {
-    let found = timeout(EVIDENCE_TIMEOUT, target.evidence(slot, progress)).await.ok().flatten();
-    found.map(|found| format!("; {found}")).unwrap_or_default()
 }
 
 /// Whether the target is known to be in the state that a step leads to.

@@ -6,24 +6,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::model::deployment::{DeploymentPlan, HostStep, NotifyEvent, Pause};
 use crate::rollout::check::Answer;
 use crate::rollout::outlet::Progress;
-use crate::rollout::target::Targets;
 
 use super::controls::Stage;
-use super::steps::{Running, evidence};
+use super::restarts::evidence;
+use super::steps::Running;
 use super::traffic::Looks;
 use super::{Driver, Position, Sampler, Trouble};
 
 /// Minimum time between two log lines about answers of the same kind that differ, for instance in the number of requests.
 /// A pause may last for days.
 const SAY_EVERY: Duration = Duration::from_mins(1);
-
-/// How long a target may take to find out whether a replica has ended.
-const ENDED_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The new release during a wait.
 struct Watch {
@@ -186,16 +183,6 @@ impl Driver {
         Err(Trouble::Analysis { count, last, evidence: evidence.map_err(Trouble::Interrupted)? })
     }
 
-    /// Returns an error if a replica of the new release has ended since this deployment has started it.
-    pub(super) async fn check_replicas(&mut self, position: &Position, progress: &Progress) -> Result<(), Trouble> {
-        let started = position.started();
-        if started.is_empty() || self.has_succeeded() {
-            return Ok(());
-        }
-        let targets = Arc::clone(&self.tools.targets);
-        self.controlled(ended(&targets, &started, &position.plan, progress)).await.map_err(Trouble::Interrupted)?
-    }
-
     /// Returns the looks at the target during a wait.
     async fn looks(&mut self, plan: &DeploymentPlan) -> Result<Looks, Trouble> {
         let (sampler, targets) = (Sampler::new(&self.tools, &self.job, plan), Arc::clone(&self.tools.targets));
@@ -233,24 +220,6 @@ impl Driver {
         let answers = self.controlled(join_all(asked)).await.map_err(Trouble::Interrupted)?;
         Ok(hosts.iter().copied().zip(answers).min_by_key(|(_, answer)| rank(answer)))
     }
-}
-
-/// Returns an error with the evidence if a replica of the new release on one of these hosts has ended, or was restarted,
-/// since this deployment has started it.
-pub(super) async fn ended(
-    targets: &Targets,
-    hosts: &[usize],
-    plans: &DeploymentPlan,
-    progress: &Progress,
-) -> Result<(), Trouble> {
-    for host in hosts {
-        let (target, plan) = (targets.of(*host), plans.of(*host));
-        if let Ok(Some(what)) = timeout(ENDED_TIMEOUT, target.ended(plan)).await {
-            let evidence = evidence(target, plan.new.slot, progress).await;
-            return Err(Trouble::Ended { what, evidence });
-        }
-    }
-    Ok(())
 }
 
 /// Returns the rank of an answer among those of several hosts: the lowest one counts.

@@ -31,9 +31,11 @@ pub mod compose;
 pub mod docker;
 mod hosts;
 pub mod kubernetes;
+mod replica;
 pub mod script;
 
 pub use hosts::{HostTraffic, Targets};
+pub use replica::ReplicaState;
 
 use compose::ComposeTarget;
 use docker::DockerTarget;
@@ -185,12 +187,10 @@ pub trait Target: Send + Sync {
         progress: &'t Progress,
     ) -> BoxFuture<'t, Answer>;
 
-    /// Returns which replica of the new release has ended, or was restarted, since this deployment started it: `web-1 has
-    /// ended`. `None` if none has, or if the target cannot tell. [`Self::evidence`] has the details.
-    ///
-    /// Such a replica may look healthy at any moment, and serves nothing at the next one.
-    fn ended<'t>(&'t self, _: &'t Plan) -> BoxFuture<'t, Option<String>> {
-        ready(None).boxed()
+    /// Returns the replicas of the new release that this deployment has started, whether they run or not; empty for a
+    /// target that does not report single replicas. `None` if the target does not answer.
+    fn replicas<'t>(&'t self, _: &'t Plan) -> BoxFuture<'t, Option<Vec<ReplicaState>>> {
+        ready(Some(Vec::new())).boxed()
     }
 
     /// Writes the known facts about the replicas of a slot that failed a check to the log of the step. Returns a

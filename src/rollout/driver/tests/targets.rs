@@ -9,6 +9,7 @@ use crate::model::deployment::{Plan, PlanStep, ReleaseImage};
 use crate::rollout::check::Answer;
 use crate::rollout::outlet::Progress;
 use crate::rollout::shell::CommandError;
+use crate::rollout::target::ReplicaState;
 
 /// Sender of a command, with the sender for its reply.
 type Abort = (mpsc::Sender<Asked>, oneshot::Sender<Reply>);
@@ -149,11 +150,26 @@ impl Target for Guarded {
     }
 }
 
-/// A host whose new release has a replica that ended once there is a file `ended`. On the host `web4` that is after the last
-/// step.
+/// A host whose replica is in a state that files name: it has ended if there is a file `ended`, was restarted as often as
+/// `restarts` says, ends as often during its start as `crashes` says, and ends between any two looks if there is a file
+/// `loops`. On the host `web4`, it ends after the last step if there is a file `late`.
 struct Crashing {
     target: Arc<dyn Target>,
     folder: PathBuf,
+}
+
+impl Crashing {
+    fn number(&self, name: &str) -> u32 {
+        read(&self.folder.join(name)).parse().unwrap_or_default()
+    }
+
+    fn set(&self, name: &str, number: u32) {
+        fs::write(self.folder.join(name), number.to_string()).expect("written");
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.folder.join(name).exists()
+    }
 }
 
 impl Target for Crashing {
@@ -168,13 +184,19 @@ impl Target for Crashing {
         progress: &'t Progress,
     ) -> BoxFuture<'t, Result<(), TargetError>> {
         let is_last = matches!(step, PlanStep::Stop { slot, keep: 0, .. } if *slot != plan.new.slot);
-        if is_last && self.folder.ends_with("web4") {
-            fs::write(self.folder.join("ended"), "").expect("written");
+        if is_last && self.has("late") {
+            self.set("ended", 1);
         }
         self.target.act(step, plan, progress)
     }
 
     fn health<'t>(&'t self, slot: Slot, plan: &'t Plan, progress: &'t Progress) -> BoxFuture<'t, Answer> {
+        let crashes = self.number("crashes");
+        if crashes > 0 {
+            self.set("crashes", crashes - 1);
+            self.set("restarts", self.number("restarts") + 1);
+            return ready(Answer::Bad("no database".to_owned())).boxed();
+        }
         self.target.health(slot, plan, progress)
     }
 
@@ -189,8 +211,17 @@ impl Target for Crashing {
         self.target.check(probe, limit, slot, plan, progress)
     }
 
-    fn ended<'t>(&'t self, _: &'t Plan) -> BoxFuture<'t, Option<String>> {
-        ready(self.folder.join("ended").exists().then(|| "web-1 has ended".to_owned())).boxed()
+    fn replicas<'t>(&'t self, _: &'t Plan) -> BoxFuture<'t, Option<Vec<ReplicaState>>> {
+        if self.has("loops") {
+            self.set("restarts", self.number("restarts") + 1);
+        }
+        let state = ReplicaState {
+            id: self.folder.display().to_string(),
+            restarts: self.number("restarts"),
+            is_down: self.has("ended") || self.number("crashes") > 0,
+            end: "web-1 has ended".to_owned(),
+        };
+        ready(Some(vec![state])).boxed()
     }
 
     fn evidence<'t>(&'t self, _: Slot, _: &'t Progress) -> BoxFuture<'t, Option<String>> {
@@ -225,11 +256,65 @@ async fn a_replica_that_ends_while_a_person_is_awaited_takes_the_release_back() 
 async fn a_replica_that_has_ended_after_the_last_step_takes_the_release_back() {
     let rig = crashing(rolling().strategy);
     rig.deployed("v1").await;
+    fs::write(rig.root().join("web4").join("late"), "").expect("written");
     let going = rig.deploy("v2");
     let reason = going.end.await.expect("no panic").reason.expect("a reason");
     assert!(reason.starts_with("after the last step, ") && reason.contains(CRASHED), "{reason}");
     assert_eq!(rig.on_hosts(), [hosts::V1; 4]);
     assert_eq!(rig.record(&going.folder).outcome, Some(Outcome::RolledBack));
+}
+
+#[tokio::test]
+async fn a_replica_that_ends_until_its_database_is_there_does_not_fail_the_deployment() {
+    for strategy in [rolling().strategy, Strategy::BlueGreen { pause: None }] {
+        let rig = crashing(strategy);
+        rig.deployed("v1").await;
+        for host in ["web1", "web3"] {
+            fs::write(rig.root().join(host).join("crashes"), "2").expect("written");
+        }
+        let end = rig.deploy("v2").end.await.expect("no panic");
+        assert_eq!(end, DeploymentEnd { conclusion: Conclusion::Success, reason: None });
+        assert_eq!(read(&rig.root().join("web1").join("restarts")), "2");
+    }
+}
+
+#[tokio::test]
+async fn a_replica_that_ends_again_and_again_fails_the_deployment_although_it_is_healthy_in_between() {
+    let check =
+        "the check failed; last answer: web-1 has ended; web-1: Restarting (7), exit code 7, restarted 3 times; ";
+    for (healthy_for, expected) in [(Duration::ZERO, CRASHED), (Duration::from_millis(30), check)] {
+        let mut rig = crashing(Strategy::BlueGreen { pause: None });
+        rig.deployed("v1").await;
+        rig.settings.health.healthy_for = healthy_for;
+        fs::write(rig.root().join("web1").join("loops"), "").expect("written");
+        let going = rig.deploy("v2");
+        let reason = going.end.await.expect("no panic").reason.expect("a reason");
+        assert!(reason.contains(expected), "{reason}");
+        assert_eq!(rig.on_hosts(), [hosts::V1; 4]);
+        assert_eq!(rig.record(&going.folder).outcome, Some(Outcome::RolledBack));
+    }
+}
+
+#[tokio::test]
+async fn a_restart_during_the_watch_fails_the_deployment_also_if_its_worker_was_gone_meanwhile() {
+    for is_interrupted in [false, true] {
+        let rig = crashing(Strategy::BlueGreen { pause: Some(Pause::Person) });
+        rig.deployed("v1").await;
+        let restarts = rig.root().join("web1").join("restarts");
+        // Restarts before the release was healthy do not count.
+        fs::write(&restarts, "3").expect("written");
+        let mut going = rig.deploy("v2");
+        going.memory.started(3).await;
+        if is_interrupted {
+            going.end.abort();
+            assert!(going.end.await.is_err_and(|error| error.is_cancelled()));
+            going = rig.begin(&going.folder, "v2", Cause::Manual, Begin::Forward);
+        }
+        fs::write(&restarts, "4").expect("written");
+        let reason = going.end.await.expect("no panic").reason.expect("a reason");
+        assert!(reason.contains(CRASHED), "{reason}");
+        assert_eq!(rig.record(&going.folder).outcome, Some(Outcome::RolledBack));
+    }
 }
 
 /// Returns a machine with four hosts that have locks.

@@ -36,7 +36,7 @@ use crate::store::json;
 
 use super::docker::lease::Lease;
 use super::docker::{images, names, status};
-use super::{Target, TargetError};
+use super::{ReplicaState, Target, TargetError};
 
 mod error;
 mod project;
@@ -390,12 +390,11 @@ impl Target for ComposeTarget {
         check::ask_of_slot(probe, limit, &self.shell, (self.settings.name.as_str(), slot, plan), progress).boxed()
     }
 
-    fn ended<'t>(&'t self, plan: &'t Plan) -> BoxFuture<'t, Option<String>> {
+    fn replicas<'t>(&'t self, plan: &'t Plan) -> BoxFuture<'t, Option<Vec<ReplicaState>>> {
         async move {
             let (scene, client) = (self.scene().await.ok()?, self.client().await.ok()?);
             let own = scene.own(plan.new.slot, self.deployment.as_str());
-            let (_, what) = status::first_ended(client, own.into_iter().map(Replica::suspect)).await?;
-            Some(what)
+            status::replicas(client, own.into_iter().map(Replica::suspect)).await
         }
         .boxed()
     }
@@ -404,11 +403,9 @@ impl Target for ComposeTarget {
         async move {
             let (scene, client) = (self.scene().await.ok()?, self.client().await.ok()?);
             let own = scene.own(slot, self.deployment.as_str());
-            let ended = status::first_ended(client, own.iter().copied().map(Replica::suspect)).await;
-            // A container that was restarted may be well again for a moment.
-            let first = ended.and_then(|(at, _)| own.get(at)).map(|one| one.container.id.as_str());
+            let first = status::first_ended(client, own.into_iter().map(Replica::suspect)).await;
             let mut all: Vec<&Replica> = scene.all.iter().filter(|replica| replica.slot == slot).collect();
-            all.sort_by_key(|replica| (first != Some(replica.container.id.as_str()), replica.is_well()));
+            all.sort_by_key(|replica| (first.as_ref() != Some(&replica.container.id), replica.is_well()));
             status::evidence(client, all.into_iter().map(Replica::suspect), progress).await
         }
         .boxed()

@@ -25,7 +25,7 @@ use crate::rollout::check::Answer;
 use crate::rollout::outlet::Progress;
 use crate::rollout::shell::Shell;
 
-use super::{Target, TargetError};
+use super::{ReplicaState, Target, TargetError};
 
 mod commands;
 mod config;
@@ -402,12 +402,11 @@ impl Target for DockerTarget {
         self.checked(probe, limit, slot, plan, progress).map(answer).boxed()
     }
 
-    fn ended<'t>(&'t self, plan: &'t Plan) -> BoxFuture<'t, Option<String>> {
+    fn replicas<'t>(&'t self, plan: &'t Plan) -> BoxFuture<'t, Option<Vec<ReplicaState>>> {
         async move {
             let (scene, client) = (self.scene().await.ok()?, self.client().await.ok()?);
             let own = self.own(&scene, plan.new.slot);
-            let (_, what) = status::first_ended(client, own.into_iter().map(Replica::suspect)).await?;
-            Some(what)
+            status::replicas(client, own.into_iter().map(Replica::suspect)).await
         }
         .boxed()
     }
@@ -417,8 +416,7 @@ impl Target for DockerTarget {
             let (scene, client) = (self.scene().await.ok()?, self.client().await.ok()?);
             let own = self.own(&scene, slot);
             let ended = status::first_ended(client, own.iter().copied().map(Replica::suspect)).await;
-            // A replica that was restarted may be healthy again for a moment.
-            let first = ended.and_then(|(at, _)| own.get(at).copied());
+            let first = ended.and_then(|id| own.iter().copied().find(|one| one.id == id));
             let (well, ill): (Vec<_>, Vec<_>) = scene.of(slot).partition(|one| scene.is_healthy(one));
             let rest = if ill.is_empty() && first.is_none() { well } else { ill };
             let rest = rest.into_iter().filter(|one| first.is_none_or(|first| first.id != one.id));

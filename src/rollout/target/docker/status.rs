@@ -7,8 +7,9 @@ use bollard::query_parameters::EventsOptions;
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
-use crate::engine::sandbox::docker::client::DockerClient;
+use crate::engine::sandbox::docker::client::{DockerClient, DockerError};
 use crate::rollout::outlet::Progress;
+use crate::rollout::target::replica::ReplicaState;
 use crate::store::clock::now;
 
 /// Number of log lines that are kept of a failed container.
@@ -53,23 +54,35 @@ pub(in crate::rollout::target) struct Suspect<'c> {
     pub(in crate::rollout::target) status: &'c str,
 }
 
-/// Returns which of the containers has ended, or was restarted by the engine, in words, with its position. `None` if none
-/// has.
+/// Returns which containers have ended, or were restarted by the engine. `None` if the engine does not answer. Containers
+/// that are removed meanwhile are left out.
+pub(in crate::rollout::target) async fn replicas<'c>(
+    client: &DockerClient,
+    containers: impl Iterator<Item = Suspect<'c>>,
+) -> Option<Vec<ReplicaState>> {
+    let mut all = Vec::new();
+    for Suspect { id, name, status } in containers {
+        let found = match client.inspect(id).await {
+            Ok(found) => found,
+            Err(DockerError::Missing { .. }) => continue,
+            Err(_) => return None,
+        };
+        // The engine counts only the restarts after an end of the process, and not those after its own restart.
+        let restarts = found.restart_count.and_then(|count| u32::try_from(count).ok()).unwrap_or_default();
+        let is_down = has_ended(status);
+        let end = if is_down { "has ended" } else { "has ended and was started again" };
+        all.push(ReplicaState { id: id.to_owned(), restarts, is_down, end: format!("{name} {end}") });
+    }
+    Some(all)
+}
+
+/// Returns the id of the first container that has ended, or was restarted by the engine: it may be well again for a moment.
 pub(in crate::rollout::target) async fn first_ended<'c>(
     client: &DockerClient,
     containers: impl Iterator<Item = Suspect<'c>>,
-) -> Option<(usize, String)> {
-    for (at, Suspect { id, name, status }) in containers.enumerate() {
-        if has_ended(status) {
-            return Some((at, format!("{name} has ended")));
-        }
-        // The engine counts only the restarts after an end of the process, and not those after its own restart.
-        let restarts = client.inspect(id).await.ok().and_then(|found| found.restart_count);
-        if restarts.is_some_and(|count| count > 0) {
-            return Some((at, format!("{name} has ended and was started again")));
-        }
-    }
-    None
+) -> Option<String> {
+    let all = replicas(client, containers).await?;
+    all.into_iter().find(|one| one.is_down || one.restarts > 0).map(|one| one.id)
 }
 
 /// Returns the exit code with which the process of a container ended last. The state of a container that runs again no

@@ -7,6 +7,7 @@ use super::rollout::Rollout;
 use super::scene::{self, Scene};
 use crate::model::deployment::Slot;
 use crate::rollout::outlet::Progress;
+use crate::rollout::target::replica::ReplicaState;
 
 /// Number of log lines that are kept of a failed container.
 const LAST_LINES: usize = 50;
@@ -75,14 +76,17 @@ pub(super) fn ailment(pod: &Pod) -> Option<Ailment> {
     text.and_then(|text| of(text, true))
 }
 
-/// Returns which container of a pod has ended, or was restarted, in words. `None` if none has. Containers that prepare the
-/// pod may end and be started again until what they wait for is there.
-pub(super) fn ended(pod: &Pod) -> Option<String> {
-    let has_ended = |container: &&ContainerStatus| container.restart_count > 0 || container.state.terminated.is_some();
-    let container = pod.status.container_statuses.iter().find(has_ended)?;
-    let again = if container.restart_count > 0 { " and was started again" } else { "" };
-    let (pod, name) = (&pod.metadata.name, &container.name);
-    Some(format!("{pod}: container {name} has ended{again}{}", last_end(container)))
+/// Returns which containers of a pod have ended, or were restarted, without those that prepare the pod.
+pub(super) fn replicas(pod: &Pod) -> impl Iterator<Item = ReplicaState> {
+    let pod_name = &pod.metadata.name;
+    pod.status.container_statuses.iter().map(move |container| {
+        let (name, restarts) = (&container.name, container.restart_count);
+        let waits_again = container.state.waiting.is_some() && container.last_state.terminated.is_some();
+        let is_down = container.state.terminated.is_some() || waits_again;
+        let again = if restarts > 0 { " and was started again" } else { "" };
+        let end = format!("{pod_name}: container {name} has ended{again}{}", last_end(container));
+        ReplicaState { id: format!("{pod_name}/{name}"), restarts, is_down, end }
+    })
 }
 
 /// Returns the containers of a pod that are not ready.

@@ -33,7 +33,7 @@ use crate::rollout::check::{self, Answer};
 use crate::rollout::outlet::Progress;
 use crate::rollout::shell::Shell;
 
-use super::{Target, TargetError};
+use super::{ReplicaState, Target, TargetError};
 
 mod api;
 mod change;
@@ -375,16 +375,17 @@ impl Target for KubernetesTarget {
         check::ask_of_slot(probe, limit, &self.shell, (self.settings.name.as_str(), slot, plan), progress).boxed()
     }
 
-    fn ended<'t>(&'t self, plan: &'t Plan) -> BoxFuture<'t, Option<String>> {
+    fn replicas<'t>(&'t self, plan: &'t Plan) -> BoxFuture<'t, Option<Vec<ReplicaState>>> {
         async move {
             let slot = plan.new.slot;
             // Pods that were there before may have ended before.
             if plan.found.slot(slot).replicas > 0 {
-                return None;
+                return Some(Vec::new());
             }
             let (scene, cluster) = (self.scene(None).await.ok()?, self.cluster().await.ok()?);
             let set = scene.current().filter(|_| scene.slot() == slot)?;
-            evidence::pods(cluster, set).await.ok()?.iter().find_map(evidence::ended)
+            let pods = evidence::pods(cluster, set).await.ok()?;
+            Some(pods.iter().flat_map(evidence::replicas).collect())
         }
         .boxed()
     }

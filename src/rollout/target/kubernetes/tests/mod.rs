@@ -289,3 +289,26 @@ fn what_is_wrong_with_a_pod_is_told_with_its_evidence() {
         assert_eq!(found, expected, "{pod:?}");
     }
 }
+
+#[test]
+fn the_ends_of_the_containers_of_a_pod_are_reported_without_those_that_prepare_it() {
+    let ended = json!({"terminated": {"exitCode": 3}});
+    let one = |name: &str, state: &Value, last: &Value, restarts: u32| json!({"name": name, "state": state, "lastState": last, "restartCount": restarts});
+    let (running, waiting) = (json!({"running": {}}), json!({"waiting": {"reason": "CrashLoopBackOff"}}));
+    let status = json!({
+        "initContainerStatuses": [one("prepare", &ended, &json!({}), 4)],
+        "containerStatuses": [
+            one("well", &running, &json!({}), 0),
+            one("again", &running, &ended, 1),
+            one("down", &ended, &json!({}), 0),
+            one("waits", &waiting, &ended, 2),
+        ],
+    });
+    let pod: Pod = serde_json::from_value(json!({"metadata": {"name": "web-1"}, "status": status})).expect("a pod");
+    let all: Vec<_> = evidence::replicas(&pod).map(|one| (one.id, one.restarts, one.is_down)).collect();
+    let expected =
+        [("web-1/well", 0, false), ("web-1/again", 1, false), ("web-1/down", 0, true), ("web-1/waits", 2, true)];
+    assert_eq!(all, expected.map(|(id, restarts, is_down)| (id.to_owned(), restarts, is_down)));
+    let end = evidence::replicas(&pod).nth(1).expect("the second").end;
+    assert_eq!(end, "web-1: container again has ended and was started again, exit code 3, restarted once");
+}
