@@ -8,8 +8,8 @@ use std::io;
 
 use crate::model::deployment::{notified, recorded};
 use crate::model::{
-    Command, Conclusion, DeploymentOrder, Event, Gate, HeldOrder, JobId, LineRange, Record, Reply, RerunScope, Run,
-    Service, ServiceState, Step, StepKind, StepNumber, first_names,
+    Conclusion, Event, Gate, JobId, LineRange, Record, Run, Service, ServiceState, Step, StepKind, StepNumber,
+    first_names,
 };
 use crate::report::style::{Out, Style};
 use crate::store::first_error::FirstError;
@@ -21,6 +21,7 @@ use crate::ui::theme::{Colours, Hue};
 
 use super::clauses::MAX_NAMES;
 use super::ending::{ending, first_line, took};
+use super::orders::{answer, order};
 use super::reviews::waiting;
 use super::{Logs, Printer, held};
 
@@ -427,63 +428,6 @@ fn state_of(service: &Service, style: Style) -> TerminalText {
     std::iter::once(text!("service {} {}", service.name, style.service(service.state))).chain(parts).collect()
 }
 
-/// Describes a command.
-fn order(command: &Command) -> TerminalText {
-    match command {
-        Command::Cancel => text!("cancel"),
-        Command::ForceCancel => text!("force-cancel"),
-        Command::Rerun { what: RerunScope::All, .. } => text!("run again"),
-        Command::Rerun { what: RerunScope::Failed, .. } => text!("run the failed jobs again"),
-        Command::Rerun { what: RerunScope::Job(job), .. } => text!("run {} again", job),
-        Command::Rerun { what: RerunScope::Step { job, step }, .. } => text!("run {} again from step {}", job, step),
-        Command::RerunWithDebugger { job } => text!("run {} again with the debugger", job),
-        Command::ApproveFork => text!("approve the fork's run"),
-        Command::Deployment { order, by } => {
-            let by = by.as_ref().map(|by| format!(" by {}", by.name())).unwrap_or_default();
-            let what = match order {
-                DeploymentOrder::Promote { full: false } => "promote",
-                DeploymentOrder::Promote { full: true } => "promote fully",
-                DeploymentOrder::StopKept => "stop the former release",
-                DeploymentOrder::Pause => "pause",
-                DeploymentOrder::Abort { .. } => "abort",
-                DeploymentOrder::Review { approve: true, .. } => "approve the deployment",
-                DeploymentOrder::Review { approve: false, .. } => "reject the deployment",
-            };
-            text!("{}{}", what, by)
-        }
-        Command::Dispatch { git_ref, .. } => text!("dispatch on {}", git_ref),
-        Command::Delete => text!("delete"),
-        Command::DeleteLogs => text!("delete the logs"),
-        Command::Resume => text!("resume"),
-        Command::Review { approve: true, .. } => text!("approve the deployment"),
-        Command::Review { approve: false, .. } => text!("reject the deployment"),
-        Command::Yield { group, to, .. } => text!("release the concurrency group {} for {}", group, to),
-        Command::Held { job, step, order } => {
-            let what = match order {
-                HeldOrder::RetryFrom(from) => {
-                    return text!("go back from step {} to step {} of {}", step, from, job);
-                }
-                HeldOrder::Retry => "retry",
-                HeldOrder::Skip => "skip",
-                HeldOrder::Continue => "end the hold of",
-            };
-            text!("{} step {} of {}", what, step, job)
-        }
-        Command::Synced { job } => text!("bring changed files into {}", job),
-        Command::Hold { on: true } => text!("hold steps that fail"),
-        Command::Hold { on: false } => text!("let steps that fail end their jobs"),
-        Command::Watch => text!("watch"),
-    }
-}
-
-fn answer(reply: &Reply) -> TerminalText {
-    match reply {
-        Reply::Accepted => text!("accepted"),
-        Reply::Rejected { reason } => text!("rejected: {}", reason),
-        Reply::Unanswered { reason } => text!("no answer: {}", reason),
-    }
-}
-
 /// Returns the text after a finished step's name: its time, and why it did not succeed.
 fn ending_of(step: &Step) -> TerminalText {
     let mut ending = TerminalText::default();
@@ -650,15 +594,5 @@ mod tests {
         let mut story = mixed();
         story.line_grew("build", 3, 0, 4);
         assert_eq!(plain(&story), plain(&mixed()));
-    }
-
-    #[test]
-    fn commands_are_printed_in_words() {
-        let rejected = Reply::Rejected { reason: "it has ended".to_owned() };
-        assert_eq!(
-            order(&Command::Rerun { what: RerunScope::Job(JobId::new("a")), debug: false }).as_str(),
-            "run a again"
-        );
-        assert_eq!(answer(&rejected).as_str(), "rejected: it has ended");
     }
 }

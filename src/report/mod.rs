@@ -23,6 +23,7 @@ mod lines;
 pub mod lint;
 pub mod lists;
 mod logs;
+mod orders;
 pub mod other_tools;
 pub mod plan;
 mod protocol;

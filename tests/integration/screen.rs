@@ -433,6 +433,25 @@ fn a_stopped_screen_resumes() {
 }
 
 #[test]
+fn a_screen_that_is_told_to_continue_although_it_was_not_stopped_takes_keys() {
+    let mut terminal = Terminal::open(24, 80);
+    terminal.wait_for("this is line 5000");
+    let settings = format!("{:?}", terminal.master.get_termios());
+    let taken = |terminal: &mut Terminal| {
+        terminal.shows("");
+        terminal.bytes.windows(8).filter(|bytes| *bytes == b"\x1b[?1049h").count()
+    };
+    assert_eq!(taken(&mut terminal), 1);
+    terminal.signal(Signal::CONT);
+    until("it takes the terminal again", || (taken(&mut terminal) == 2).then_some(()));
+    assert_eq!(format!("{:?}", terminal.master.get_termios()), settings);
+    terminal.press("q");
+    terminal.wait_for("Leave?");
+    terminal.press("k");
+    terminal.ends_restored();
+}
+
+#[test]
 fn any_size_in_any_order() {
     let mut terminal = Terminal::open(24, 80);
     terminal.wait_for("● running");

@@ -1,13 +1,60 @@
-//! A deployment in words: what was live before it, its state, and what a person can do about it.
+//! A deployment as people and servers name it: what was live before it, its state, and what a person can do about it.
 
 use super::{Cause, DeploymentRecord, Outcome};
-use crate::model::environment::title_of;
+use crate::model::environment::{DeploymentState, EnvironmentDeployment, Origin, title_of};
 
 impl DeploymentRecord {
     /// Returns the title of the release that was live before: `nothing` if none was, or `unknown` if that is not known.
     #[must_use]
     pub fn former(&self) -> String {
         title_of(self.from.as_ref(), !self.from_unknown)
+    }
+
+    /// Returns the state of the deployment as GitHub would report it.
+    #[must_use]
+    pub fn state(&self, is_live: bool) -> DeploymentState {
+        match self.outcome {
+            None if self.began => DeploymentState::InProgress,
+            None if self.approved.is_some() => DeploymentState::Queued,
+            None => DeploymentState::Waiting,
+            Some(Outcome::Succeeded) if is_live => DeploymentState::Success,
+            Some(Outcome::Succeeded | Outcome::Cancelled) => DeploymentState::Inactive,
+            Some(Outcome::RolledBack | Outcome::Failed) => DeploymentState::Failure,
+            Some(Outcome::Interrupted) => DeploymentState::Error,
+        }
+    }
+
+    /// Returns how the deployment came about.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        Origin {
+            is_found: false,
+            is_rollback: self.cause == Cause::Rollback,
+            approved_by: self.approved.as_ref().map(|by| by.user.clone()),
+            overridden: self.overridden,
+            reason: self.reason.clone(),
+        }
+    }
+
+    /// Returns the deployment in the form that deployments on servers have.
+    pub(super) fn shown(&self, is_live: bool) -> EnvironmentDeployment {
+        EnvironmentDeployment {
+            state: self.state(is_live),
+            succeeded: self.outcome == Some(Outcome::Succeeded),
+            // A deployment that was undone left the environment as it was.
+            began: self.began && !self.outcome.is_some_and(Outcome::is_undone),
+            creator: self.creator.user.clone(),
+            created: self.created,
+            ended: self.ended,
+            description: self.end_reason.clone(),
+            origin: self.origin(),
+            outcome: self.outcome,
+            run: None,
+            local: Some(self.run.clone()),
+            job: None,
+            url: None,
+            release: self.release.clone(),
+        }
     }
 
     /// Returns the state in words: see [`words`](crate::model::environment::DeploymentState::words).

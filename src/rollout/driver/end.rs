@@ -10,7 +10,7 @@ use crate::rollout::notify::Notice;
 use crate::store::StoreError;
 use crate::store::clock::now;
 
-use super::{DeploymentEnd, Driver, Position, Subject};
+use super::{DeploymentEnd, Driver, Position, Subject, Trouble};
 
 impl Driver {
     /// Returns how the deployment ended, according to the ledger. `None` if it has not ended, or the ledger cannot be
@@ -133,4 +133,18 @@ impl Driver {
             at: now(),
         });
     }
+}
+
+/// Returns how and why a deployment ended that could not begin, or could not continue after it was interrupted at
+/// `left`.
+pub(super) fn not_begun(trouble: &Trouble, left: Option<&str>) -> (Outcome, Option<String>) {
+    let outcome = match (trouble, left) {
+        (Trouble::Superseded(_), _) | (Trouble::Interrupted(_), None) => {
+            return (Outcome::Cancelled, Some(trouble.to_string()));
+        }
+        (Trouble::Interrupted(_), Some(_)) => Outcome::Interrupted,
+        _ => Outcome::Failed,
+    };
+    let now = left.map_or_else(|| "nothing was changed".to_owned(), |left| format!("it is left at {left}"));
+    (outcome, Some(format!("{trouble}; {now}")))
 }

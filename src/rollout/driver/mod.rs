@@ -46,6 +46,7 @@ pub use controls::{Asked, Stop};
 pub use position::Position;
 
 use controls::{Controls, Interrupt, Purpose, Stage};
+use end::not_begun;
 use restarts::Restarts;
 use steps::Failed;
 use traffic::Sampler;
@@ -490,18 +491,4 @@ impl Driver {
 fn finished(job: &JobId, step: StepNumber, conclusion: Conclusion, reason: Option<String>) -> Event {
     let (job, outcome) = (job.clone(), conclusion);
     Event::StepFinished { job, step, outcome, conclusion, exit_code: None, signal: None, reason }
-}
-
-/// Returns how and why a deployment ended that could not begin, or could not continue after it was interrupted at
-/// `left`.
-fn not_begun(trouble: &Trouble, left: Option<&str>) -> (Outcome, Option<String>) {
-    let outcome = match (trouble, left) {
-        (Trouble::Superseded(_), _) | (Trouble::Interrupted(_), None) => {
-            return (Outcome::Cancelled, Some(trouble.to_string()));
-        }
-        (Trouble::Interrupted(_), Some(_)) => Outcome::Interrupted,
-        _ => Outcome::Failed,
-    };
-    let now = left.map_or_else(|| "nothing was changed".to_owned(), |left| format!("it is left at {left}"));
-    (outcome, Some(format!("{trouble}; {now}")))
 }

@@ -10,7 +10,6 @@
 //! requests further pages, up to [`MAX_RUNS`]; while there are older runs, its border shows the number of runs
 //! searched.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ratatui::buffer::Buffer;
@@ -24,7 +23,7 @@ use crate::app::state::AppState;
 use crate::model::environment::{Environment as ServerEnvironment, EnvironmentDeployment};
 use crate::model::feed::Request;
 use crate::model::lane::Lane;
-use crate::model::{Conclusion, Deployment, Phase, RunId, Summary, Timestamp};
+use crate::model::{RunId, Summary, Timestamp};
 use crate::ui::frame::Scroll;
 use crate::ui::layout::Panel;
 use crate::ui::text;
@@ -32,9 +31,11 @@ use crate::ui::text;
 use super::list::filter_chip;
 use super::{Cx, Pane, empty, motion};
 use lanes::Columns;
+use listed::{Environment, Others, Row, Rows, environments, on_server, version};
 use page::Page;
 
 mod lanes;
+mod listed;
 mod page;
 mod rows;
 
@@ -78,15 +79,6 @@ const NO_ENVIRONMENTS: &str = "no deployment in these runs, and no `[environment
 
 /// Part of the border while environments are shown as they were before, and the list fills its pane.
 const OUTDATED: &str = "as before an error";
-
-/// The deployments to one environment.
-struct Environment<'s> {
-    name: &'s str,
-    /// The latest deployment, whatever its state.
-    latest: (&'s Summary, &'s Deployment),
-    /// The latest deployment that succeeded; `None` if none has.
-    live: Option<(&'s Summary, &'s Deployment)>,
-}
 
 impl Pane for Deploys {
     fn sync(&mut self, cx: &Cx, selection: &mut Selection) -> Vec<Effect> {
@@ -397,68 +389,6 @@ impl Deploys {
     }
 }
 
-/// The rows of the pane.
-struct Rows<'s> {
-    /// Environments of this machine.
-    lanes: Vec<&'s Lane>,
-    /// Environments with other names.
-    others: Others<'s>,
-}
-
-/// Environments that this machine does not deploy to.
-enum Others<'s> {
-    /// Environments of the listed runs.
-    InRuns(Vec<Environment<'s>>),
-    /// Environments of a server.
-    OnServer(Vec<&'s ServerEnvironment>),
-}
-
-/// A row of the pane.
-enum Row<'r, 's> {
-    Lane(&'s Lane),
-    InRuns(&'r Environment<'s>),
-    OnServer(&'s ServerEnvironment),
-}
-
-impl<'s> Rows<'s> {
-    fn len(&self) -> usize {
-        let others = match &self.others {
-            Others::InRuns(rows) => rows.len(),
-            Others::OnServer(rows) => rows.len(),
-        };
-        self.lanes.len() + others
-    }
-
-    fn at(&self, at: usize) -> Option<Row<'_, 's>> {
-        let Some(other) = at.checked_sub(self.lanes.len()) else { return Some(Row::Lane(self.lanes[at])) };
-        match &self.others {
-            Others::InRuns(rows) => rows.get(other).map(Row::InRuns),
-            Others::OnServer(rows) => rows.get(other).map(|row| Row::OnServer(row)),
-        }
-    }
-
-    fn name(&self, at: usize) -> Option<&str> {
-        Some(match self.at(at)? {
-            Row::Lane(lane) => lane.name(),
-            Row::InRuns(row) => row.name,
-            Row::OnServer(row) => &row.name,
-        })
-    }
-
-    /// Returns the width of the widest name of the other environments, in columns.
-    fn widest_other(&self) -> usize {
-        let names = (self.lanes.len()..self.len()).filter_map(|at| self.name(at));
-        names.map(text::width).max().unwrap_or_default()
-    }
-}
-
-/// Returns the environments of the selected run's repository, if its server has reported any.
-fn on_server<'s>(state: &'s AppState, selection: &Selection) -> Option<(String, &'s [ServerEnvironment])> {
-    let repository = repository(state.summary(selection.run_id()?)?)?;
-    let known = state.environments.of(&repository);
-    (!known.is_empty()).then_some((repository, known))
-}
-
 /// Whether the pane may have rows without its filter. Always true for a run on a server: its environments are requested
 /// only while the pane is on the screen, so they are not known before.
 pub(in crate::app) fn has_deployments(state: &AppState, selection: &Selection) -> bool {
@@ -467,12 +397,6 @@ pub(in crate::app) fn has_deployments(state: &AppState, selection: &Selection) -
         || state.lanes_unreadable.is_some()
         || selected.is_some_and(|run| run.info.remote.is_some())
         || state.summaries().any(|run| state.is_at_home(run) && !run.deployments.is_empty())
-}
-
-/// Returns the version that a run deploys: its commit, and its branch or tag.
-fn version(run: &Summary) -> String {
-    let commit = run.info.commit();
-    [commit.as_str(), run.info.branch()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// Returns the version that is live in an environment that a run deploys to; `None` if no deployment succeeded. For an
@@ -485,68 +409,4 @@ pub(in crate::app) fn live_version(state: &AppState, run: &Summary, environment:
     }
     let (run, _) = environments(state).into_iter().find(|row| row.name == environment)?.live?;
     Some(version(run))
-}
-
-/// Returns the environments of the listed runs, by name. The latest deployment is the running one, else the one that
-/// waits in an unfinished run, else the one that ended last. A deployment that never started is the latest only if no
-/// deployment has started.
-fn environments(state: &AppState) -> Vec<Environment<'_>> {
-    let mut rows: BTreeMap<&str, Environment> = BTreeMap::new();
-    let rank = |(run, deployment): (&Summary, &Deployment)| match &deployment.phase {
-        phase if phase.is_active() => (3, deployment.at),
-        phase if !phase.is_done() && !run.phase.is_done() => (2, Some(run.info.created)),
-        _ if deployment.at.is_some() => (1, deployment.at),
-        _ => (0, None),
-    };
-    let runs = state.summaries().filter(|run| state.is_at_home(run));
-    let deployments = runs.flat_map(|run| run.deployments.iter().map(move |deployment| (run, deployment)));
-    for (run, deployment) in deployments {
-        let name = deployment.environment.as_str();
-        let latest = (run, deployment);
-        let row = rows.entry(name).or_insert(Environment { name, latest, live: None });
-        if rank(latest) > rank(row.latest) {
-            row.latest = latest;
-        }
-        let is_live = deployment.phase == Phase::Done(Conclusion::Success);
-        if is_live && row.live.is_none_or(|(_, live)| deployment.at > live.at) {
-            row.live = Some(latest);
-        }
-    }
-    rows.into_values().collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::testing;
-
-    /// Returns a completed run with deployments to `prod` that ended at these times.
-    fn run(id: &str, ends: &[(Conclusion, u64)]) -> Summary {
-        let deployment = |(end, at): &(Conclusion, u64)| Deployment {
-            environment: "prod".to_owned(),
-            url: None,
-            phase: Phase::Done(*end),
-            at: Some(Timestamp(*at)),
-        };
-        let deployments = ends.iter().map(deployment).collect();
-        let info = testing::info(RunId::new(id), Timestamp(0));
-        Summary { deployments, ..testing::summary(info, "deploy", Phase::Done(Conclusion::Success)) }
-    }
-
-    #[test]
-    fn the_latest_deployment_is_the_one_that_ended_last_in_any_run() {
-        use Conclusion::{Failure, Success};
-        let latest = |runs: Vec<Summary>| {
-            let mut state = AppState::default();
-            state.list(runs, false, None);
-            let rows = environments(&state);
-            let row = rows.first().expect("an environment");
-            (row.latest.0.info.id.to_string(), row.live.map(|(run, _)| run.info.id.to_string()))
-        };
-        // The older run was re-run after the newer one had ended.
-        let again = latest(vec![run("b", &[(Success, 5)]), run("a", &[(Success, 9)])]);
-        assert_eq!(again, ("a".to_owned(), Some("a".to_owned())));
-        let failed = latest(vec![run("b", &[(Success, 5), (Failure, 7)]), run("a", &[(Success, 6)])]);
-        assert_eq!(failed, ("b".to_owned(), Some("a".to_owned())));
-    }
 }
