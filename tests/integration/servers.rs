@@ -367,7 +367,7 @@ fn the_screen_lists_a_repository_of_a_server_and_approves_a_deployment() {
     terminal.press("production\r");
     until("the approval", || (watching.fake.value("/_fake/stats")["mutations"] == 1).then_some(()));
     watching.fake.advance(300);
-    terminal.wait_for("✓ success");
+    terminal.wait_for("Release 1.4.2 succeeded after");
     terminal.press("q");
     terminal.ends_restored();
     watching.check_stats();
