@@ -130,7 +130,7 @@ pub struct Release {
     pub tag: Option<String>,
 }
 
-/// Description of a release that was found live; see [`EnvironmentDeployment::is_found`].
+/// Description of a release that was found live; see [`Origin::is_found`].
 pub(super) const FOUND: &str = "found there, not deployed by this machine";
 
 /// Beginning of the id of an image.
