@@ -93,13 +93,18 @@ fn a_rollout_is_paused_and_continues() {
 }
 
 #[test]
-fn a_rollout_that_was_paused_by_a_killed_worker_is_resumed() {
+fn a_rollout_that_was_paused_by_a_killed_worker_stays_paused_until_it_is_promoted() {
     let Some(rig) = Rig::new(ROLLING, "") else { return };
     let run = rig.begun("slow", 1);
     rig.call(&["pause", "live"]).expect(0, &[]);
     kill_workers_of(&run);
     assert_eq!(rig.field("{.spec.paused}"), "true");
-    rig.call(&["resume", &run]).expect(0, &[]);
+    rig.call(&["resume", &run, "--detach"]).expect(0, &[]);
+    let log = || rig.call(&["logs", &run, "--step", "2"]).text();
+    until("the resumed deployment waits for a person", || log().contains("paused by a person").then_some(()));
+    assert_eq!(rig.field("{.spec.paused}"), "true");
+    until("it goes on", || (rig.call(&["promote", "live"]).code() == 0).then_some(()));
+    rig.ended(&run);
     rig.settled("slow", 3);
     assert_ne!(rig.field("{.spec.paused}"), "true");
 }
