@@ -10,7 +10,7 @@ use crate::launch;
 use crate::launch::commands;
 use crate::launch::commands::TrustedBy;
 use crate::launch::deploy::{DeployError, DeployRequest, Deployments, OpenDeployment, PreparedDeployment, WayBack};
-use crate::model::deployment::{Actor, Cause, EnvironmentSettings, Outcome as DeploymentOutcome};
+use crate::model::deployment::{Actor, Cause, DeploymentPlan, EnvironmentSettings, Outcome as DeploymentOutcome};
 use crate::model::rollback::RollbackRequest;
 use crate::model::{RunId, is_production};
 use crate::report::deployments::{Preview, document, way_back};
@@ -103,7 +103,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         return Ok(Exit::Success);
     }
     block_on(deployments.check_halfway(&prepared))??;
-    show(&prepared, notes);
+    show(&prepared, None, notes);
     if is_production(&args.environment) {
         confirm(&args.environment, "a production environment by its name", "deploy to it", &args.yes)?;
     }
@@ -125,10 +125,17 @@ pub(super) fn roll_back(
     prepared.require_open()?;
     trust::ask(deployments.runs(), prepared.consent_mut())?;
     let plan = block_on(deployments.plan(&prepared))??;
-    show(&prepared, unrecorded(deployments, prepared.settings(), false)?);
-    let undone = prepared.live().map(|live| deployments.changes(prepared.release(), live)).unwrap_or_default();
+    prepared.check_from(&plan, wanted.from.as_deref())?;
+    let notes = prepared.contradicted(&plan).into_iter();
+    show(&prepared, Some(&plan), notes.chain(unrecorded(deployments, prepared.settings(), false)?).collect());
+    let replaced = prepared.replaced(Some(&plan)).0.or(prepared.live()).cloned();
+    let undone = replaced.as_ref().map(|live| deployments.changes(prepared.release(), live)).unwrap_or_default();
     style::notice(&way_back(&plan, &undone, Style::of_errors()));
     confirm(&wanted.environment, "to be rolled back", "roll it back", yes)?;
+    if !yes.contains(&wanted.environment) {
+        // A person has read the plan.
+        block_on(deployments.check_replaced(&prepared, replaced.as_ref()))??;
+    }
     start(deployments, prepared, detach, json)
 }
 
@@ -254,10 +261,10 @@ pub(super) fn unreadable<L: ToString>(lines: &[L]) {
 }
 
 /// Prints to standard error what the deployment is about to do, its closed gates, and warnings about missing values.
-fn show(prepared: &PreparedDeployment, notes: Vec<String>) {
+fn show(prepared: &PreparedDeployment, plan: Option<&DeploymentPlan>, notes: Vec<String>) {
     let style = Style::of_errors();
     let preview = preview(prepared, notes);
-    style::notice(&preview.title(style));
+    style::notice(&preview.title(plan, style));
     for note in &preview.notes {
         style::notice(&text!("note: {}", note));
     }

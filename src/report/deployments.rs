@@ -32,13 +32,10 @@ pub struct Preview<'p> {
 }
 
 impl Preview<'_> {
-    /// Returns the old and the new release, and the strategy: `production: v1 9093b37 → v2 d92af2e, rolling`.
+    /// Returns the old and the new release, and the strategy: `production: v1 9093b37 → v2 d92af2e, rolling`. The
+    /// old release is that of the plan or, without one, of the ledger.
     #[must_use]
-    pub fn title(&self, style: Style) -> TerminalText {
-        self.title_from(None, style)
-    }
-
-    fn title_from(&self, plan: Option<&DeploymentPlan>, style: Style) -> TerminalText {
+    pub fn title(&self, plan: Option<&DeploymentPlan>, style: Style) -> TerminalText {
         let (live, is_known) = self.live_in(plan);
         let from = title_of(live, is_known);
         let strategy = self.settings.strategy.name();
@@ -59,7 +56,7 @@ impl Preview<'_> {
     #[must_use]
     pub fn plan(&self, plan: Option<&DeploymentPlan>, style: Style) -> TerminalText {
         let mut all = TerminalText::default();
-        all.push_line(&self.title_from(plan, style));
+        all.push_line(&self.title(plan, style));
         match plan {
             Some(plan) => push_steps(&mut all, plan, style),
             None if style.is_linear() => {

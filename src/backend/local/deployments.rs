@@ -230,8 +230,8 @@ async fn prepared(deployments: &Deployments, request: DeployRequest) -> Result<A
         plan.iter().flat_map(|plan| plan.steps().into_iter().map(move |step| plan.describe(&step))).collect();
     let plain_start = plan.as_ref().and_then(|plan| prepared.plain_start(plan));
     let is_instant = plan.as_ref().is_some_and(DeploymentPlan::is_instant);
-    let (known, reports) = ((prepared.live(), prepared.knows_live()), prepared.settings().target.reports());
-    let (live, is_known) = DeploymentPlan::replaced(plan.as_ref(), reports, known);
+    let (live, is_known) = prepared.replaced(plan.as_ref());
+    let contradicted = plan.as_ref().and_then(|plan| prepared.contradicted(plan));
     let to = prepared.release();
     let changes = match (live, is_rollback) {
         (None, _) => Changes::default(),
@@ -251,6 +251,7 @@ async fn prepared(deployments: &Deployments, request: DeployRequest) -> Result<A
         notes: behind
             .into_iter()
             .chain(plain_start)
+            .chain(contradicted)
             .chain(plan.iter().flat_map(DeploymentPlan::notes).map(str::to_owned))
             .chain(gates)
             .chain(about_state)
@@ -282,6 +283,7 @@ async fn confirm_and_start(
     (question, confirmed): (u64, oneshot::Receiver<String>),
     feed: &mpsc::Sender<Feed>,
 ) -> Result<(), LaneError> {
+    let (replaced, is_rollback) = (preview.from.clone(), matches!(preview.way, DeploymentWay::RollBack { .. }));
     if feed.send(Feed::DeploymentPlanned { question, preview }).await.is_err() {
         return Ok(());
     }
@@ -290,6 +292,9 @@ async fn confirm_and_start(
     match shown {
         Shown::Deployment(mut prepared) => {
             prepared.set_reason(reason);
+            if is_rollback {
+                deployments.check_replaced(&prepared, replaced.as_ref()).await?;
+            }
             started(&deployments.start(*prepared)?, feed).await;
         }
         Shown::Abort(open) => {

@@ -414,7 +414,9 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::launch::deploy::WayBack;
     use crate::model::deployment::{Action, Actor, Entry, Outcome};
+    use crate::model::rollback::RollbackRequest;
     use crate::model::{EndReason, Phase, RemoteRun, RunId, RunInfo, testing};
     use crate::store::folder::RunsDir;
     use crate::store::spec::WorkflowSpec;
@@ -502,6 +504,34 @@ healthy = "true"
             (name, one.subject.clone(), one.distance)
         };
         details.releases.iter().map(row).collect()
+    }
+
+    #[tokio::test]
+    async fn a_rollback_leaves_only_the_release_that_the_target_runs() {
+        let shop = Shop::new();
+        let head = release::known(shop.folder.path(), None, "HEAD").expect("a commit");
+        let status = format!("status = \"echo blue {} 2 2 100\"\nstart =", head.sha);
+        std::fs::write(shop.folder.path().join(".cuelight.toml"), SETTINGS.replacen("start =", &status, 1))
+            .expect("written");
+        shop.deployed("staging", &[("v1", Cause::Manual), ("v2", Cause::Manual)]);
+        let deployments = shop.deployments();
+        let (environment, from) = ("staging".to_owned(), Some("v2".to_owned()));
+        let wanted = RollbackRequest { environment, from, ..RollbackRequest::default() };
+        let Ok(WayBack::Deploy(request)) = deployments.way_back(&wanted) else { panic!("v2 is recorded as live") };
+        let prepared = deployments.prepare(DeployRequest { trust: true, ..request }).expect("prepared");
+        let plan = deployments.plan(&prepared).await.expect("planned");
+        let recorded = prepared.live().cloned().expect("v2 is recorded as live");
+        let said = format!("recorded {}, but {} serves", recorded.title(), head.short());
+        assert_eq!(prepared.contradicted(&plan), Some(said.clone()));
+        assert_eq!(prepared.replaced(Some(&plan)).0.map(|release| &release.sha), Some(&head.sha));
+        let error = prepared.check_from(&plan, Some("v2")).expect_err("v2 does not serve").to_string();
+        assert!(error.starts_with("`v2` is not in staging: ") && error.contains(&said), "{error}");
+        for from in [None, Some(head.sha.as_str())] {
+            prepared.check_from(&plan, from).expect("the release that serves");
+        }
+        deployments.check_replaced(&prepared, Some(&head)).await.expect("it was shown");
+        let moved = deployments.check_replaced(&prepared, Some(&recorded)).await;
+        assert!(matches!(moved, Err(DeployError::Moved(_))), "another release was shown");
     }
 
     #[test]

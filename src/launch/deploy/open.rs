@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::lanes::MAX_DEPLOYMENTS;
 use super::{DeployError, DeployRequest, Deployments, PreparedDeployment};
 use crate::launch::commands::{self, CommandError};
-use crate::model::deployment::{Cause, DeploymentRecord, EnvironmentState, Outcome};
+use crate::model::deployment::{Cause, DeploymentPlan, DeploymentRecord, EnvironmentState, Outcome};
 use crate::model::environment::Release;
 use crate::model::rollback::{RollbackRequest, TargetError};
 use crate::model::{Command, DeploymentOrder, Phase, Run, Timestamp};
@@ -268,6 +268,22 @@ impl Deployments {
         }))
     }
 
+    /// Checks that the target still runs the release that a rollback was shown to replace. It is asked again, because others
+    /// may have deployed while a person read what would be done.
+    ///
+    /// # Errors
+    /// Another release runs there by now, or as for [`Self::plan`].
+    pub async fn check_replaced(
+        &self,
+        prepared: &PreparedDeployment,
+        shown: Option<&Release>,
+    ) -> Result<(), DeployError> {
+        let plan = self.plan(prepared).await?;
+        let (found, _) = prepared.replaced(Some(&plan));
+        let is_other = found.is_some_and(|found| shown.is_none_or(|shown| shown.sha != found.sha));
+        if is_other { Err(DeployError::Moved(prepared.settings().name.clone())) } else { Ok(()) }
+    }
+
     fn way_back_from(&self, open: OpenDeployment, wanted: &RollbackRequest) -> Result<WayBack, DeployError> {
         let record = &open.record;
         let names = |named: Option<&String>, release: Option<&Release>| {
@@ -296,6 +312,45 @@ impl Deployments {
                 record.former()
             ),
         }))
+    }
+}
+
+impl PreparedDeployment {
+    /// Returns the release that the deployment replaces, and whether it is known which one that is; see
+    /// [`DeploymentPlan::replaced`].
+    #[must_use]
+    pub fn replaced<'r>(&'r self, plan: Option<&'r DeploymentPlan>) -> (Option<&'r Release>, bool) {
+        DeploymentPlan::replaced(plan, self.settings().target.reports(), (self.live(), self.knows_live()))
+    }
+
+    /// Returns the release that the ledger has as live, and the one that the target runs instead. `None` if the target does
+    /// not contradict the ledger.
+    fn contradiction<'r>(&'r self, plan: &'r DeploymentPlan) -> Option<(&'r Release, &'r Release)> {
+        let recorded = self.live().filter(|_| self.settings().target.reports())?;
+        Some((recorded, plan.unrecorded(recorded)?))
+    }
+
+    /// Returns a note about a release that the target runs and the ledger does not have as live. `None` without one.
+    #[must_use]
+    pub fn contradicted(&self, plan: &DeploymentPlan) -> Option<String> {
+        self.contradiction(plan).map(|(recorded, found)| recorded.contradicted_by(found))
+    }
+
+    /// Checks that the target also runs the release that a rollback is to replace, given as its tag or commit. The ledger
+    /// lacks what others have deployed. Nothing is checked without such a release.
+    ///
+    /// # Errors
+    /// The target runs another release.
+    pub fn check_from(&self, plan: &DeploymentPlan, from: Option<&str>) -> Result<(), DeployError> {
+        let Some(from) = from else { return Ok(()) };
+        match self.contradiction(plan).filter(|(_, found)| !found.is(from)) {
+            None => Ok(()),
+            Some((recorded, found)) => Err(DeployError::Rollback(TargetError::Moved {
+                environment: self.settings().name.clone(),
+                wanted: from.to_owned(),
+                actual: recorded.contradicted_by(found),
+            })),
+        }
     }
 }
 

@@ -94,6 +94,14 @@ impl DeploymentPlan {
         }
     }
 
+    /// Returns the release that the deployment replaces on a host although it is not `live`, the release that the ledger has
+    /// as live: it was deployed by somebody else. `None` if each host that runs a release runs that one.
+    #[must_use]
+    pub fn unrecorded(&self, live: &Release) -> Option<&Release> {
+        let old = self.plans().filter_map(|plan| plan.old.as_ref());
+        old.map(|old| &old.release).find(|release| release.sha != live.sha)
+    }
+
     /// Returns what the hosts said about their state when the plan was made, such as why they serve nothing.
     pub fn notes(&self) -> impl Iterator<Item = &str> {
         self.plans().filter_map(|plan| plan.found.note.as_deref())

@@ -197,6 +197,13 @@ impl Release {
         }
     }
 
+    /// Describes the release as one that is recorded as live while another one serves:
+    /// `recorded v2 3abf217, but v3 fa04af3 serves`.
+    #[must_use]
+    pub fn contradicted_by(&self, serving: &Self) -> String {
+        format!("recorded {}, but {} serves", self.title(), serving.title())
+    }
+
     /// Whether a text names the release: its tag, or a beginning of its commit, or of the id of its image, of at least four
     /// digits.
     #[must_use]
