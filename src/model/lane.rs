@@ -31,6 +31,9 @@ pub struct Lane {
     /// Why the target reported nothing when it was asked last; `None` if it did, or was not asked. [`Lane::reported`] is from
     /// before then.
     pub no_report: Option<NoReport>,
+    /// The release that serves alone according to the target, although another one is recorded as live. `None` if the target
+    /// does not contradict the record, or while a deployment changes what serves.
+    pub serves: Option<Release>,
     /// Minimum number of replicas that the target should report: as many as the live release was deployed with. 0 if that is
     /// not known.
     pub wanted: u32,
@@ -220,7 +223,8 @@ impl Lane {
     pub fn health(&self) -> Option<(u32, u32)> {
         let reported = self.reported.as_ref()?;
         let serving = reported.health();
-        if self.environment.live().is_none() {
+        // The number of replicas that should serve is only known of the release that is recorded as live.
+        if self.environment.live().is_none() || self.serves.is_some() {
             return serving;
         }
         let most = Slot::ALL.map(|slot| reported.observed.slot(slot).replicas).into_iter().max();
@@ -229,20 +233,30 @@ impl Lane {
         (all > 0).then_some((healthy, all))
     }
 
-    /// Returns why the health of what is live is bad; `None` if it is good or not known.
+    /// Describes that another release serves than the one that is recorded as live: `recorded v2 3abf217, but v3 fa04af3
+    /// serves`. `None` if the target does not contradict the record.
+    #[must_use]
+    pub fn contradicted(&self) -> Option<String> {
+        let (live, serves) = self.environment.live().zip(self.serves.as_ref())?;
+        Some(live.release.contradicted_by(serves))
+    }
+
+    /// Returns why the health of what is live is bad; `None` if it is good or not known. It is not good if another release
+    /// serves.
     #[must_use]
     pub fn impairment(&self) -> Option<Impairment> {
         self.environment.live()?;
         match self.health() {
             _ if self.no_report.is_some() => Some(Impairment::Partial),
             Some((0, _)) => Some(Impairment::Down),
-            Some((healthy, all)) if healthy < all => Some(Impairment::Partial),
+            Some((healthy, all)) if healthy < all || self.serves.is_some() => Some(Impairment::Partial),
             _ => None,
         }
     }
 
     /// Describes the health of the slots with traffic: `2/2 healthy` or, while two releases share the traffic, that of
-    /// each: `v1.4.2 2/2, v1.4.1 3/3 healthy`. `None` if no replicas are known in slots with traffic.
+    /// each: `v1.4.2 2/2, v1.4.1 3/3 healthy`. A release that is not the recorded one is named before that. `None` if no
+    /// replicas are known in slots with traffic.
     #[must_use]
     pub fn health_text(&self) -> Option<String> {
         let reported = self.reported.as_ref()?;
@@ -254,7 +268,8 @@ impl Lane {
         // The new release comes first.
         serving.sort_by_key(|(_, state)| state.release.as_ref() == live);
         let [(one, first), (other, second)] = serving.as_slice() else {
-            return Some(format!("{healthy}/{all} healthy"));
+            let health = format!("{healthy}/{all} healthy");
+            return Some(self.contradicted().into_iter().chain([health]).collect::<Vec<_>>().join(", "));
         };
         let count = |slot: Slot, state: &SlotState| {
             let name = state.release.as_deref().map(|sha| self.name_of(sha));
@@ -504,6 +519,7 @@ mod tests {
                 open: None,
                 reported: Some(Reported { observed, at: Timestamp(0), requests: None }),
                 no_report: None,
+                serves: None,
                 wanted: 0,
             };
             lane.health_text()
@@ -513,6 +529,35 @@ mod tests {
         let again = text(state(&live.release.sha, 3, 3), state(&live.release.sha, 1, 2));
         assert_eq!(again.as_deref(), Some("blue 3/3, green 1/2 healthy"));
         assert_eq!(text(state(&live.release.sha, 3, 3), SlotState::default()).as_deref(), Some("3/3 healthy"));
+    }
+
+    #[test]
+    fn another_release_than_the_recorded_one_is_named_and_is_no_success() {
+        let live = deployment_of("v2", DeploymentState::Success, Timestamp(0));
+        let serves = deployment_of("v3", DeploymentState::Success, Timestamp(0)).release;
+        let mut observed = Observed::default();
+        let release = Some(serves.sha.clone());
+        *observed.slot_mut(Slot::Green) = SlotState { release, replicas: 2, healthy: 2, open: 2, weight: 100 };
+        assert_eq!(observed.serves(), Some(serves.sha.as_str()));
+        let said = format!("recorded {}, but {} serves, 2/2 healthy", live.release.title(), serves.title());
+        let lane = Lane {
+            environment: Environment { deployments: vec![live], ..Environment::named("production") },
+            offered: Release::default(),
+            lock: None,
+            frozen: None,
+            stops: None,
+            open: None,
+            reported: Some(Reported { observed: observed.clone(), at: Timestamp(1), requests: None }),
+            no_report: None,
+            serves: Some(serves),
+            // As many replicas of v2 were deployed.
+            wanted: 5,
+        };
+        assert_eq!((lane.health_text(), lane.impairment()), (Some(said), Some(Impairment::Partial)));
+        observed.slot_mut(Slot::Blue).weight = 10;
+        assert_eq!(observed.serves(), None, "two releases share the traffic");
+        let recorded = Lane { serves: None, wanted: 2, ..lane };
+        assert_eq!((recorded.health_text().as_deref(), recorded.impairment()), (Some("2/2 healthy"), None));
     }
 
     #[test]
@@ -531,6 +576,7 @@ mod tests {
                 open: None,
                 reported: Some(Reported { observed, at: Timestamp(1), requests: None }),
                 no_report: None,
+                serves: None,
                 wanted,
             };
             (lane.health_text().unwrap_or_default(), lane.impairment())
@@ -596,6 +642,7 @@ mod tests {
                 open: None,
                 reported,
                 no_report: None,
+                serves: None,
                 wanted: 0,
                 stops: None,
             };

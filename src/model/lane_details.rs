@@ -224,6 +224,7 @@ mod tests {
             open: None,
             reported: None,
             no_report: None,
+            serves: None,
             wanted: 0,
         };
         let details = LaneDetails {

@@ -412,9 +412,11 @@ fn reachable(parents: &HashMap<String, Vec<String>>, from: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::sync::Arc;
 
     use super::*;
-    use crate::launch::deploy::WayBack;
+    use crate::launch::deploy::{LaneMemory, WayBack};
+    use crate::launch::trust;
     use crate::model::deployment::{Action, Actor, Entry, Outcome};
     use crate::model::rollback::RollbackRequest;
     use crate::model::{EndReason, Phase, RemoteRun, RunId, RunInfo, testing};
@@ -532,6 +534,14 @@ healthy = "true"
         deployments.check_replaced(&prepared, Some(&head)).await.expect("it was shown");
         let moved = deployments.check_replaced(&prepared, Some(&recorded)).await;
         assert!(matches!(moved, Err(DeployError::Moved(_))), "another release was shown");
+        trust::grant(deployments.runs(), deployments.repository(), deployments.named()).expect("written");
+        let (deployments, mut memory) = (Arc::new(deployments), LaneMemory::default());
+        deployments.ask_targets(&mut memory, Some("staging")).await.expect("asked");
+        let ledger = deployments.ledger().expect("read");
+        let shown = deployments.shown(&ledger, Some("staging"), &mut memory).expect("shown");
+        let [staging] = shown.as_slice() else { panic!("one environment") };
+        assert_eq!(staging.health, Some(format!("{said}, 2/2 healthy")));
+        assert_eq!(staging.phase(), Some(Phase::Done(Conclusion::Neutral)));
     }
 
     #[test]

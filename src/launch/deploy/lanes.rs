@@ -39,6 +39,8 @@ const REPORT_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct LaneMemory {
     /// Differences between two commits: numbers of commits that only the second and only the first has.
     drifts: HashMap<(String, String), Option<(u64, u64)>>,
+    /// The releases of commits that serve although others are recorded as live.
+    found: HashMap<String, Release>,
     /// The current commit.
     head: Option<Release>,
     /// The ledger, which is read again once it has grown.
@@ -224,24 +226,46 @@ impl Deployments {
         // A report from before the last deployment began or ended is outdated.
         let changed = state.deployments().map(|record| record.ended.unwrap_or(record.created)).max();
         let reported = memory.reported.get(&settings.name);
-        let reported = reported.filter(|reported| changed.is_none_or(|changed| changed < reported.at));
+        let reported = reported.filter(|reported| changed.is_none_or(|changed| changed < reported.at)).cloned();
         let window = settings.freeze.iter().find(|window| window.contains(minute_of_week(at)));
         let mut open = self.open_lane(settings, state, at);
-        if let (Some(open), Some(reported)) = (&mut open, reported) {
+        if let (Some(open), Some(reported)) = (&mut open, &reported) {
             // A later deployment may have taken the slot.
             open.kept = open.kept.take().filter(|kept| kept.is_in(&reported.observed));
         }
+        let is_changing = open.as_ref().is_some_and(|open| !open.has_succeeded && open.step.is_some());
+        let observed = reported.as_ref().filter(|_| !is_changing).map(|reported| &reported.observed);
+        let serves = observed.and_then(|observed| self.serves_instead(observed, &environment, state, memory));
         Lane {
             offered,
             lock: state.lock(at).cloned(),
             frozen: window.map(|window| window.written()),
             open,
-            reported: reported.cloned(),
+            serves,
+            reported,
             stops: self.stops(state),
             no_report: memory.silent.get(&settings.name).cloned(),
             wanted: self.wanted(settings, state),
             environment,
         }
+    }
+
+    /// Returns the release that serves according to a report, if another one is recorded as live: somebody else has deployed
+    /// it.
+    fn serves_instead(
+        &self,
+        observed: &Observed,
+        recorded: &Environment,
+        state: &EnvironmentState,
+        memory: &mut LaneMemory,
+    ) -> Option<Release> {
+        let live = &recorded.live()?.release;
+        let sha = observed.serves().filter(|sha| *sha != live.sha)?;
+        let unnamed = || Release { sha: sha.to_owned(), ..Release::default() };
+        let find = || release::known(&self.repository.root, Some(state), sha).unwrap_or_else(unnamed);
+        let found = memory.found.entry(sha.to_owned()).or_insert_with(find).clone();
+        // A cluster may only tell the name of a release.
+        (found.sha != live.sha).then_some(found)
     }
 
     /// Returns the minimum number of replicas that the target should report: as many as the live release was deployed with

@@ -177,6 +177,14 @@ impl Observed {
         Some(heaviest).filter(|slot| self.slot(*slot).weight > 0)
     }
 
+    /// Returns the commit of the release in the only slot with traffic. `None` if no slot has traffic, both have, or its
+    /// release is not known.
+    #[must_use]
+    pub fn serves(&self) -> Option<&str> {
+        let live = self.live().filter(|live| self.slot(live.other()).weight == 0)?;
+        self.slot(live).release.as_deref()
+    }
+
     /// Returns the state to assume while a step is carried out, and after an interruption. It combines the states
     /// before and after the step: the larger numbers of replicas and shares of traffic, and the smaller numbers of
     /// replicas that can serve.

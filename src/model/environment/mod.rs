@@ -68,7 +68,7 @@ pub enum DeploymentSource {
 /// How what is live differs from a healthy release, as its target reports it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Impairment {
-    /// Some of its replicas are missing or not healthy, or the target does not report them.
+    /// Some of its replicas are missing or not healthy, the target does not report them, or another release serves.
     Partial,
     /// None of its replicas is healthy.
     Down,

@@ -152,12 +152,15 @@ pub(super) fn health(lane: &Lane, now: Timestamp) -> Option<Part> {
     let least = if lane.no_report.is_some() { RECENT } else { FRESH };
     let age = if age < least { String::new() } else { format!(" {} ago", text::ago(age)) };
     let health = format!("{}{age}", lane.health_text().unwrap_or_default());
-    Some(match &lane.no_report {
-        Some(why) => {
+    Some(match (&lane.no_report, &lane.serves) {
+        (Some(why), _) => {
             let short = format!("{}, {healthy}/{all}{age}", why.short());
             Part { full: format!("{health}, {}", why.since()), short, hue: Hue::Bad }
         }
-        None => Part::new(health, if healthy < all { Hue::Bad } else { Hue::Good }),
+        (None, Some(serves)) => {
+            Part { full: health, short: format!("{} serves, {healthy}/{all}{age}", serves.name()), hue: Hue::Bad }
+        }
+        (None, None) => Part::new(health, if healthy < all { Hue::Bad } else { Hue::Good }),
     })
 }
 
