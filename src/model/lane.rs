@@ -119,12 +119,16 @@ impl Kept {
         format!("{} still runs, {}: a rollback to it is instant", self.release.title(), self.short(now))
     }
 
-    /// Whether the release still runs in its slot and is healthy, according to a report of the target. A report of several
-    /// hosts that differ does not have the release.
+    /// Whether the release is still kept. It is not once it is live again, after a rollback to it. If the target has reported
+    /// what runs, the release must be in its slot and healthy; a report of several hosts that differ does not have it.
     #[must_use]
-    pub fn is_in(&self, observed: &Observed) -> bool {
-        let slot = observed.slot(self.slot);
-        slot.is_healthy() && slot.release.as_ref().is_none_or(|found| self.release.is(found))
+    pub fn still_holds(&self, live: Option<&Release>, observed: Option<&Observed>) -> bool {
+        let is_live = live.is_some_and(|live| live.sha == self.release.sha);
+        !is_live
+            && observed.is_none_or(|observed| {
+                let slot = observed.slot(self.slot);
+                slot.is_healthy() && slot.release.as_ref().is_none_or(|found| self.release.is(found))
+            })
     }
 }
 
@@ -600,14 +604,17 @@ mod tests {
     fn a_release_is_kept_while_its_slot_has_its_replicas_and_they_are_healthy() {
         let release = |tag| deployment_of(tag, DeploymentState::Success, Timestamp(0)).release;
         let kept = Kept { release: release("v1"), slot: Slot::Green, until: Timestamp(9) };
+        let release_of_v2 = release("v2");
         let with = |release: Option<String>, replicas, healthy| {
             let mut observed = Observed::default();
             *observed.slot_mut(Slot::Green) = SlotState { release, replicas, healthy, ..SlotState::default() };
-            kept.is_in(&observed)
+            kept.still_holds(Some(&release_of_v2), Some(&observed))
         };
         assert!(with(Some(release("v1").sha), 2, 2) && with(None, 2, 2));
         assert!(!with(Some(release("v1").sha), 0, 0) && !with(Some(release("v2").sha), 2, 2));
         assert!(!with(Some(release("v1").sha), 2, 1), "a rollback to it would start replicas");
+        assert!(kept.still_holds(Some(&release_of_v2), None), "the target was not asked");
+        assert!(!kept.still_holds(Some(&release("v1")), None), "after a rollback to it, it is live");
     }
 
     #[test]

@@ -229,9 +229,10 @@ impl Deployments {
         let reported = reported.filter(|reported| changed.is_none_or(|changed| changed < reported.at)).cloned();
         let window = settings.freeze.iter().find(|window| window.contains(minute_of_week(at)));
         let mut open = self.open_lane(settings, state, at);
-        if let (Some(open), Some(reported)) = (&mut open, &reported) {
-            // A later deployment may have taken the slot.
-            open.kept = open.kept.take().filter(|kept| kept.is_in(&reported.observed));
+        if let Some(open) = &mut open {
+            // A later deployment may have taken the slot, or have made the release live again.
+            let (live, observed) = (environment.live(), reported.as_ref().map(|reported| &reported.observed));
+            open.kept = open.kept.take().filter(|kept| kept.still_holds(live.map(|live| &live.release), observed));
         }
         let is_changing = open.as_ref().is_some_and(|open| !open.has_succeeded && open.step.is_some());
         let observed = reported.as_ref().filter(|_| !is_changing).map(|reported| &reported.observed);
