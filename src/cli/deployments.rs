@@ -1,11 +1,13 @@
 //! Deployments by this machine: lists them, controls the active ones, locks environments, and prints the ledger.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 
 use crate::model::DeploymentOrder;
 use crate::model::deployment::{DeploymentRecord, EnvironmentState, Outcome as DeploymentOutcome, written};
+use crate::model::environment::Environment;
 use crate::report::deployments::{self as report, Row};
 use crate::report::style;
 use crate::report::style::Style;
@@ -108,7 +110,7 @@ pub(super) struct AuditArgs {
 }
 
 pub(super) fn list(args: &ListArgs) -> Outcome {
-    let deployments = local()?;
+    let deployments = Arc::new(local()?);
     let ledger = deployments.ledger()?;
     let names: Vec<&str> = match &args.environment {
         Some(name) => {
@@ -118,13 +120,21 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
         None => deployments.all_settings()?.keys().map(String::as_str).collect(),
     };
     unreadable(ledger.unreadable());
+    // Programs get the record alone, without waiting for the targets.
+    let asked = if args.json { Ok(Vec::new()) } else { block_on(deployments.observed(args.environment.as_deref()))? };
+    let environments = asked.unwrap_or_else(|error| {
+        style::notice(&text!("note: the targets were not asked what they run: {}", error.to_string()));
+        Vec::new()
+    });
     let states: Vec<EnvironmentState> = names.into_iter().map(|name| ledger.of(name)).collect();
     let rows = states
         .iter()
         .flat_map(|state| state.deployments().take(args.limit).map(|record| (record, state.is_live(record))));
     let rows = rows.map(|(record, is_live)| {
         let goes_on = matches!(record.outcome, None | Some(DeploymentOutcome::Interrupted));
-        Row { record, is_live, position: goes_on.then(|| deployments.position(&record.run)).flatten() }
+        let is_of = |one: &&Environment| one.live().is_some_and(|live| live.local.as_ref() == Some(&record.run));
+        let environment = environments.iter().filter(|_| is_live).find(is_of);
+        Row { record, is_live, position: goes_on.then(|| deployments.position(&record.run)).flatten(), environment }
     });
     let mut rows: Vec<Row<'_>> = rows.collect();
     rows.sort_by_key(|row| std::cmp::Reverse(row.record.created));

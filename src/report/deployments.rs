@@ -3,12 +3,12 @@
 use indexmap::IndexSet;
 use serde_json::{Value, json};
 
-use crate::model::Timestamp;
 use crate::model::deployment::{
     Action, Actor, DeploymentPlan, DeploymentRecord, Entry, EnvironmentSettings, HostStep, Needed,
 };
-use crate::model::environment::{Release, title_of};
+use crate::model::environment::{Environment, Release, title_of};
 use crate::model::rollback::Changes;
+use crate::model::{Phase, Timestamp};
 use crate::ui::terminal_text::{TerminalText, text};
 use crate::ui::text::{ago, counted, past_in_words, width};
 use crate::ui::theme::Hue;
@@ -167,6 +167,23 @@ pub struct Row<'r> {
     pub is_live: bool,
     /// Position of the deployment in its plan, while it is in progress or after an interruption; `None` otherwise.
     pub position: Option<String>,
+    /// The environment with the report of its target, if the release is live; `None` if the target was not asked.
+    pub environment: Option<&'r Environment>,
+}
+
+impl Row<'_> {
+    /// Returns the phase whose sign stands for the deployment: if its release is live, the health of what runs decides.
+    fn phase(&self) -> Phase {
+        let impairment = self.environment.and_then(|environment| environment.impairment);
+        let recorded = || self.record.state(self.is_live).phase(&self.record.environment);
+        impairment.map_or_else(recorded, |impairment| Phase::Done(impairment.conclusion()))
+    }
+
+    /// Returns what is wrong with the live release according to the target: `0/2 healthy`. `None` if nothing is known to be.
+    fn fault(&self) -> Option<String> {
+        let environment = self.environment?;
+        environment.no_report.clone().or_else(|| environment.impairment.and(environment.health.clone()))
+    }
 }
 
 /// Returns the list of deployments: a table, or a sentence about each for a screen reader.
@@ -183,7 +200,7 @@ pub fn table(rows: &[Row<'_>], style: Style, now: Timestamp) -> TerminalText {
     let mut table = TerminalText::default();
     for row in rows {
         let record = row.record;
-        let glyph = style.glyph(&record.state(row.is_live).phase(&record.environment));
+        let glyph = style.glyph(&row.phase());
         let age = ago(now.since(record.ended.unwrap_or(record.created)));
         let line = text!(
             "{} {:<environments$}  {:<releases$}  {:<states$}  {:>4}  {:<people$}  {}",
@@ -196,6 +213,9 @@ pub fn table(rows: &[Row<'_>], style: Style, now: Timestamp) -> TerminalText {
             style.paint(Hue::Dim, record.run.to_string())
         );
         table.push_line(&line.trim_end());
+        if let Some(fault) = row.fault() {
+            table.push_line(&style.paint(Hue::Bad, text!("    {}", fault)));
+        }
         let end = Some(record.end_reason.clone()).filter(|reason| !reason.is_empty());
         let position = row.position.clone().filter(|_| record.outcome.is_none());
         for line in [record.origin().text(), position.or(end)].into_iter().flatten() {
@@ -212,7 +232,7 @@ fn sentence(row: &Row<'_>, now: Timestamp) -> TerminalText {
     let when = past_in_words(now.since(record.ended.unwrap_or(record.created)));
     let position = row.position.clone().filter(|_| record.outcome.is_none());
     let end = Some(record.end_reason.clone()).filter(|reason| !reason.is_empty());
-    let more = [record.origin().text(), position.or(end)].into_iter().flatten();
+    let more = [row.fault(), record.origin().text(), position.or(end)].into_iter().flatten();
     let more = more.map(|more| format!("; {more}")).collect::<Vec<_>>().concat();
     let by = &record.creator.user;
     text!("{}: {} {}, {}, by {}, run {}{}", record.environment, release, state, when, by, record.run, more)
@@ -299,9 +319,9 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::model::RunId;
     use crate::model::deployment::{Cause, Observed, Plan, Slot, Versioned};
-    use crate::model::environment::Outcome;
+    use crate::model::environment::{Impairment, Outcome};
+    use crate::model::{Conclusion, RunId};
     use crate::ui::theme::Glyphs;
 
     #[test]
@@ -396,12 +416,21 @@ mod tests {
             end_reason: String::new(),
         };
         let table = |is_live| {
-            let rows = [Row { record: &record, is_live, position: None }];
+            let rows = [Row { record: &record, is_live, position: None, environment: None }];
             super::table(&rows, Style::linear(), Timestamp(45_000)).as_str().to_owned()
         };
         let end = "43 seconds ago, by root, run 20261124-000000-0001; a hotfix\n";
         assert_eq!(table(true), format!("dev: v1 dd447a6 is live, {end}"));
         assert_eq!(table(false), format!("dev: v1 dd447a6 was live, {end}"));
+        let health = Some("0/2 healthy".to_owned());
+        let down = Environment { health, impairment: Some(Impairment::Down), ..Environment::named("dev") };
+        let row = Row { record: &record, is_live: true, position: None, environment: Some(&down) };
+        assert_eq!(row.phase(), Phase::Done(Conclusion::Failure), "a release that is down has no sign of success");
+        let (rows, now) = ([row], Timestamp(45_000));
+        let sentence = super::table(&rows, Style::linear(), now).plain().into_owned();
+        assert!(sentence.ends_with("; 0/2 healthy; a hotfix\n"), "{sentence}");
+        let listed = super::table(&rows, Style::new(Glyphs::Unicode, false), now).plain().into_owned();
+        assert!(listed.lines().nth(1).is_some_and(|line| line.trim() == "0/2 healthy"), "{listed}");
         let failed = DeploymentRecord { end_reason: "the check failed".to_owned(), ..record };
         let document = document(&failed, false, None);
         let reasons = (&document["reason"], &document["request_reason"], document.get("end_reason"));

@@ -204,6 +204,18 @@ impl Deployments {
         Ok(())
     }
 
+    /// Returns all environments, or the one with this name, as [`Self::shown`] does, with what their targets report now. Takes
+    /// as long as the slowest target, which has a limit.
+    ///
+    /// # Errors
+    /// As for [`Self::look`], and the state folder cannot be read.
+    pub async fn observed(self: &Arc<Self>, only: Option<&str>) -> Result<Vec<Environment>, DeployError> {
+        let mut memory = LaneMemory::default();
+        self.ask_targets(&mut memory, only).await?;
+        // A deployment may have ended while the targets were asked.
+        self.shown(&self.ledger()?, only, &mut memory)
+    }
+
     /// Returns the lane of an environment.
     pub(super) fn lane(
         &self,
