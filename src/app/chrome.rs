@@ -9,7 +9,7 @@ use ratatui::style::{Modifier, Style};
 use crate::model::capabilities::Unavailable;
 use crate::model::feed::{Connection, Notice, Polling, Trouble, Waits, Watching};
 use crate::model::lane::Lane;
-use crate::model::{EndReason, Level, Run, Summary, Timestamp};
+use crate::model::{EndReason, Gate, Level, Phase, Run, Summary, Timestamp};
 use crate::ui::layout::Panel;
 use crate::ui::run_columns::short;
 use crate::ui::text;
@@ -143,15 +143,22 @@ fn status(
         parts.push((format!("{} live, {former} {time}", theme.pick("✓", "+")), theme.style(Hue::Good)));
         return parts;
     }
-    let look = theme.look(&summary.phase);
-    let lamp = theme.lamp(&summary.phase, state.now.0);
+    let waiting = state.open_of(&summary.info.id).map(|(lane, _)| lane).filter(|lane| lane.waits_for_person());
+    let gate = waiting.map(|lane| Phase::Waiting(Gate::Protection(lane.name().to_owned())));
+    let shown = gate.as_ref().unwrap_or(&summary.phase);
+    let word = match waiting {
+        Some(_) if has_words => "waits for a person",
+        Some(_) => "waits",
+        None => theme.look(shown).word,
+    };
+    let lamp = theme.lamp(shown, state.now.0);
     let time = summary.started.map(|started| text::spent(started, summary.finished, state.now));
     // How long a run waits is not known.
     let expected = run.zip(state.expected(&summary.info.id)).filter(|_| summary.phase.is_active());
     let rest = expected.and_then(|(run, expected)| expected.rest_of(run, state.now));
     let rest = rest.map(|rest| format!(", ~{} left", text::spent(state.now, None, state.now.after(rest))));
-    let phase = format!("{lamp} {} {}{}", look.word, time.unwrap_or_default(), rest.unwrap_or_default());
-    parts.push((phase.trim_end().to_owned(), theme.phase(&summary.phase)));
+    let phase = format!("{lamp} {word} {}{}", time.unwrap_or_default(), rest.unwrap_or_default());
+    parts.push((phase.trim_end().to_owned(), theme.phase(shown)));
     let steps = run.into_iter().flat_map(|run| run.jobs.values()).flat_map(|job| &job.steps);
     let errors = steps.flat_map(|step| &step.annotations).filter(|note| note.level == Level::Error).count();
     if errors > 0 {

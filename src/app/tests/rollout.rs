@@ -103,11 +103,14 @@ fn no_end_is_estimated_while_a_deployment_waits_for_its_promotion() {
     let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
     let expected = Expected { run: Some(Duration::from_hours(1)), ..Expected::default() };
     driver.feed(Feed::Lanes(vec![staging.clone()])).feed(Feed::Expected { run: run(), expected });
-    assert!(driver.shows(" left"), "{}", driver.screen());
+    assert!(driver.shows(" left") && !driver.shows("waits for a person"), "{}", driver.screen());
     let step = staging.open.as_mut().and_then(|open| open.step.as_mut()).expect("a step");
     step.waits_for_person = true;
     driver.feed(Feed::Lanes(vec![staging]));
     assert!(!driver.shows(" left"), "{}", driver.screen());
+    let screen = driver.screen();
+    let header = screen.lines().next().unwrap_or_default();
+    assert!(header.contains("waits for a person") && !header.contains("running"), "{header}");
 }
 
 #[test]
