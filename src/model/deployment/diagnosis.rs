@@ -153,7 +153,8 @@ impl Diagnosis {
         match self.cause {
             OutOfMemory => "a process was killed, probably because memory ran out".to_owned(),
             RegistryUnreachable => {
-                format!("{} cannot be reached", subject("the registry", "the registry of the image"))
+                let registry = subject("the registry", "its registry");
+                format!("the image is not there, and {registry} cannot be reached")
             }
             ImageMissing => format!("{} does not exist, or may not be pulled", subject("the image", "the image")),
             Forbidden => "the user may not do in the cluster what the deployment needs".to_owned(),
@@ -180,8 +181,8 @@ impl Diagnosis {
         match (self.cause, &self.subject) {
             (OutOfMemory, _) => format!("give it more memory; {logs} shows what it printed last"),
             (RegistryUnreachable, _) => format!(
-                "check the network and the proxy of the machine that pulls it, and the registry in the image's name; {logs} \
-                 shows the whole answer"
+                "build the image there, or check the network of the machine that pulls it and the registry in its name; \
+                 {logs} shows the whole answer"
             ),
             (ImageMissing, Some(image)) => {
                 format!("build and push it; `docker pull {image}` shows what the registry says")
