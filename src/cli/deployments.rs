@@ -134,7 +134,7 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
         let goes_on = matches!(record.outcome, None | Some(DeploymentOutcome::Interrupted));
         let is_of = |one: &&Environment| one.live().is_some_and(|live| live.local.as_ref() == Some(&record.run));
         let environment = environments.iter().filter(|_| is_live).find(is_of);
-        Row { record, is_live, position: goes_on.then(|| deployments.position(&record.run)).flatten(), environment }
+        Row { record, is_live, position: goes_on.then(|| deployments.position(record)).flatten(), environment }
     });
     let mut rows: Vec<Row<'_>> = rows.collect();
     rows.sort_by_key(|row| std::cmp::Reverse(row.record.created));

@@ -76,6 +76,10 @@ fn next(record: &DeploymentRecord, state: &EnvironmentState, has_failed_step: bo
     let logs = format!("`cuelight logs {run} --failed` prints the log of what failed");
     let again = format!("`cuelight deploy {environment} {}` deploys it again", quoted(record.release.name()));
     match record.outcome {
+        None if record.began && record.paused => Some(format!(
+            "`cuelight promote {environment}` ends the pause, `cuelight attach {run}` follows it, `cuelight abort {environment}` \
+             undoes it"
+        )),
         None if record.began => {
             Some(format!("`cuelight attach {run}` follows it, `cuelight abort {environment}` undoes it"))
         }
@@ -124,6 +128,17 @@ mod tests {
         let position = Some("step 4/9, Watch green".to_owned());
         let standing = Standing::of(run, &state, position).expect("in the ledger");
         standing.text(false, Style::new(Glyphs::Unicode, false)).plain().into_owned()
+    }
+
+    #[test]
+    fn a_deployment_with_a_requested_pause_names_the_command_that_ends_it() {
+        let release = Release { sha: "d92af2e0".to_owned(), reference: "v2".to_owned(), tag: Some("v2".to_owned()) };
+        let requested = Action::Requested { release, from: None, cause: Cause::Manual };
+        let entries = [requested, Action::Began, Action::Paused].map(|action| entry("r1", action, ""));
+        let state = Ledger::new(entries.to_vec()).of("production");
+        let record = state.deployment(&RunId::new("r1")).expect("in the ledger");
+        let next = next(record, &state, false).expect("a command");
+        assert!(next.starts_with("`cuelight promote production` ends the pause, "), "{next}");
     }
 
     #[test]

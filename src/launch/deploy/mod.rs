@@ -9,13 +9,12 @@ use crate::config::{Config, ConfigError};
 use crate::engine::mask::Masker;
 use crate::launch::trust::{self, Trust};
 use crate::model::deployment::{
-    Action, Actor, Entry, EnvironmentSettings, EnvironmentState, Ledger, Needed, RefRule, written,
+    Action, Actor, DeploymentRecord, Entry, EnvironmentSettings, EnvironmentState, Ledger, Needed, RefRule, written,
 };
 use crate::model::environment::{BranchRule, Environment, Protection};
 use crate::model::lane::NoReport;
-use crate::model::{RunId, Timestamp, nearest};
+use crate::model::{Timestamp, nearest};
 use crate::repo::git::Repository;
-use crate::rollout::driver::Position;
 use crate::rollout::ledger::{self, Latest, LedgerFile};
 use crate::store::clock::now;
 use crate::store::folder::{RunFolder, RunsDir};
@@ -273,11 +272,11 @@ impl Deployments {
         ledger::actor(&self.repository)
     }
 
-    /// Returns the position of a deployment in its plan, in words. `None` until it has passed its gates, or if the
-    /// position cannot be read.
+    /// Returns the position of a deployment in its plan, in words, with the pause that a person has requested. `None` until it
+    /// has passed its gates, or if the position cannot be read.
     #[must_use]
-    pub fn position(&self, run: &RunId) -> Option<String> {
-        Some(Position::read(&self.runs.folder(run.clone())).ok()??.text())
+    pub fn position(&self, record: &DeploymentRecord) -> Option<String> {
+        open::position(&self.runs.folder(record.run.clone()), record)
     }
 }
 

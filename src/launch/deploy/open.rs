@@ -110,7 +110,7 @@ impl Deployments {
     /// commands that continue or undo it. `None` if no command of this program does.
     fn halfway(&self, record: &DeploymentRecord) -> Option<String> {
         let how = if record.outcome == Some(Outcome::Failed) { "failed" } else { "was interrupted" };
-        let at = self.position(&record.run).map(|at| format!(" at {at}"));
+        let at = self.position(record).map(|at| format!(" at {at}"));
         if at.is_none() && record.cause != Cause::Job {
             // Its folder was removed, so there is nothing to continue or undo it with.
             return None;
@@ -173,7 +173,7 @@ impl Deployments {
         let open = self.newest_open(&self.ledger()?.of(name), MAX_DEPLOYMENTS);
         Ok(open.filter(|open| open.is_running && open.is_on_its_way()).map(|open| {
             let release = open.record.release.title();
-            let at = self.position(&open.record.run).map(|at| format!(" ({at})")).unwrap_or_default();
+            let at = self.position(&open.record).map(|at| format!(" ({at})")).unwrap_or_default();
             format!("{release} is on its way{at}; this deployment waits for its end")
         }))
     }
@@ -295,7 +295,7 @@ impl Deployments {
         if leads_back {
             return Ok(WayBack::Abort(Box::new(open)));
         }
-        let at = self.position(&record.run).map(|at| format!(" ({at})")).unwrap_or_default();
+        let at = self.position(record).map(|at| format!(" ({at})")).unwrap_or_default();
         let (title, environment) = (record.release.title(), record.environment.clone());
         Err(DeployError::OnItsWay(match record.cause {
             Cause::Rollback if !open.is_running => format!(
@@ -363,8 +363,15 @@ pub fn state_of(folder: &RunFolder) -> Result<Option<(EnvironmentState, Option<S
     let work = RunSpec::read(folder)?.work;
     let Some(deployment) = work.deployment() else { return Ok(None) };
     let state = LedgerFile::of(&folder.runs(), &deployment.scope).read()?.of(&deployment.settings.name);
-    let position = Position::read(folder).ok().flatten().map(|position| position.text());
+    let position = state.deployment(folder.id()).and_then(|record| position(folder, record));
     Ok(Some((state, position)))
+}
+
+/// Returns the position of a deployment in its plan, in words, with the pause that a person has requested of its worker.
+/// `None` until it has passed its gates, or if the position cannot be read.
+pub(super) fn position(folder: &RunFolder, record: &DeploymentRecord) -> Option<String> {
+    let is_paused = record.paused && lock::is_held(&folder.lock());
+    Some(Position::read(folder).ok()??.text_with_pause(is_paused))
 }
 
 /// Waits until a deployment that was started a moment ago waits at a gate or in the queue, has begun, or has ended, so that

@@ -163,4 +163,12 @@ impl Position {
         let waits = if self.is_undecided && self.back.is_none() { "; waits for a person" } else { "" };
         format!("step {at}/{all}{on}{back}, {words}{waits}")
     }
+
+    /// Returns the position in words, with what a pause means for it: `step 4/9, Watch for 8s; pauses after this step`. As for
+    /// [`Self::pause`], `is_requested` is whether a person has requested one.
+    #[must_use]
+    pub fn text_with_pause(&self, is_requested: bool) -> String {
+        let pause = self.pause(is_requested).map(|pause| format!("; {pause}")).unwrap_or_default();
+        format!("{}{pause}", self.text())
+    }
 }

@@ -95,6 +95,9 @@ async fn a_release_is_watched_while_its_analysis_knows_nothing_and_a_person_is_a
     }
     let position = Position::read(&going.folder).expect("read").expect("it has begun");
     assert!(position.waits_for_person() && position.text().ends_with("waits for a person"), "{}", position.text());
+    let paused = position.text_with_pause(true);
+    assert!(paused.ends_with("; pauses after this step"), "{paused}");
+    assert_eq!(position.text_with_pause(false), position.text());
     fs::write(rig.root().join("errors"), "").expect("written");
     let end = going.end.await.expect("no panic");
     let reason = end.reason.expect("it failed");
