@@ -1,18 +1,20 @@
 //! Prepares the first step: passes the gates, waits in the queue, and makes the plan.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::model::deployment::{Action, DeploymentPlan, DeploymentRecord, NotifyEvent, Outcome, Plan};
 use crate::model::environment::{Release, title_of};
-use crate::model::{Event, PendingReview, StepNumber};
+use crate::model::{Event, Gate, JobId, PendingReview, StepNumber};
 use crate::repo::uncommitted::named;
 use crate::rollout::gates::{self, Closed, GateFacts, GateKind};
 use crate::rollout::ledger::LOOK_EVERY;
-use crate::rollout::outlet::Progress;
+use crate::rollout::outlet::{Outlet, Progress};
 use crate::rollout::plan;
+use crate::rollout::target::Targets;
 use crate::store::StoreError;
 use crate::store::clock::now;
 
@@ -150,6 +152,14 @@ impl Driver {
                 Purpose::Back | Purpose::LateStop => targets.lock_answering(&owner, is_patient).await,
             }
         };
+        let (job, environment) = (self.job.clone(), self.subject.settings.name.clone());
+        let (outlet, awaited) = (Arc::clone(&self.tools.outlet), Arc::clone(&self.tools.targets));
+        let locking = async {
+            match purpose {
+                Purpose::Forward => reported(locking, &awaited, &outlet, (&job, &environment)).await,
+                Purpose::Back | Purpose::LateStop => locking.await,
+            }
+        };
         let locked = self.controlled(locking).await;
         if locked.is_err() {
             // The hosts that were locked until then would keep the rollback of this very deployment waiting.
@@ -222,5 +232,27 @@ impl Driver {
         if let Some(first) = closed.first() {
             self.record(Event::JobWaiting { job: self.job.clone(), gate: first.gate(&environment) });
         }
+    }
+}
+
+/// Waits for the locks of targets, and meanwhile records whose lock holds back the deployment.
+async fn reported<T>(
+    locking: impl Future<Output = T>,
+    targets: &Targets,
+    outlet: &Arc<dyn Outlet>,
+    (job, environment): (&JobId, &str),
+) -> T {
+    let mut locking = pin!(locking);
+    let mut reported = None;
+    loop {
+        if let Ok(locked) = timeout(LOOK_EVERY, locking.as_mut()).await {
+            return locked;
+        }
+        let holder = targets.awaited_lock();
+        if let Some(holder) = holder.as_ref().filter(|_| holder != reported) {
+            let sentence = format!("{environment} waits until the lock of {holder} has ended");
+            outlet.record(Event::JobWaiting { job: job.clone(), gate: Gate::Rule(sentence) });
+        }
+        reported = holder;
     }
 }

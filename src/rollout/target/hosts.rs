@@ -253,6 +253,12 @@ impl Targets {
         Ok(())
     }
 
+    /// Returns the holder of the lock for which [`Self::lock`] waits at this moment, if that may take long.
+    #[must_use]
+    pub fn awaited_lock(&self) -> Option<String> {
+        self.0.iter().find_map(|one| one.target.awaited_lock())
+    }
+
     /// Releases the locks that are held.
     pub async fn unlock(&self) {
         join_all(self.0.iter().map(|one| one.target.unlock())).await;

@@ -236,6 +236,11 @@ pub trait Target: Send + Sync {
         ready(Ok(())).boxed()
     }
 
+    /// Returns the holder of the lock for which [`Self::lock`] waits at this moment, if that may take long.
+    fn awaited_lock(&self) -> Option<String> {
+        None
+    }
+
     /// Releases the lock. Does nothing if the lock is not held.
     fn unlock(&self) -> BoxFuture<'_, ()> {
         ready(()).boxed()

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
+use crate::model::Gate;
 use crate::model::deployment::{Plan, PlanStep, ReleaseImage};
 use crate::rollout::check::Answer;
 use crate::rollout::outlet::Progress;
@@ -141,6 +142,10 @@ impl Target for Guarded {
             Ok(())
         }
         .boxed()
+    }
+
+    fn awaited_lock(&self) -> Option<String> {
+        fs::read_to_string(self.folder.join("held")).ok()
     }
 
     fn unlock(&self) -> BoxFuture<'_, ()> {
@@ -393,11 +398,14 @@ async fn a_former_release_is_stopped_on_the_hosts_that_answer() {
 async fn an_abort_while_a_host_waits_for_its_lock_is_not_held_back_by_the_locks_of_the_others() {
     let (rig, folder) = left_halfway().await;
     let held = rig.root().join("web2").join("held");
-    fs::write(&held, "").expect("written");
+    fs::write(&held, "ada@vm").expect("written");
     let again = rig.begin(&folder, "v2", Cause::Manual, Begin::Forward);
     while !rig.root().join("web1").join("locked").exists() {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
+    let sentence = "production waits until the lock of ada@vm has ended";
+    let says = |event: &Event| matches!(event, Event::JobWaiting { gate: Gate::Rule(said), .. } if said == sentence);
+    again.memory.recorded(says).await;
     again.accepted(DeploymentOrder::Abort { reason: String::new() }, "olu").await;
     fs::remove_file(&held).expect("removed");
     let reason = again.end.await.expect("no panic").reason.expect("a reason");

@@ -16,6 +16,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, try_join_all};
@@ -62,6 +63,8 @@ pub struct ComposeTarget {
     lock: tokio::sync::Mutex<Option<Lease>>,
     /// Whether the engine has no lock for this deployment, and the log does not say so yet.
     lacks_lock: AtomicBool,
+    /// The holder of the lock, while this deployment waits for it.
+    awaited: Mutex<Option<String>>,
 }
 
 impl ComposeTarget {
@@ -77,7 +80,13 @@ impl ComposeTarget {
     ) -> Self {
         let (program, client, described) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
         let (lock, lacks_lock) = (tokio::sync::Mutex::new(None), AtomicBool::new(false));
-        Self { settings, compose, deployment, shell, last_file, program, client, described, lock, lacks_lock }
+        let awaited = Mutex::default();
+        Self { settings, compose, deployment, shell, last_file, program, client, described, lock, lacks_lock, awaited }
+    }
+
+    /// Notes for which holder of the lock this deployment waits.
+    fn set_awaited(&self, holder: Option<&str>) {
+        *self.awaited.lock().unwrap_or_else(PoisonError::into_inner) = holder.map(str::to_owned);
     }
 
     async fn client(&self) -> Result<&DockerClient, ComposeFault> {
@@ -415,12 +424,19 @@ impl Target for ComposeTarget {
         async move {
             let (client, name) = (self.client().await?, self.lock_name().await?);
             let id = self.deployment.to_string();
-            let taken = Lease::take(client, &name, (&id, owner), is_patient).await?;
+            let waits = |holder: &str| self.set_awaited(Some(holder));
+            let taken = Lease::take(client, &name, (&id, owner), is_patient, &waits).await;
+            self.set_awaited(None);
+            let taken = taken?;
             self.lacks_lock.store(taken.is_none(), Ordering::Relaxed);
             *self.lock.lock().await = taken;
             Ok(())
         }
         .boxed()
+    }
+
+    fn awaited_lock(&self) -> Option<String> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn unlock(&self) -> BoxFuture<'_, ()> {

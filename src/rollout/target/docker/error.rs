@@ -137,6 +137,12 @@ pub enum DockerFault {
     /// Another deployment holds the lock.
     #[error("another deployment to the environment is in progress ({0}): wait until it ends, which releases its lock")]
     Locked(String),
+    /// Another deployment has held the lock for some time, and has released it now.
+    #[error(
+        "another deployment to the environment was in progress until now ({0}): nothing was changed; deploy again if this \
+         release is to replace the one of that deployment"
+    )]
+    LockReleased(String),
     /// Another deployment has taken the lock, because this one could not renew it in time.
     #[error("the lock of the environment was lost to another deployment ({0}): nothing more is changed")]
     LockLost(String),

@@ -3,7 +3,7 @@
 //!
 //! An engine gives a name to one container only, so only one of several deployments makes it. The holder renews the lock by
 //! counting up: the engine lets the number of restarts of a container be changed, which means nothing for one that never
-//! runs. If the holder ends without releasing the lock, another deployment takes it once it has not seen a renewal for some
+//! runs. A holder that renews its lock, or releases it, is at work, and another deployment is refused. If the holder ends without releasing the lock, another deployment takes it once it has not seen a renewal for some
 //! seconds, measured by its own clock. It removes the container by its id, and so never the one of a deployment that was
 //! faster.
 //!
@@ -32,6 +32,10 @@ const LASTS: Duration = Duration::from_secs(30);
 
 /// Time between two renewals, and time limit of one.
 const RENEW_EVERY: Duration = Duration::from_secs(4);
+
+/// How long a deployment waits for a lock that is released meanwhile, as at the end of the deployment before. After that, the
+/// holder was at work beside this deployment.
+const TOLERATED: Duration = Duration::from_secs(2);
 
 /// Time between two attempts to take a lock, and to renew it after a failure.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -128,19 +132,29 @@ impl Seen {
 
 impl Lease {
     /// Takes the lock. `deployment` is the id of the deployment, which takes a lock that it already holds at once; `owner` is
-    /// shown to others who want the lock. With `is_patient`, waits for as long as another deployment holds it. `None` if the
-    /// engine cannot renew a lock, so that nothing holds other deployments back.
+    /// shown to others who want the lock. With `is_patient`, waits for as long as another deployment holds it; otherwise only
+    /// until it is known whether that is at work. `waits` gets the holder while this deployment waits. `None` if the engine
+    /// cannot renew a lock, so that nothing holds other deployments back.
     pub(in crate::rollout::target) async fn take(
         client: &DockerClient,
         name: &str,
         (deployment, owner): (&str, &str),
         is_patient: bool,
+        waits: &(dyn Fn(&str) + Sync),
     ) -> Result<Option<Self>, DockerFault> {
         // The clocks of machines differ, so the age of the last renewal is measured here.
         let mut before = None;
+        // The holder that was met first, and when.
+        let mut met: Option<(String, Instant)> = None;
         loop {
             let asked = Instant::now();
             let Some(found) = Seen::read(client, name).await? else {
+                if let Some((owner, since)) = met.take()
+                    && !is_patient
+                    && is_late(since, asked)
+                {
+                    return Err(DockerFault::LockReleased(format!("held by {owner}")));
+                }
                 // Another deployment may be faster, so the lock is read again.
                 make(client, name, (deployment, owner)).await?;
                 continue;
@@ -162,9 +176,16 @@ impl Lease {
                 }
             }
             let (id, owner) = (found.id.clone(), found.owner.clone());
+            met.get_or_insert_with(|| (owner.clone(), Instant::now()));
             match found.next(&mut before, (asked, Instant::now()), is_patient) {
-                Next::Wait => sleep(PAUSE).await,
-                Next::Remove => client.remove(&id).await?,
+                Next::Wait => {
+                    waits(&owner);
+                    sleep(PAUSE).await;
+                }
+                Next::Remove => {
+                    client.remove(&id).await?;
+                    met = None;
+                }
                 Next::Refuse => return Err(DockerFault::Locked(format!("held by {owner}"))),
             }
         }
@@ -192,10 +213,11 @@ impl Lease {
             }
             _ => {}
         }
-        let again = Self::take(client, name, (deployment, owner), false).await.map_err(|error| match error {
-            DockerFault::Locked(by) => DockerFault::LockLost(by),
-            error => error,
-        })?;
+        let again =
+            Self::take(client, name, (deployment, owner), false, &|_| ()).await.map_err(|error| match error {
+                DockerFault::Locked(by) | DockerFault::LockReleased(by) => DockerFault::LockLost(by),
+                error => error,
+            })?;
         if let Some(again) = again {
             *self = again;
         }
@@ -253,6 +275,11 @@ impl Holding {
     async fn is_gone(&self) -> bool {
         matches!(self.client.inspect(&self.id).await, Err(DockerError::Missing { .. }))
     }
+}
+
+/// Whether a lock that was met at one time and is released at another was that of a deployment at work beside this one.
+fn is_late(met: Instant, released: Instant) -> bool {
+    released.saturating_duration_since(met) > TOLERATED
 }
 
 /// Makes the container, unless another deployment was faster.
@@ -418,7 +445,7 @@ mod tests {
         for renewal in [Renewal::Ignored, Renewal::Unknown] {
             let locks: Locks = Arc::new(Mutex::new((None, renewal)));
             let client = engine(&locks).await;
-            let taken = Lease::take(&client, "lock", ("ada", "ada@web"), false).await.expect("answered");
+            let taken = Lease::take(&client, "lock", ("ada", "ada@web"), false, &|_| ()).await.expect("answered");
             assert!(taken.is_none(), "{renewal:?}");
             assert_eq!(locks.lock().expect("no panic").0, None, "{renewal:?}: the container is removed");
         }
@@ -428,13 +455,36 @@ mod tests {
     async fn a_lock_that_is_there_is_not_lost_and_one_that_was_removed_is_taken_again() {
         let locks: Locks = Arc::new(Mutex::new((None, Renewal::Works)));
         let client = engine(&locks).await;
-        let taken = Lease::take(&client, "lock", ("ada", "ada@web"), false).await.expect("answered");
+        let taken = Lease::take(&client, "lock", ("ada", "ada@web"), false, &|_| ()).await.expect("answered");
         let mut held = taken.expect("a lock");
         locks.lock().expect("no panic").1 = Renewal::Unknown;
         held.confirm().await.expect("its own lock");
         *locks.lock().expect("no panic") = (None, Renewal::Works);
         held.confirm().await.expect("taken again");
         assert!(locks.lock().expect("no panic").0.is_some());
+    }
+
+    #[test]
+    fn a_lock_that_is_released_late_was_that_of_a_deployment_at_work() {
+        let met = Instant::now();
+        let is_late = |after: Duration| is_late(met, met + after);
+        assert!(!is_late(Duration::ZERO) && !is_late(TOLERATED));
+        assert!(is_late(TOLERATED + PAUSE) && is_late(LASTS));
+    }
+
+    #[tokio::test]
+    async fn a_deployment_says_whose_lock_it_waits_for_and_gives_up_once_that_is_renewed() {
+        let locks: Locks = Arc::new(Mutex::new((Some(1), Renewal::Works)));
+        let client = engine(&locks).await;
+        let holders = Mutex::new(Vec::new());
+        let waits = |owner: &str| {
+            holders.lock().expect("no panic").push(owner.to_owned());
+            locks.lock().expect("no panic").0 = Some(2);
+        };
+        let taken = Lease::take(&client, "lock", ("olu", "olu@web"), false, &waits).await;
+        let refused = taken.err().expect("refused").to_string();
+        assert!(refused.contains("is in progress (held by ada@web)"), "{refused}");
+        assert_eq!(*holders.lock().expect("no panic"), ["ada@web"]);
     }
 
     #[tokio::test]
@@ -448,7 +498,7 @@ mod tests {
             }
         };
         let name = format!("cuelight-lock-test-{}", std::process::id());
-        let take = |id: &'static str| Lease::take(&client, &name, (id, id), false);
+        let take = |id: &'static str| Lease::take(&client, &name, (id, id), false, &|_| ());
         let (one, other) = tokio::join!(take("ada"), take("olu"));
         let (mut held, refused, owner, rest) = match (one, other) {
             (Ok(Some(held)), Err(refused)) => (held, refused, "ada", "olu"),
