@@ -36,6 +36,9 @@ const MAX_FOLLOWED_LINE: usize = 64 * 1024;
 /// Maximum number of bytes of the last lines of a container's log. What comes before them is left out.
 const MAX_LAST_BYTES: usize = 4 << 20;
 
+/// Number of the newest lines of a container's log among which earlier ones are searched.
+const EARLIER_LINES: usize = 2000;
+
 /// Why a call failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DockerError {
@@ -283,8 +286,31 @@ impl DockerClient {
     /// # Errors
     /// The container does not exist, or Docker does not answer.
     pub async fn last_lines(&self, id: &str, lines: usize) -> Result<Vec<String>, DockerError> {
-        let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&lines.to_string()).build();
-        let mut log = self.api.logs(id, Some(options));
+        self.log(id, LogsOptionsBuilder::default().tail(&lines.to_string())).await
+    }
+
+    /// Returns the last lines of the log of a container from before a time, as [`Self::last_lines`] does. Empty if
+    /// [`EARLIER_LINES`] lines are newer.
+    ///
+    /// # Errors
+    /// The container does not exist, or Docker does not answer.
+    pub async fn lines_before(
+        &self,
+        id: &str,
+        before: jiff::Timestamp,
+        lines: usize,
+    ) -> Result<Vec<String>, DockerError> {
+        let options = LogsOptionsBuilder::default().tail(&EARLIER_LINES.to_string()).timestamps(true);
+        // Docker takes whole seconds only, and zero for no limit.
+        let until = i32::try_from(before.as_second() + 1).unwrap_or_default();
+        let stamped = self.log(id, options.until(until)).await?;
+        let earlier: Vec<&str> = stamped.iter().filter_map(|line| text_before(line, before)).collect();
+        Ok(earlier[earlier.len().saturating_sub(lines)..].iter().map(|line| (*line).to_owned()).collect())
+    }
+
+    /// Returns the lines of the log of a container that `options` select, at most [`MAX_LAST_BYTES`].
+    async fn log(&self, id: &str, options: LogsOptionsBuilder) -> Result<Vec<String>, DockerError> {
+        let mut log = self.api.logs(id, Some(options.stdout(true).stderr(true).build()));
         let mut last = LastBytes::new(MAX_LAST_BYTES);
         while let Some(part) = log.next().await {
             let part = part.map_err(|error| DockerError::of(format!("log of {}", short(id)), error))?;
@@ -405,6 +431,16 @@ impl LastBytes {
     }
 }
 
+/// Returns the text of a line of a log that begins with its time, if it is from before a time.
+fn text_before(line: &str, before: jiff::Timestamp) -> Option<&str> {
+    let (at, text) = line.split_once(' ').unwrap_or((line, ""));
+    match at.parse::<jiff::Timestamp>() {
+        Ok(at) => (at < before).then_some(text),
+        // It is the rest of a longer line.
+        Err(_) => Some(line),
+    }
+}
+
 /// Whether a container runs.
 pub(super) fn is_running(container: &ContainerInspectResponse) -> bool {
     container.state.as_ref().and_then(|state| state.running) == Some(true)
@@ -418,6 +454,20 @@ fn short(id: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_lines_before_the_process_was_started_again_are_told_from_the_later_ones() {
+        let again: jiff::Timestamp = "2026-11-30T10:00:01.5Z".parse().expect("a time");
+        for (line, expected) in [
+            ("2026-11-30T10:00:01.400000000Z no database", Some("no database")),
+            ("2026-11-30T10:00:01.400000000Z", Some("")),
+            ("2026-11-30T10:00:01.600000000Z listening", None),
+            ("2026-11-30T11:00:01.400000000+01:00 no database", Some("no database")),
+            ("the rest of a line", Some("the rest of a line")),
+        ] {
+            assert_eq!(text_before(line, again), expected, "{line}");
+        }
+    }
 
     #[test]
     fn of_a_long_log_only_the_last_whole_lines_are_held() {

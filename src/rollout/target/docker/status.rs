@@ -134,8 +134,17 @@ pub(in crate::rollout::target) async fn evidence<'c>(
             let output = check.output.as_deref().unwrap_or_default().trim();
             progress.say(&format!("health check, exit code {}: {output}", check.exit_code.unwrap_or_default()));
         }
-        let lines = client.last_lines(id, LAST_LINES).await.unwrap_or_default();
-        progress.say(&format!("last lines of {name}:"));
+        // A process that runs again has printed lines about its start, which do not tell why it ended before.
+        let again = state.started_at.filter(|_| restarts.is_some() && !is_down);
+        let mut lines = match again.and_then(|at| at.parse::<jiff::Timestamp>().ok()) {
+            Some(again) => client.lines_before(id, again, LAST_LINES).await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let before = if lines.is_empty() { "" } else { " before it was started again" };
+        if lines.is_empty() {
+            lines = client.last_lines(id, LAST_LINES).await.unwrap_or_default();
+        }
+        progress.say(&format!("last lines of {name}{before}:"));
         for line in &lines {
             progress.say(line);
         }
