@@ -34,6 +34,8 @@ pub enum FailureCause {
     AnalysisFailed,
     /// The service ends and is started again and again.
     CrashLoop,
+    /// The service has ended once and was started again.
+    Restarted,
     /// A process ended with an error.
     Exited,
     /// The health check is answered with an error.
@@ -44,8 +46,8 @@ pub enum FailureCause {
 
 use FailureCause::{
     AnalysisFailed, CommandMissing, ConfigMissing, CrashLoop, Exited, Forbidden, ImageMissing, OutOfMemory,
-    PermissionDenied, PortClosed, PortTaken, ProbePath, ProbeStatus, QuotaExceeded, RegistryUnreachable, Unschedulable,
-    VariableMissing,
+    PermissionDenied, PortClosed, PortTaken, ProbePath, ProbeStatus, QuotaExceeded, RegistryUnreachable, Restarted,
+    Unschedulable, VariableMissing,
 };
 
 /// Texts by which a cause is recognised, in lower case. Exit codes and answers of probes are parsed instead.
@@ -86,7 +88,8 @@ const TEXTS: &[(FailureCause, &[&str])] = &[
     (CommandMissing, &["command not found", ": not found", "executable file not found", "no such file or directory"]),
     (PortTaken, &["address already in use", "port is already allocated", "eaddrinuse"]),
     (AnalysisFailed, &["\" assessed failed", "\" assessed error"]),
-    (CrashLoop, &["restarting (", "restarted once", "has ended and was started again", "crashloopbackoff"]),
+    (CrashLoop, &["restarting (", "crashloopbackoff"]),
+    (Restarted, &["restarted once", "has ended and was started again"]),
     (PortClosed, &["connection refused", "cannot connect to ", "econnrefused"]),
 ];
 
@@ -168,6 +171,7 @@ impl Diagnosis {
             ProbePath => "the health check asks for a path that the service does not have".to_owned(),
             AnalysisFailed => "an analysis of the Rollout failed".to_owned(),
             CrashLoop => "the service ends and is started again and again".to_owned(),
+            Restarted => "the service ended once and was started again".to_owned(),
             Exited => "a process ended with an error".to_owned(),
             ProbeStatus => "the health check is answered with an error".to_owned(),
             PortClosed => "nothing listens on the port that the health check asks".to_owned(),
@@ -212,7 +216,7 @@ impl Diagnosis {
             (ProbePath, _) => format!(
                 "set http in [environments.{environment}.health] to a path that the service answers; {logs} shows what it answered"
             ),
-            (CrashLoop | Exited, _) => format!("{logs} shows what it printed last"),
+            (CrashLoop | Restarted | Exited, _) => format!("{logs} shows what it printed last"),
             (ProbeStatus, _) => format!("the service runs but is not healthy; {logs} shows what it printed"),
             (PortClosed, _) => format!(
                 "let the service listen on 0.0.0.0 and on the port of the settings, or give it more time with start_period; {logs} \
@@ -232,7 +236,7 @@ fn causes(line: &str) -> Vec<FailureCause> {
         .collect();
     let has = |texts: &[&str]| texts.iter().any(|text| lower.contains(text));
     causes.extend((has(PULLS) && has(UNREACHABLE)).then_some(RegistryUnreachable));
-    causes.extend(number_after(&lower, "restarted ").filter(|count| *count > 0).map(|_| CrashLoop));
+    causes.extend(number_after(&lower, "restarted ").filter(|count| *count > 1).map(|_| CrashLoop));
     let codes =
         ["exit code ", "exit status: ", "exited ("].into_iter().filter_map(|before| number_after(&lower, before));
     causes.extend(codes.filter_map(|code| match code {
@@ -365,6 +369,16 @@ mod tests {
                 &[],
                 Some((CrashLoop, None)),
             ),
+            (
+                "x has ended and was started again; x: Up 5 seconds, exit code 7, restarted once; its last line: bye",
+                &[],
+                Some((Restarted, None)),
+            ),
+            (
+                "x has ended and was started again; x: Up 1 second, exit code 7, restarted 2 times; its last line: bye",
+                &[],
+                Some((CrashLoop, None)),
+            ),
             ("x: Exited (3) 2 seconds ago, exit code 3; its last line: bye", &[], Some((Exited, None))),
             ("x: Restarting (137), exit code 137, out of memory, restarted 2 times", &[], Some((OutOfMemory, None))),
             ("the start command failed: signal: 9 (SIGKILL)", &[], Some((OutOfMemory, None))),
@@ -431,6 +445,7 @@ mod tests {
             PortTaken,
             ProbePath,
             CrashLoop,
+            Restarted,
             Exited,
             ProbeStatus,
             PortClosed,
