@@ -13,6 +13,7 @@ use crate::model::{Command, DeploymentOrder, Phase, Run, Timestamp};
 use crate::rollout::driver::Position;
 use crate::rollout::gates::{self, Closed, GateFacts};
 use crate::rollout::ledger::LedgerFile;
+use crate::rollout::plan::PlanError;
 use crate::store::clock::{minute_of_week, now};
 use crate::store::folder::RunFolder;
 use crate::store::spec::{DeploymentSpec, RunSpec};
@@ -153,14 +154,30 @@ impl Deployments {
     /// The environment is between two releases, or the state folder cannot be read. If the target does not answer, the
     /// deployment itself reports that.
     pub async fn check_halfway(&self, prepared: &PreparedDeployment) -> Result<(), DeployError> {
-        let open = self.newest_open(&self.ledger()?.of(&prepared.settings().name), MAX_DEPLOYMENTS);
-        let Some(left) = open.filter(|open| !open.is_running && open.is_on_its_way()) else { return Ok(()) };
+        if self.left_by(prepared)?.is_none() {
+            return Ok(());
+        }
         match self.plan(prepared).await {
-            Err(DeployError::Plan(error)) if error.is_between() => {
-                let run = &left.record.run;
-                Err(DeployError::OnItsWay(format!("{error} goes back, `cuelight resume {run}` goes on")))
-            }
+            Err(error @ DeployError::OnItsWay(_)) => Err(error),
             _ => Ok(()),
+        }
+    }
+
+    /// Returns the deployment without a worker that may have left the environment halfway.
+    fn left_by(&self, prepared: &PreparedDeployment) -> Result<Option<OpenDeployment>, DeployError> {
+        let open = self.newest_open(&self.ledger()?.of(&prepared.settings().name), MAX_DEPLOYMENTS);
+        Ok(open.filter(|open| !open.is_running && open.is_on_its_way()))
+    }
+
+    /// Returns the error about an environment for which no plan can be made. If a deployment has left it between two releases,
+    /// the error names the commands that continue and undo that one.
+    pub(super) fn no_plan(&self, prepared: &PreparedDeployment, error: PlanError) -> DeployError {
+        match self.left_by(prepared) {
+            Ok(Some(left)) if error.is_between() => {
+                let run = &left.record.run;
+                DeployError::OnItsWay(format!("{error} goes back, `cuelight resume {run}` goes on"))
+            }
+            _ => DeployError::Plan(error),
         }
     }
 

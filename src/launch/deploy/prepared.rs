@@ -163,7 +163,7 @@ impl Deployments {
     ///
     /// # Errors
     /// The repository is not trusted and the target is to be asked, the target does not report what is running, or no
-    /// plan can be made from its report.
+    /// plan can be made from its report, as after a deployment that was left halfway.
     pub async fn plan(&self, prepared: &PreparedDeployment) -> Result<DeploymentPlan, DeployError> {
         if prepared.settings.target.asks().is_some() {
             prepared.consent.require()?;
@@ -173,7 +173,8 @@ impl Deployments {
         let hosts = targets.foresee(&unrecorded(&prepared.settings.name)).await?;
         let state = file.read()?.of(&prepared.settings.name);
         let known = |sha: &str| release::known(&self.repository.root, Some(&state), sha);
-        let plan = plan::over(&prepared.settings, &hosts, &prepared.release.release, known)?;
+        let plan = plan::over(&prepared.settings, &hosts, &prepared.release.release, known);
+        let plan = plan.map_err(|error| self.no_plan(prepared, error))?;
         targets.can_carry_out(&plan).await.map_err(DeployError::NotDeliverable)?;
         Ok(plan)
     }
