@@ -178,7 +178,7 @@ pub(super) fn go_back(
         let document = json!({"run": run, "environment": environment, "accepted": true});
         let title = open.record.release.title();
         let goes_back = || format!("{title} to {environment} goes back to the former release");
-        style::answer(json, &document, &text!("{}", open.record.withdrawn().unwrap_or_else(goes_back)))?;
+        style::answer(json, &document, &text!("{}", deployments.withdrawn(open)?.unwrap_or_else(goes_back)))?;
         return Ok(Exit::Success);
     }
     let watch = attempt.into_iter().fold(Watch::of(&open.folder), Watch::attempt);

@@ -318,7 +318,7 @@ async fn abort(
     }
     started(&open.folder, feed).await;
     let goes_back = || format!("{} goes back to {}", open.record.environment, open.record.former());
-    Ok(open.record.withdrawn().unwrap_or_else(goes_back))
+    Ok(deployments.withdrawn(open)?.unwrap_or_else(goes_back))
 }
 
 /// Lists the run of a deployment and shows it. A run that cannot be read is listed once its worker has begun.

@@ -230,6 +230,16 @@ impl Deployments {
         }
     }
 
+    /// Returns a sentence about a deployment whose abort was accepted, if that withdraws it. `None` if the deployment has begun,
+    /// perhaps only after it was found and before its worker took the order.
+    ///
+    /// # Errors
+    /// The state folder cannot be read.
+    pub fn withdrawn(&self, open: &OpenDeployment) -> Result<Option<String>, DeployError> {
+        let state = self.ledger()?.of(&open.record.environment);
+        Ok(state.deployment(&open.record.run).unwrap_or(&open.record).withdrawn())
+    }
+
     /// Whether this machine rolls back an environment: the environment has settings here, or a deployment to it is in
     /// progress here.
     ///
