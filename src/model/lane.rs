@@ -283,6 +283,19 @@ impl Lane {
         Some(format!("{}, {} healthy", count(*one, first), count(*other, second)))
     }
 
+    /// Describes how two slots share the traffic: `up to 80 % of the traffic goes to v1, up to 20 % to v2`. `None` if only one
+    /// slot gets some.
+    #[must_use]
+    pub fn shares(&self, observed: &Observed) -> Option<String> {
+        let share = |slot: Slot| {
+            let state = observed.slot(slot);
+            let name = state.release.as_deref().map_or_else(|| slot.to_string(), |sha| self.name_of(sha));
+            (state.weight > 0).then_some((state.weight, name))
+        };
+        let ((blue, first), (green, second)) = share(Slot::Blue).zip(share(Slot::Green))?;
+        Some(format!("up to {blue} % of the traffic goes to {first}, up to {green} % to {second}"))
+    }
+
     /// Returns the name of the release of a commit: its tag, if a deployment to the environment has it, or the short
     /// commit.
     fn name_of(&self, sha: &str) -> String {
@@ -526,8 +539,13 @@ mod tests {
                 serves: None,
                 wanted: 0,
             };
-            lane.health_text()
+            lane.reported.as_ref().map(|reported| (lane.health_text(), lane.shares(&reported.observed)))
         };
+        let shares = |blue, green| text(blue, green).and_then(|(_, shares)| shares);
+        let text = |blue, green| text(blue, green).and_then(|(health, _)| health);
+        let shared = shares(state(&live.release.sha, 3, 3), state(&next.sha, 1, 2));
+        assert_eq!(shared.as_deref(), Some("up to 50 % of the traffic goes to v1, up to 50 % to v2"));
+        assert_eq!(shares(state(&live.release.sha, 3, 3), SlotState::default()), None);
         let both = text(state(&live.release.sha, 3, 3), state(&next.sha, 1, 2));
         assert_eq!(both.as_deref(), Some("v2 1/2, v1 3/3 healthy"));
         let again = text(state(&live.release.sha, 3, 3), state(&live.release.sha, 1, 2));

@@ -508,6 +508,7 @@ fn a_deployment_to_an_environment_between_two_releases_is_refused_before_it_is_r
     until("the canary is interrupted", || shop.call(&["deploys", "live"]).out().contains("interrupted").then_some(()));
     let before = shop.call(&["audit", "live"]).out();
     let (abort, resume) = ("`cuelight abort live` goes back", format!("`cuelight resume {run}` goes on"));
+    shop.call(&["env", "live"]).expect(0, &["of the traffic goes to v1, up to ", " % to v2"]);
     for form in ["--detach", "--plan"] {
         shop.call(&["deploy", "live", "v3", form]).expect(4, &["live is between two releases", abort, &resume]);
     }

@@ -12,10 +12,11 @@ use crate::model::deployment::{
     Action, Actor, DeploymentRecord, Entry, EnvironmentSettings, EnvironmentState, Ledger, Needed, RefRule, written,
 };
 use crate::model::environment::{BranchRule, Environment, Protection};
-use crate::model::lane::NoReport;
+use crate::model::lane::{Lane, NoReport};
 use crate::model::{Timestamp, nearest};
 use crate::repo::git::Repository;
 use crate::rollout::ledger::{self, Latest, LedgerFile};
+use crate::rollout::target::script;
 use crate::store::clock::now;
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::spec::RunSpec;
@@ -199,7 +200,11 @@ impl Deployments {
             let kept = lane.open.as_ref().and_then(|open| open.kept.as_ref()).map(|kept| kept.text(at));
             // While a deployment changes the environment, fewer healthy replicas are no fault.
             let impairment = lane.impairment().filter(|_| !lane.is_changing());
-            let (promotable, left) = (self.promotable(state).map(str::to_owned), self.left_halfway(state));
+            let promotable = self.promotable(state).map(str::to_owned);
+            let left = self.left_halfway(state).map(|left| match self.shares(settings, &lane) {
+                Some(shares) => format!("{left}; {shares}"),
+                None => left,
+            });
             // A lane has only the newest deployments.
             let deployments = state.shown(at).deployments;
             Environment {
@@ -215,6 +220,15 @@ impl Deployments {
             }
         });
         Ok(shown.collect())
+    }
+
+    /// Returns how two releases share the traffic of an environment, as its target reports it or, if that reports nothing, as
+    /// the commands of its last deployment have set it. `None` if only one gets traffic, or if that is not known.
+    fn shares(&self, settings: &EnvironmentSettings, lane: &Lane) -> Option<String> {
+        let reported = lane.current_report().map(|reported| reported.observed.clone());
+        let recorded = || script::recorded(&self.file().observed(&settings.name)).ok();
+        let observed = if settings.target.reports() { reported } else { recorded() };
+        lane.shares(&observed?)
     }
 
     /// Locks an environment; without `until`, until it is unlocked.

@@ -5,7 +5,7 @@
 //! the state, except for the number of replicas that are not drained: the command does not print that number, so it
 //! comes from the file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -25,6 +25,14 @@ use crate::rollout::shell::{CommandError, Ended, Output, Shell};
 
 /// Maximum size in bytes of the file with the state of a target.
 const MAX_BYTES: u64 = 1024 * 1024;
+
+/// Reads the state of a target as its commands have left it. `kept` is the file with the state; without one, nothing runs.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn recorded(kept: &Path) -> Result<Observed, StoreError> {
+    Ok(json::read(kept, MAX_BYTES)?.unwrap_or_default())
+}
 
 /// A target of commands, for one deployment.
 pub struct Script {
@@ -84,7 +92,7 @@ impl Script {
 
     /// Reads the saved state.
     fn read(&self) -> Result<Observed, StoreError> {
-        Ok(json::read(&self.kept, MAX_BYTES)?.unwrap_or_default())
+        recorded(&self.kept)
     }
 
     fn write(&self, observed: &Observed) -> Result<(), StoreError> {
