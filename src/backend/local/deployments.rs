@@ -272,7 +272,7 @@ fn preview_of_abort(deployments: &Deployments, open: &OpenDeployment) -> Deploym
         former_unknown: record.from_unknown,
         way: DeploymentWay::Abort,
         changes: changes.unwrap_or_default(),
-        notes: deployments.position(&record.run).into_iter().map(|at| format!("it is at {at}")).collect(),
+        notes: deployments.position(record).into_iter().map(|at| format!("it is at {at}")).collect(),
     }
 }
 
