@@ -56,15 +56,16 @@ const ALL: [Column; COUNT] = [
 ];
 
 /// Columns that are left out of a narrow list, in this order. The others, workflow and age, are always shown. The word
-/// for the state is the last one: a glyph alone is hard to tell from others, and a screen reader may not know it.
+/// for the state is the last one: a glyph alone is hard to tell from others, and a screen reader may not know it. The
+/// number of the attempt goes before the repository, which tells equal workflows of a list apart.
 const LEFT_OUT: [Column; COUNT - 2] = [
     Column::Who,
     Column::Title,
     Column::Event,
     Column::Id,
     Column::Time,
-    Column::Repository,
     Column::Ref,
+    Column::Repository,
     Column::Status,
 ];
 
@@ -77,6 +78,8 @@ const ELASTIC: [(Column, usize); 4] =
 #[derive(Clone, Debug, Default)]
 pub struct Row {
     texts: [String; COUNT],
+    /// Word for the state without the number of the attempt, for a narrow list.
+    short_status: String,
     /// Branch or tag without the commit, for a narrow list.
     short_ref: String,
     /// Name of the repository without its owner, for a narrow list.
@@ -129,7 +132,8 @@ impl Row {
         };
         let short_ref = clean(&short_ref).into_owned();
         let short_repository = file_name(&texts[Column::Repository as usize]).to_owned();
-        Self { texts, short_ref, short_repository, note: clean(&note).into_owned(), is_urgent }
+        let short_status = clean(status).into_owned();
+        Self { texts, short_status, short_ref, short_repository, note: clean(&note).into_owned(), is_urgent }
     }
 
     /// Returns the text of a column. In a list of limited width, an id is shortened; `is_narrow` is whether a branch is
@@ -183,6 +187,8 @@ pub struct Columns {
     room: Option<usize>,
     /// Whether branches are shown without their commits.
     is_narrow: bool,
+    /// Whether states are shown without the number of the attempt.
+    is_terse: bool,
 }
 
 impl Columns {
@@ -197,16 +203,25 @@ impl Columns {
             })
         };
         let whole = natural(false);
-        let Some(room) = room else { return Self { widths: whole, room: None, is_narrow: false } };
+        let Some(room) = room else { return Self { widths: whole, room: None, is_narrow: false, is_terse: false } };
         let is_narrow = total(&whole) > room;
         let natural = if is_narrow { natural(true) } else { whole };
         let mut widths = natural;
         for (column, least) in ELASTIC {
             widths[column as usize] = widths[column as usize].map(|width| width.min(least));
         }
+        let mut is_terse = false;
         for column in LEFT_OUT {
             if total(&widths) <= room {
                 break;
+            }
+            if column == Column::Repository {
+                is_terse = true;
+                let status = rows.iter().map(|row| text::width(&row.short_status)).max();
+                widths[Column::Status as usize] = status.filter(|width| *width > 0);
+                if total(&widths) <= room {
+                    break;
+                }
             }
             widths[column as usize] = None;
         }
@@ -229,7 +244,7 @@ impl Columns {
         if let Some(width) = &mut widths[Column::Workflow as usize] {
             *width = width.saturating_sub(excess);
         }
-        Self { widths, room: Some(room), is_narrow }
+        Self { widths, room: Some(room), is_narrow, is_terse }
     }
 
     /// Returns the cells of a row from left to right, each with its column and its text, which is padded to the width
@@ -251,7 +266,10 @@ impl Columns {
             if replaces && column == Column::Age {
                 cells.push((Column::Note, padded(&row.note, span - GAP, false, ellipsis)));
             }
-            let text = row.text(column, self.room.is_some(), self.is_narrow);
+            let text = match column {
+                Column::Status if self.is_terse => row.short_status.as_str(),
+                _ => row.text(column, self.room.is_some(), self.is_narrow),
+            };
             let is_number = matches!(column, Column::Age | Column::Time);
             cells.push((column, padded(text, width, is_number, ellipsis)));
         }
@@ -339,7 +357,7 @@ mod tests {
     #[test]
     fn a_run_that_waits_takes_no_column_of_the_others() {
         let [_, failed, waits] = <[_; 3]>::try_from(several()).expect("three");
-        for room in [110, 80, 60, 54, 40] {
+        for room in [110, 80, 60, 54, 45] {
             let (calm, urgent) =
                 (lines(std::slice::from_ref(&failed), Some(room)), lines(&[failed.clone(), waits.clone()], Some(room)));
             for text in ["failure", "機能", "2d ago"] {
@@ -349,6 +367,17 @@ mod tests {
             assert!(urgent[1].starts_with("waiting"), "{room}: {urgent:?}");
             assert!(room < 60 || urgent[1].contains("waits for"), "{room}: {urgent:?}");
         }
+    }
+
+    #[test]
+    fn a_narrow_list_of_several_repositories_names_them_before_branches_and_attempts() {
+        let mut again = run("20261124-000000-0001", "CI", "main", 2);
+        (again.attempt, again.info.repository) = (3, "r1".to_owned());
+        let mut other = run("20261124-000000-0002", "CI", "main", 5);
+        other.info.repository = "r3".to_owned();
+        let runs = [(again, ""), (other, "")];
+        assert_eq!(lines(&runs, Some(34)), ["failure attempt 3  CI  r1  2m ago", "failure            CI  r3  5m ago"]);
+        assert_eq!(lines(&runs, Some(28)), ["failure  CI  r1  2m ago", "failure  CI  r3  5m ago"]);
     }
 
     #[test]
