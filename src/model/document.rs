@@ -69,10 +69,12 @@ impl Job {
         self.phase.why(self.reason.clone())
     }
 
-    fn document(&self) -> Value {
+    fn document(&self, run: &Run) -> Value {
+        let reason = self.why().or_else(|| run.kept_from(self));
         let mut document = json!({
             "id": self.id, "key": self.key, "name": self.name, "needs": self.needs, "status": self.phase.word(),
-            "allowed_failure": self.allowed_failure, "reason": self.why(), "explanation": self.explanation,
+            "attempt": self.attempt,
+            "allowed_failure": self.allowed_failure, "reason": reason, "explanation": self.explanation,
             "started": self.started, "finished": self.finished, "outputs": self.outputs, "environment": self.environment,
             "environment_url": self.environment_url, "sandbox": self.sandbox,
             "deployment_page": self.deployment_page,
@@ -147,13 +149,14 @@ impl Run {
     }
 
     /// Returns the run, its jobs and their steps as a JSON document for programs: the fields of [`Summary::document`], and
-    /// more. `dirty` are the files that differed from the commit, and `attempts` the same for each attempt.
+    /// more. `dirty` are the files that differed from the commit, and `attempts` the same for each attempt. The `attempt`
+    /// of a job is an earlier one if the job was not run again.
     #[must_use]
     pub fn document(&self) -> Value {
         let mut document = Summary::from(self).document();
         document["dirty"] = json!(self.uncommitted());
         document["attempts"] = self.trees.iter().map(|(attempt, tree)| tree.document(*attempt)).collect();
-        document["jobs"] = self.jobs.values().map(Job::document).collect();
+        document["jobs"] = self.jobs.values().map(|job| job.document(self)).collect();
         document["reviewed"] = self.reviewed.iter().map(Review::document).collect();
         document
     }

@@ -349,6 +349,14 @@ impl Run {
         }
     }
 
+    /// Returns that a job was not run again in the current attempt: `kept from attempt 1`. `None` for a job that was, or
+    /// that has not ended.
+    #[must_use]
+    pub fn kept_from(&self, job: &Job) -> Option<String> {
+        let is_kept = job.attempt < self.attempt && job.phase.is_done();
+        is_kept.then(|| format!("kept from attempt {}", job.attempt))
+    }
+
     /// Returns the names of the files that differed from the commit, or were new, in the newest attempt whose working
     /// tree is known.
     #[must_use]

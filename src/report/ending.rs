@@ -110,9 +110,11 @@ fn rows(run: &Run, most: usize, has_reason: &dyn Fn(&Job) -> bool, style: Style)
         let time = time.map(duration).unwrap_or_default();
         let reason = legs::reason(&jobs).filter(|_| !succeeded(job) && has_reason(job));
         let reason = reason.map(|reason| text!("  {}", first_line(&reason))).unwrap_or_default();
+        let kept = run.kept_from(job).filter(|_| jobs.iter().all(|other| other.attempt == job.attempt));
+        let kept = kept.map(|kept| style.paint(Hue::Dim, text!("  {}", kept))).unwrap_or_default();
         let url = job.environment_url.as_ref().map(|url| text!("  {}", url)).unwrap_or_default();
         let (glyph, reason) = (style.glyph(job.progress()), style.paint(Hue::Dim, reason));
-        let row = text!("{} {:<columns$}  {:<18}{:>8}{}{}", glyph, title, word, time, reason, url);
+        let row = text!("{} {:<columns$}  {:<18}{:>8}{}{}{}", glyph, title, word, time, reason, kept, url);
         table.push_line(&row.trim_end());
         if let Some(values) = values {
             table.push_line(&style.paint(Hue::Dim, text!("    {}", values)));

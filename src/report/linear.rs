@@ -110,7 +110,8 @@ impl Linear {
         let is_good = job.phase.conclusion() == Some(Conclusion::Success);
         // The reason of a deployment stands in the last sentence.
         let reason = job.why().filter(|_| !is_good && !run.info.is_deployment());
-        clauses::state(&job.phase, &time, reason.as_deref(), style)
+        let kept = run.kept_from(job).map(|kept| text!(", {}", kept)).unwrap_or_default();
+        text!("{}{}", clauses::state(&job.phase, &time, reason.as_deref(), style), kept)
     }
 
     /// Prints the pending reviews, each with the jobs that did not wait for it before.
@@ -367,6 +368,22 @@ mod tests {
         assert_eq!(shown[1], format!("sleeper: held, step 2, Sleep long, before it runs, {until}"));
         assert_eq!(shown[2], format!("CI: held {until}, a step failed: exit code 1, 2 jobs are held"));
         assert!(shown[3].starts_with(&retry) && shown.len() == 4, "{shown:#?}");
+    }
+
+    #[test]
+    fn a_job_that_was_not_run_again_names_its_attempt() {
+        let mut script = testing::Script::new(Timestamp(0));
+        script.start(vec![testing::outline("a", "a", &[]), testing::outline("b", "b", &[])]);
+        script.event(testing::job_finished("a", Conclusion::Success, None));
+        script.event(testing::job_finished("b", Conclusion::Failure, Some("exit code 1")));
+        script.event(testing::run_started(2));
+        script.event(Event::JobsPlanned { jobs: vec![testing::outline("b", "b", &[])], replaces: None });
+        let story = Story::of(script);
+        let shown = shown(&story);
+        assert!(shown[0].starts_with("a: success") && shown[0].ends_with(", kept from attempt 1"), "{shown:#?}");
+        assert!(!shown[1].contains("kept"), "{shown:#?}");
+        let table = crate::report::table(&story.run(), Style::linear());
+        assert_eq!(table.as_str().matches("kept from attempt 1\n").count(), 1, "{}", table.as_str());
     }
 
     #[test]

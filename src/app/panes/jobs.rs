@@ -375,8 +375,15 @@ fn took(started: Option<Timestamp>, finished: Option<Timestamp>, state: &AppStat
     started.map(|started| text::spent(started, finished, state.now)).unwrap_or_default()
 }
 
-/// Returns the remark of a job's row: why it waits, which steps run, or why it ended.
+/// Returns the remark of a job's row: why it waits, which steps run, why it ended, or that an earlier attempt ran it.
 fn remark(job: &Job, run: &Run, state: &AppState) -> (String, Hue) {
+    let (reason, hue) = reason(job, run, state);
+    let parts = [Some(reason), run.kept_from(job)].into_iter().flatten().filter(|part| !part.is_empty());
+    (parts.collect::<Vec<_>>().join(", "), hue)
+}
+
+/// Returns why a job waits, which of its steps run, or why it ended.
+fn reason(job: &Job, run: &Run, state: &AppState) -> (String, Hue) {
     let dim = Hue::Dim;
     let name = |id: &JobId| run.jobs.get(id).map_or_else(|| id.to_string(), |job| job.name.clone());
     let errors = job.steps.iter().flat_map(|step| &step.annotations).filter(|note| note.level == Level::Error);

@@ -99,6 +99,13 @@ fn a_new_attempt_starts_only_its_own_jobs_over() {
         (&run.jobs[&JobId::new("b")].phase, run.jobs[&JobId::new("b")].attempt),
         (&Phase::Waiting(Gate::Needs), 2)
     );
+    let kept = |job: &str| run.kept_from(&run.jobs[&JobId::new(job)]);
+    assert_eq!((kept("a").as_deref(), kept("b")), (Some("kept from attempt 1"), None));
+    let jobs = &run.document()["jobs"];
+    assert_eq!(
+        (&jobs[0]["reason"], &jobs[0]["attempt"], &jobs[1]["attempt"]),
+        (&"kept from attempt 1".into(), &1.into(), &2.into())
+    );
 }
 
 #[test]
