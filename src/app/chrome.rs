@@ -131,9 +131,9 @@ fn status(
     if summary.reason == Some(EndReason::WorkerLost) {
         parts.push(("worker lost: u resumes".to_owned(), theme.style(Hue::Bad)));
     }
-    if run.is_some_and(|run| run.holds && !run.phase.is_done()) {
-        let words = if has_words { "holds failures" } else { "holds" };
-        parts.push((words.to_owned(), theme.style(Hue::Accent)));
+    // In a replay, no step is held any more.
+    if has_words && state.replay.is_none() && run.is_some_and(|run| run.holds && !run.phase.is_done()) {
+        parts.push(("holds failures".to_owned(), theme.style(Hue::Accent)));
     }
     for command in state.pending(&summary.info.id) {
         parts.push((format!("{} asked", command_name(command)), theme.style(Hue::Review)));

@@ -213,8 +213,10 @@ fn each_step(
     sync: Option<bool>,
     json: bool,
 ) -> Result<(), Failure> {
-    if let Some(force) = sync {
-        let changes = block_on(held::sync(folder, &job.id, force))??;
+    let synced = sync.map(|force| block_on(held::sync(folder, &job.id, force))).transpose()?;
+    // A job in the user's own folder has every change: its step can run again.
+    let is_needed = |result: &Result<_, HeldError>| order.is_none() || !matches!(result, Err(HeldError::InPlace));
+    if let Some(changes) = synced.filter(is_needed).transpose()? {
         if json {
             style::json(&json!({ "run": run.info.id, "job": job.id, "sync": changes }))?;
         } else {

@@ -1,5 +1,7 @@
 //! Commands for several runs: cancel, delete, re-run.
 
+use std::collections::HashSet;
+
 use serde_json::json;
 
 use crate::launch::commands;
@@ -109,9 +111,15 @@ pub(super) fn each(
     mut act: impl FnMut(&RunFolder) -> Result<String, Failure>,
 ) -> Outcome {
     let runs = runs_dir()?;
-    let (count, mut accepted, mut worst) = (named.runs.len(), 0, None);
-    for name in &named.runs {
-        let found = named.locate(&runs, name);
+    let found = named.runs.iter().map(|name| (name, named.locate(&runs, name)));
+    // `latest` and an id may name the same run. All are found first, because a run may be deleted.
+    let mut known = HashSet::new();
+    let is_new = |(_, found): &(_, Result<RunFolder, Failure>)| {
+        found.as_ref().ok().is_none_or(|folder| known.insert(folder.id().clone()))
+    };
+    let found: Vec<_> = found.filter(is_new).collect();
+    let (count, mut accepted, mut worst) = (found.len(), 0, None);
+    for (name, found) in found {
         let id = found.as_ref().ok().map(|folder| folder.id().clone());
         let result = found.and_then(|folder| act(&folder));
         if json {

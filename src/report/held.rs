@@ -30,9 +30,13 @@ pub fn changes(job: &Job, changes: &Changes, style: Style) -> Vec<TerminalText> 
 /// the hold. Each has a line, because a terminal of 80 columns would break the id of the run in a longer one.
 pub fn waiting(run: &RunId, job: &JobId, step: &Step, style: Style) -> Vec<TerminalText> {
     let Phase::Waiting(gate) = &step.phase else { return Vec::new() };
-    let ways = if reason(step).is_some() { ["retry", "skip or continue"] } else { ["continue", "skip or retry"] };
-    let commands =
-        [text!("cuelight shell {} --job {}", run, job), text!("cuelight held {} {}, {}", ways[0], run, ways[1])];
+    let shell = text!("cuelight shell {} --job {}", run, job);
+    // A retry finds the files as they are in the job: what was mended in the user's own files must be brought first.
+    let commands = if reason(step).is_some() {
+        [shell, text!("cuelight held retry {} --sync, skip or continue", run)]
+    } else {
+        [shell, text!("cuelight held continue {}, skip or retry", run)]
+    };
     let commands = commands.map(|command| style.paint(Hue::Dim, command));
     [text!("{}: {}", step.name, gate.reason())].into_iter().chain(commands).collect()
 }
@@ -54,8 +58,8 @@ pub(super) fn ways(run: &RunId, job: &JobId, step: &Step) -> TerminalText {
     let shell = text!("`cuelight shell {} --job {}` opens a shell in its job", run, job);
     if reason(step).is_some() {
         text!(
-            "next: `cuelight held retry {}` runs the step again, `cuelight held skip {}` counts it as a success, `cuelight held \
-             continue {}` lets it fail, {}",
+            "next: `cuelight held retry {} --sync` runs the step again with the files that you changed, `cuelight held skip {}` \
+             counts it as a success, `cuelight held continue {}` lets it fail, {}",
             run,
             run,
             run,
@@ -156,5 +160,8 @@ mod tests {
         let sleeper = &run.jobs[&JobId::new("sleeper")];
         let lines = waiting(&run.info.id, &sleeper.id, sleeper.held().next().expect("held"), normal);
         assert_eq!(lines[0].as_str(), format!("Sleep long: held before it runs, {until}"));
+        let broken = &run.jobs[&JobId::new("broken")];
+        let lines = waiting(&run.info.id, &broken.id, broken.held().next().expect("held"), normal);
+        assert_eq!(lines[2].as_str(), format!("cuelight held retry {} --sync, skip or continue", run.info.id));
     }
 }

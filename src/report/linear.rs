@@ -357,7 +357,7 @@ mod tests {
             assert_eq!(text.matches(&format!("{line}\n")).count(), 1, "{line}: {text}");
         }
         let retry =
-            format!("next: `cuelight held retry {RUN}` runs the step again, `cuelight held skip {RUN}` counts it");
+            format!("next: `cuelight held retry {RUN} --sync` runs the step again with the files that you changed, ");
         assert!(text.contains(&retry), "{text}");
         let goes_on =
             format!("next: `cuelight held continue {RUN}` runs the step, `cuelight held skip {RUN}` skips it, ");

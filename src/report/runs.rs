@@ -3,7 +3,7 @@
 use crate::model::{Expected, Job, Phase, Run, Step, Summary, Timestamp};
 use crate::ui::run_columns::{Column, Columns, Row};
 use crate::ui::terminal_text::{TerminalText, text};
-use crate::ui::text::{counted, duration};
+use crate::ui::text::{clip, counted, duration};
 use crate::ui::theme::Hue;
 
 use super::style::Style;
@@ -84,6 +84,9 @@ pub fn shown(run: &Run, expected: &Expected, style: Style, now: Timestamp) -> Te
     page
 }
 
+/// Maximum width of the name of a step before its time, in columns.
+const MAX_STEP_NAME: usize = 44;
+
 /// Maximum number of uncommitted files that are listed; the others are counted.
 const MAX_CHANGES: usize = 20;
 
@@ -133,7 +136,9 @@ fn step_row(step: &Step, style: Style) -> TerminalText {
     };
     let reason = style.paint(Hue::Dim, first_line(&step.why().unwrap_or_default()));
     let glyph = style.glyph(&step.phase);
-    text!("  {} {:>2} {:<44} {:>8}  {}", glyph, step.number, step.name, time, reason).trim_end()
+    let ellipsis = style.spelled(text!("…"));
+    let name = clip(&step.name, MAX_STEP_NAME, ellipsis.as_str());
+    text!("  {} {:>2} {:<MAX_STEP_NAME$} {:>8}  {}", glyph, step.number, name, time, reason).trim_end()
 }
 
 /// Formats the state of a job or a run with its reason.
@@ -151,7 +156,24 @@ pub fn heading(job: &Job, step: &Step, style: Style) -> TerminalText {
 mod tests {
     use super::*;
     use crate::model::testing::{info, summary};
-    use crate::model::{Conclusion, Gate, RunId};
+    use crate::model::{Conclusion, Gate, JobId, RunId};
+    use crate::report::testing::Story;
+    use crate::ui::theme::Glyphs;
+
+    #[test]
+    fn the_times_of_steps_are_in_a_column_whatever_their_names() {
+        let mut story = Story::new(&["a"]);
+        story.step("a", 1, "Short", &[], 0);
+        story.step("a", 2, &"long name ".repeat(8), &[], 0);
+        let run = story.run();
+        let steps = &run.jobs[&JobId::new("a")].steps;
+        let ends = steps.iter().map(|step| {
+            let row = step_row(step, Style::new(Glyphs::Unicode, false));
+            row.as_str().chars().count()
+        });
+        let ends: Vec<_> = ends.collect();
+        assert_eq!(ends[0], ends[1], "{steps:#?}");
+    }
 
     #[test]
     fn a_screen_reader_gets_a_sentence_about_each_run_and_the_way_to_older_ones() {

@@ -239,6 +239,19 @@ fn failed_jobs_are_rerun_and_the_others_keep_their_results() {
 }
 
 #[test]
+fn a_run_that_is_named_twice_is_one_run() {
+    let project = Project::new(&workflow(
+        "
+  a: {runs-on: ubuntu-latest, steps: [{run: echo done}]}",
+    ));
+    project.call(&["run", "--trust"]).expect(0, &["done"]);
+    let id = project.show()["id"].as_str().expect("a text").to_owned();
+    let said = project.call(&["delete", &id, "latest"]);
+    said.expect(0, &["is deleted"]);
+    assert!(!said.out().contains(" of 2"), "{}", said.out());
+}
+
+#[test]
 fn a_job_is_rerun_from_a_step_with_its_files() {
     let project = Project::new(&workflow(
         "
