@@ -10,6 +10,7 @@ use crate::report::style::{Out, Style};
 use crate::ui::terminal_text::TerminalText;
 use crate::ui::terminal_text::text;
 
+use super::lines::is_kept;
 use super::{Lines, Logs, Printer};
 
 /// Prints a run inside GitHub Actions: a group per step, and annotations as commands.
@@ -68,6 +69,7 @@ impl Printer for GitHub {
             // A step is printed once it has ended. The log of a job on a server arrives after that, as `Output`
             // records.
             Event::StepStarted { .. } => Ok(()),
+            Event::Output { job, step, .. } if is_kept(run, job, *step) => Ok(()),
             Event::Output { job, step, output } => self.step(run, (job, *step), Some(*output), logs, out),
             Event::StepFinished { job, step, .. } => {
                 self.step(run, (job, *step), None, logs, out)?;

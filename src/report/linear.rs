@@ -86,6 +86,9 @@ impl Linear {
 
     fn end_of_step(&self, run: &Run, id: &JobId, number: StepNumber, out: &mut Out<'_>) -> io::Result<()> {
         let Some(step) = run.step(id, number) else { return Ok(()) };
+        if let (None, Some(Conclusion::Success), Some(kept)) = (step.started, step.outcome, &step.reason) {
+            return self.say(run, Some(id), &text!("{}, {}", step_of(run, step), first_line(kept)), out);
+        }
         if step.outcome.is_none_or(|outcome| !outcome.is_bad()) {
             return Ok(());
         }

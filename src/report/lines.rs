@@ -274,6 +274,7 @@ impl Printer for Lines {
             {
                 self.heading(run, (job, *number), out)
             }
+            Event::Output { job, step: number, .. } if is_kept(run, job, *number) => Ok(()),
             Event::Output { job, step: number, output } => {
                 self.output(run, (job, *number), *output, logs, out)?;
                 // The log of a job on a server arrives after the end of its steps.
@@ -403,6 +404,14 @@ pub fn log_line(line: &[u8], style: Style) -> TerminalText {
     }
 }
 
+/// Whether a step did not run in the current attempt of a run on this machine: it is skipped, or it keeps its result and
+/// its lines, which an earlier attempt has printed.
+pub(super) fn is_kept(run: &Run, job: &JobId, step: StepNumber) -> bool {
+    // A server may not tell when a step started.
+    let is_local = run.info.remote.is_none();
+    is_local && run.step(job, step).is_some_and(|step| step.phase.is_done() && step.started.is_none())
+}
+
 /// Whether a line only ends a group.
 pub fn ends_group(line: &[u8]) -> bool {
     tag(line).is_some_and(|tag| tag.mark == Mark::EndGroup)
@@ -435,7 +444,8 @@ fn ending_of(step: &Step) -> TerminalText {
         ending.push(&text!("  {}", duration(finished.since(started))));
     }
     let succeeded = step.outcome == Some(Conclusion::Success);
-    if let Some(reason) = step.reason.as_ref().filter(|_| !succeeded) {
+    // A step that succeeded without a start was kept from an earlier attempt.
+    if let Some(reason) = step.reason.as_ref().filter(|_| !succeeded || step.started.is_none()) {
         ending.push(&text!("  {}", first_line(reason)));
     }
     if step.outcome == Some(Conclusion::Failure) && step.phase.conclusion() == Some(Conclusion::Success) {
@@ -548,6 +558,20 @@ mod tests {
         story.finish("b", Conclusion::Success);
         story.end(Conclusion::Failure);
         insta::assert_snapshot!("late", plain(&story));
+    }
+
+    #[test]
+    fn a_step_that_an_earlier_attempt_ran_is_one_line() {
+        let mut story = Story::new(&["a"]);
+        story.kept("a", 2, "First", &["one", "two"], "kept from attempt 1");
+        story.step("a", 3, "Second", &["three"], 0);
+        let text = plain(&story);
+        assert!(text.contains("a │ ✓ First  kept from attempt 1\na │ ▸ Second\na │   three\n"), "{text}");
+        assert!(!text.contains("▸ First") && !text.contains("  one"), "{text}");
+        let sentences = story.print(&mut crate::report::Linear::default());
+        assert!(sentences.contains("a: step 2, First, kept from attempt 1\n"), "{sentences}");
+        let commands = story.print(&mut crate::report::GitHub::new(Style::new(Glyphs::Unicode, false)));
+        assert!(commands.contains("kept from attempt 1") && !commands.contains("one\n"), "{commands}");
     }
 
     #[test]

@@ -103,6 +103,17 @@ impl Story {
         self.add(step_finished(job.as_str(), number, conclusion, exit_code, reason.as_deref()));
     }
 
+    /// Adds a step that succeeded in an earlier attempt and is not run again.
+    pub fn kept(&mut self, job: &str, number: u32, name: &str, lines: &[&str], reason: &str) {
+        let (id, step) = (JobId::new(job), StepNumber(number));
+        let planned =
+            StepOutline { number: step, name: name.to_owned(), kind: StepKind::Main, background: false, label: None };
+        self.add(Event::StepsPlanned { job: id.clone(), steps: vec![planned] });
+        self.add(step_finished(job, number, Conclusion::Success, 0, Some(reason)));
+        self.add(Event::Output { job: id.clone(), step, output: LineRange { first: 0, count: lines.len() as u64 } });
+        self.logs.0.insert((id, step), lines.iter().map(ToString::to_string).collect());
+    }
+
     /// Adds the log of a step that has ended, one record for each line, like the log of a job on a server.
     pub fn late(&mut self, job: &str, step: u32, lines: &[&str]) {
         let (job, step) = (JobId::new(job), StepNumber(step));

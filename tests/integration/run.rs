@@ -273,6 +273,10 @@ fn a_job_is_rerun_from_a_step_with_its_files() {
     let text = String::from_utf8_lossy(&said.stdout).into_owned();
     assert_eq!(said.status.code(), Some(0), "{text}");
     assert!(text.contains("got one two") && text.contains("last"), "{text}");
+    assert!(
+        text.contains("  kept from attempt 1") && !text.contains("begun\n"),
+        "its lines were printed before: {text}"
+    );
     let job = project.job("a");
     assert_eq!(job["steps"][1]["reason"], "kept from attempt 1");
     project.call(&["logs", "--job", "a"]).expect(0, &["begun", "got one two"]);

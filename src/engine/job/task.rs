@@ -328,18 +328,20 @@ impl JobTask {
     }
 
     /// Records again the steps that an earlier attempt finished, because the records of each attempt must be complete.
+    /// They do not start in this attempt, and their lines are recorded after their end.
     fn record_finished(&self) {
         let Some(resumed) = &self.job.resumed else { return };
         let outlet = &self.run.outlet;
         for step in &resumed.finished {
             let (job, number) = (self.job.id.clone(), step.number);
-            if step.started.is_some() {
-                outlet.record(Event::StepStarted { job: job.clone(), step: number, name: step.name.clone() });
-            }
-            if step.lines > 0 {
-                let output = LineRange { first: 0, count: step.lines };
-                outlet.record(Event::Output { job: job.clone(), step: number, output });
-            }
+            // Its name was evaluated when it started.
+            self.announce(vec![StepOutline {
+                number,
+                name: step.name.clone(),
+                kind: step.kind,
+                background: step.background,
+                label: step.label.clone(),
+            }]);
             for annotation in step.annotations.clone() {
                 outlet.record(Event::Annotated { job: job.clone(), step: number, annotation });
             }
@@ -352,6 +354,10 @@ impl JobTask {
                 reason: step.reason.clone().or_else(|| Some(resumed.why.clone())),
             };
             outlet.record(end.event(&self.job.id, number));
+            if step.lines > 0 {
+                let output = LineRange { first: 0, count: step.lines };
+                outlet.record(Event::Output { job, step: number, output });
+            }
         }
     }
 
