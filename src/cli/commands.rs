@@ -3,14 +3,16 @@
 use crate::launch::SecretSource;
 use crate::launch::commands;
 use crate::launch::commands::{CommandError, NewAttempt, TrustedBy};
+use crate::launch::held;
 use crate::launch::shell;
 use crate::model::capabilities::Unavailable;
 use crate::model::rights::MAX_RERUNS;
-use crate::model::{Command, RerunScope, ServerKind};
+use crate::model::{Command, RerunScope, ServerKind, first_names};
 use crate::report::style;
 use crate::store::folder::RunFolder;
 use crate::store::history;
 use crate::ui::terminal_text::text;
+use crate::ui::text::counted;
 
 use super::review::confirm;
 use super::run::Watch;
@@ -115,9 +117,28 @@ pub(super) fn rerun(args: &RerunArgs) -> Outcome {
         let reason = Unavailable::KeepsDebug;
         return Err(CommandError::Unavailable { run: folder.id().clone(), reason }.into());
     }
+    let left_out = held::left_out(&folder, &scope).unwrap_or_else(|error| {
+        // It is only a hint.
+        tracing::warn!(%error, "the files that changed since the earlier attempt are not known");
+        Vec::new()
+    });
     let attempt = block_on(commands::rerun(&folder, scope, &args.attempt.secrets(), args.attempt.trusted(&folder)?))??;
+    if !left_out.is_empty() {
+        let files = counted(left_out.len() as u64, "file");
+        let names = first_names(left_out.iter().map(String::as_str), MAX_NAMES);
+        let hint = text!(
+            "not used: {} that changed since ({}); `cuelight rerun {} --failed` uses the files of now",
+            files,
+            names,
+            folder.id()
+        );
+        style::notice(&hint);
+    }
     follow(&folder, attempt, &args.attempt)
 }
+
+/// Maximum number of files that are named in a hint.
+const MAX_NAMES: usize = 3;
 
 /// Starts another attempt of several runs on their servers.
 fn rerun_several(args: &RerunArgs) -> Outcome {

@@ -8,8 +8,8 @@ use crate::config::{Config, ConfigError};
 use crate::engine::workspace::sync::Checkouts;
 use crate::model::capabilities::Unavailable;
 use crate::model::deployment::{Action, Entry};
-use crate::model::{Command, Job, JobId, RunId};
-use crate::repo::git::{GitError, Repository};
+use crate::model::{Command, Job, JobId, RerunScope, RunId, Timestamp};
+use crate::repo::git::{Access, GitError, Repository};
 use crate::repo::uncommitted::{changed_files, named};
 use crate::rollout::gates::{self, Refused};
 use crate::rollout::ledger::{self, LedgerFile};
@@ -89,6 +89,29 @@ pub async fn sync(folder: &RunFolder, job: &JobId, force: bool) -> Result<Change
     let changes = changes.map_err(|source| failed(folder, job, source))?;
     recorded.map_err(Box::new)?;
     Ok(changes)
+}
+
+/// Returns the files of the user that changed after a job copied them in a step that a re-run keeps: the re-run does not
+/// use the changes. Empty for a re-run of whole jobs.
+///
+/// # Errors
+/// The run's folder cannot be read, or git cannot read the repository.
+pub fn left_out(folder: &RunFolder, scope: &RerunScope) -> Result<Vec<String>, HeldError> {
+    let (spec, run) = (RunSpec::read(folder)?, history::read(folder)?);
+    let (RerunScope::Step { job: id, step }, Some(workflow)) = (scope, spec.work.workflow()) else {
+        return Ok(Vec::new());
+    };
+    let Some(job) = run.jobs.get(id).filter(|_| !workflow.in_place) else { return Ok(Vec::new()) };
+    let failed = |source| failed(folder, id, source);
+    let Some(checkouts) = Checkouts::lock(&folder.checkouts(id)).map_err(failed)? else { return Ok(Vec::new()) };
+    let sha = run.trees.get(&job.attempt).map_or(&run.info.sha, |tree| &tree.sha);
+    // What was changed back to the commit is not among the changes of now.
+    let mut names = changed_files(&workflow.repository, Access::Guarded, sha)?;
+    names.extend(run.uncommitted().iter().chain(&workflow.dirty).cloned());
+    names.sort_unstable();
+    names.dedup();
+    let started = run.step(id, *step).and_then(|step| step.started);
+    checkouts.lacking(&workflow.repository, names, started.unwrap_or(Timestamp(u64::MAX))).map_err(failed)
 }
 
 /// Returns the error of a job whose files cannot be synced. The job has its id if the run cannot be read.

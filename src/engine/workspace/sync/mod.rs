@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::files;
 use crate::files::Folder;
+use crate::model::Timestamp;
 use crate::repo::git::GitError;
 use crate::store::{StoreError, json, lock, space_hint};
 
@@ -246,6 +247,27 @@ impl Checkouts {
 
     fn read(&self) -> Result<Vec<Checkout>, SyncError> {
         Ok(json::read(&self.note, MAX_NOTE)?.unwrap_or_default())
+    }
+
+    /// Returns which of these files of the repository were changed or deleted after a checkout of the working tree that
+    /// ended by `end`, and were not brought into it since.
+    ///
+    /// # Errors
+    /// The note cannot be read.
+    pub fn lacking(&self, repository: &Path, mut names: Vec<String>, end: Timestamp) -> Result<Vec<String>, SyncError> {
+        // A time in milliseconds is rounded down.
+        let end = i64::try_from(end.0).unwrap_or(i64::MAX).saturating_add(1).saturating_mul(1_000_000);
+        let mut all = self.read()?;
+        all.retain(|checkout| !matches!(checkout.source, Source::Commit(_)) && checkout.until <= end);
+        names.retain(|name| {
+            let user = repository.join(name).symlink_metadata().ok().map(|data| ctime(&data));
+            all.iter().any(|checkout| match (user, checkout.brought.get(name)) {
+                (Some(user), Some((brought, _))) => user != *brought,
+                (Some(user), None) => user > checkout.since,
+                (None, _) => checkout.workspace.join(&checkout.folder).join(name).symlink_metadata().is_ok(),
+            })
+        });
+        Ok(names)
     }
 
     /// Brings the changes of a repository's files into the checkouts. Files that the job changed as well are only

@@ -96,6 +96,22 @@ fn done(new: &str, changed: &str, deleted: &str, kept: &str) -> [String; 4] {
 }
 
 #[test]
+fn files_that_changed_after_a_checkout_are_lacking_until_they_are_brought() {
+    let case = Case::new(&["a", "b", "c"]);
+    case.user("b", "2");
+    fs::remove_file(case.from.join("c")).expect("removed");
+    let lacking = |end: u64| {
+        let checkouts = Checkouts::lock(&case.note()).expect("locked").expect("checked out");
+        let names = ["a", "b", "c"].map(str::to_owned).to_vec();
+        checkouts.lacking(&case.from, names, Timestamp(end)).expect("read")
+    };
+    assert_eq!(lacking(u64::MAX), ["b", "c"]);
+    assert_eq!(lacking(0), [""; 0], "the checkout runs again");
+    sync(&case.note(), &case.from, false).expect("synced");
+    assert_eq!(lacking(u64::MAX), [""; 0], "all were brought");
+}
+
+#[test]
 fn only_what_the_user_changed_is_brought() {
     let case = Case::new(&["a", "b", "sub/c", "gone", "sub/gone", "run.sh", ".gitignore"]);
     assert_eq!(case.sync(false), done("", "", "", ""));
