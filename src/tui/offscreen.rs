@@ -17,7 +17,7 @@ use crate::store::{StoreError, history};
 use crate::ui::export::Picture;
 use crate::ui::theme::Theme;
 
-/// Returns a picture of a run at a moment after its start, or at its end. `keys` are pressed first. `size` is in
+/// Returns a picture of a run at a moment after its start, or at its end, which is also drawn for later moments. `keys` are pressed first. `size` is in
 /// columns and rows.
 ///
 /// # Errors
@@ -34,7 +34,7 @@ pub fn picture(
     let start = records.first().map_or(header.created, |record| record.at);
     let end = records.last().map_or(start, |record| record.at);
     let at = |moment: Duration| Timestamp(start.0.saturating_add(moment.as_millis() as u64));
-    let now = moment.map_or(end, at);
+    let now = moment.map_or(end, |moment| at(moment).min(end));
     records.retain(|record| record.at <= now);
 
     let mut screen = Screen { app: App::new(theme, Keymap::default()), logs: LogFiles::new(folder.runs()) };
