@@ -43,7 +43,7 @@ pub(super) struct RerunArgs {
     #[arg(long, short, conflicts_with = "failed")]
     job: Option<String>,
     /// Re-run the job from this step (number or name) on, with the files that its last attempt left
-    #[arg(long, alias = "step", requires = "job", value_name = "STEP")]
+    #[arg(long, alias = "step", conflicts_with = "failed", value_name = "STEP")]
     from_step: Option<String>,
     /// Enable debug logging (for a run on a server)
     #[arg(long)]
@@ -107,6 +107,10 @@ pub(super) fn rerun(args: &RerunArgs) -> Outcome {
             let (found, step) = run.job_and_step(name, args.from_step.as_deref());
             run.rerun_of(found.unwrap_or(job), step)?
         }
+        (None, false) if args.from_step.is_some() => {
+            let run = history::read(&folder)?;
+            run.rerun_of(run.job_to_repeat()?.id.as_str(), args.from_step.as_deref())?
+        }
         (None, true) => RerunScope::Failed,
         (None, false) => RerunScope::All,
     };
@@ -142,8 +146,11 @@ const MAX_NAMES: usize = 3;
 
 /// Starts another attempt of several runs on their servers.
 fn rerun_several(args: &RerunArgs) -> Outcome {
-    if args.job.is_some() || args.debugger || !args.attempt.secrets.is_empty() {
-        return Err(Failure::new(Exit::Usage, "--job, --debugger and --secret cannot be used with several runs"));
+    if args.job.is_some() || args.from_step.is_some() || args.debugger || !args.attempt.secrets.is_empty() {
+        return Err(Failure::new(
+            Exit::Usage,
+            "--job, --from-step, --debugger and --secret cannot be used with several runs",
+        ));
     }
     let what = if args.failed { RerunScope::Failed } else { RerunScope::All };
     several::each(&args.runs, "run again", args.attempt.json, |folder| {

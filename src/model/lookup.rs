@@ -1,7 +1,9 @@
 //! Finds the jobs and steps of a run that a user names: a job by its id, its key or its name, a step by its number or
 //! its name.
 
-use super::{Job, JobId, PendingReview, RerunScope, Run, RunId, Step, StepNumber, is_same_name, suggestion};
+use super::{
+    Conclusion, Job, JobId, PendingReview, RerunScope, Run, RunId, Step, StepNumber, is_same_name, suggestion,
+};
 
 /// Why a name does not identify a job, a step or an environment.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +37,14 @@ pub enum LookupError {
         wanted: String,
         /// The end of the message: the most similar of the environments that wait, or all of them.
         hint: String,
+    },
+    /// No job was named, and it is not clear which one is meant.
+    #[error("{run}: name the job of the step, one of {}", ids.join(", "))]
+    WhichJob {
+        /// The run.
+        run: RunId,
+        /// The ids of the jobs that may be meant.
+        ids: Vec<String>,
     },
     /// Several jobs have the name, and one is needed.
     #[error("`{wanted}` matches several jobs: name one of {}", ids.join(", "))]
@@ -128,6 +138,23 @@ impl Run {
         let job = self.job_named(job)?;
         let found = job.step_named(step).ok_or_else(|| self.no_step(step))?;
         Ok(RerunScope::Step { job: job.id.clone(), step: found.number })
+    }
+
+    /// Returns the job whose steps are re-run if no job is named: the only one with steps that failed, or the only job.
+    ///
+    /// # Errors
+    /// No job failed, or several did.
+    pub fn job_to_repeat(&self) -> Result<&Job, LookupError> {
+        let failed = |job: &&Job| job.phase.conclusion().is_some_and(Conclusion::is_bad) && !job.steps.is_empty();
+        let failed: Vec<&Job> = self.jobs.values().filter(failed).collect();
+        let meant: Vec<&Job> = if failed.is_empty() { self.jobs.values().collect() } else { failed };
+        match meant[..] {
+            [one] => Ok(one),
+            _ => Err(LookupError::WhichJob {
+                run: self.info.id.clone(),
+                ids: meant.iter().map(|job| job.id.to_string()).collect(),
+            }),
+        }
     }
 
     /// Returns the jobs that a rerun carries out: the jobs of its scope, the jobs that need them, their callers, and

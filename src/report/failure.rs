@@ -102,7 +102,11 @@ impl From<StoreError> for Failure {
 
 impl From<LookupError> for Failure {
     fn from(error: LookupError) -> Self {
-        let exit = if matches!(error, LookupError::Several { .. }) { Exit::Usage } else { Exit::NotFound };
+        let exit = if matches!(error, LookupError::Several { .. } | LookupError::WhichJob { .. }) {
+            Exit::Usage
+        } else {
+            Exit::NotFound
+        };
         Self::new(exit, error.to_string())
     }
 }
