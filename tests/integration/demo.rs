@@ -50,6 +50,7 @@ fn mend(terminal: &mut Terminal, project: &Project, before: usize) {
         let all = states(project);
         (all.len() == before + 2 && all[0] == "success").then_some(())
     });
+    sees(terminal, "the test is mended");
     terminal.press("q");
     assert_eq!(terminal.exit_code(), 0);
 }

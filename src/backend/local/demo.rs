@@ -38,16 +38,26 @@ impl Serving {
         }
     }
 
-    /// Offers to break a test if the run that ended is the first of the demo and succeeded.
-    pub(super) async fn offer_to_break(&mut self, ended: &RunId) {
-        if !self.offers_break || self.demo.as_ref().is_none_or(|demo| demo.run != *ended) {
-            return;
-        }
-        self.offers_break = false;
-        let has_succeeded = history::read(&self.runs.folder(ended.clone()))
-            .is_ok_and(|run| run.phase == Phase::Done(Conclusion::Success));
-        if has_succeeded {
-            self.report(Feed::DemoSucceeded).await;
+    /// Says what to do next in the demo after the end of a run: offers to break a test if it is the first and succeeded;
+    /// says how watch mode ends if it is the first that succeeded after a failure in watch mode.
+    pub(super) async fn lead_demo(&mut self, ended: &RunId) {
+        let Some(demo) = &self.demo else { return };
+        let is_first = demo.run == *ended;
+        let Ok(run) = history::read(&self.runs.folder(ended.clone())) else { return };
+        let has_succeeded = run.phase == Phase::Done(Conclusion::Success);
+        if self.offers_break && is_first {
+            self.offers_break = false;
+            if has_succeeded {
+                self.report(Feed::DemoSucceeded).await;
+            }
+        } else if self.watch_mode.is_some() {
+            let was_broken = self.awaits_mend;
+            // A cancelled run shows neither.
+            self.awaits_mend = (was_broken && !has_succeeded) || run.phase == Phase::Done(Conclusion::Failure);
+            if was_broken && has_succeeded {
+                let text = "the test is mended, and the demo is green again; W ends the watch mode";
+                self.report(Feed::Notice(Notice::news(text))).await;
+            }
         }
     }
 

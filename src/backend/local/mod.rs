@@ -120,6 +120,8 @@ struct Serving {
     demo: Option<Demo>,
     /// Whether the offer to break a test is still to be made.
     offers_break: bool,
+    /// Whether a run has shown the broken test of the demo, and none that the user has mended it.
+    awaits_mend: bool,
     /// Locked while a command is sent to a server, so that commands are sent in the order in which the user gave them.
     turn: Arc<Mutex<()>>,
     feed: mpsc::Sender<Feed>,
@@ -170,6 +172,7 @@ impl Serving {
             folder,
             poller,
             offers_break: demo.as_ref().is_some_and(|demo| !demo.is_broken),
+            awaits_mend: false,
             demo,
             turn: Arc::default(),
             feed,
@@ -220,7 +223,7 @@ impl Serving {
                     }
                     self.list().await;
                     if let Ok(run) = ended {
-                        self.offer_to_break(&run).await;
+                        self.lead_demo(&run).await;
                     }
                     self.start_pending().await;
                 }
