@@ -250,7 +250,7 @@ pub async fn carry_out(
         recorder,
     };
     driver.announce();
-    let (outcome, reason) = driver.run(begin).await;
+    let (outcome, reason) = Box::pin(driver.run(begin)).await;
     driver.end(outcome, reason).await
 }
 
