@@ -37,7 +37,10 @@ const RENEW_EVERY: Duration = Duration::from_secs(4);
 /// holder was at work beside this deployment.
 const TOLERATED: Duration = Duration::from_secs(2);
 
-/// Time between two attempts to take a lock, and to renew it after a failure.
+/// Time limit of the release of a lock.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time between two attempts to take or to release a lock, and to renew it after a failure.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Label with a readable name of the holder.
@@ -227,8 +230,19 @@ impl Lease {
     /// Releases the lock.
     pub(in crate::rollout::target) async fn release(self) {
         self.renewal.abort();
+        let Holding { client, id, .. } = &*self.holding;
+        // The engine may still be busy with the last renewal, and refuse the removal meanwhile.
+        let gone = async {
+            loop {
+                let _ = client.remove(id).await;
+                if matches!(client.inspect(id).await, Err(DockerError::Missing { .. })) {
+                    break;
+                }
+                sleep(PAUSE).await;
+            }
+        };
         // A lock that cannot be removed expires.
-        let _ = timeout(RENEW_EVERY, self.holding.client.remove(&self.holding.id)).await;
+        let _ = timeout(RELEASE_TIMEOUT, gone).await;
     }
 }
 
