@@ -16,24 +16,41 @@ impl EnvironmentGate for HeldEnvironment {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_job_that_waits_for_an_environment_leaves_its_slot_to_another() {
-    let jobs = "  deploy:\n    runs-on: x\n    environment: production\n    steps: [run: '1']\n  \
-                build:\n    runs-on: x\n    steps: [run: '1']\n";
-    let environment = Arc::<HeldEnvironment>::default();
-    let opens = Arc::clone(&environment);
+/// Jobs of which `deploy` waits for an environment.
+const DEPLOY_AND_BUILD: &str = "  deploy:\n    runs-on: x\n    environment: production\n    steps: [run: '1']\n  \
+                                build:\n    runs-on: x\n    steps: [run: '1']\n";
+
+/// Runs the jobs `deploy` and `build` with one slot, and checks that `build` runs while `deploy` waits. `opens` is called
+/// when `build` starts, and lets `deploy` pass.
+async fn build_runs_while_deploy_waits(
+    jobs: &str,
+    environments: Arc<dyn EnvironmentGate>,
+    opens: impl Fn() + Send + Sync + 'static,
+) {
     let outlet = MemoryOutlet::observed(move |event| {
         if let Event::JobStarted { job, .. } = event
             && job.as_str() == "build"
         {
-            opens.0.notify_one();
+            opens();
         }
     });
-    let run = Driven::new(Arc::clone(&outlet), ScriptedSandbox::always(ProcessScript::exits(0)));
-    let context = RunContext { environments: environment, ..scripted_run(run.home.path(), &run.outlet, &run.sandbox) };
+    let run = Driven::new(outlet, ScriptedSandbox::always(ProcessScript::exits(0)));
+    let context = RunContext { environments, ..scripted_run(run.home.path(), &run.outlet, &run.sandbox) };
     let end = tokio::time::timeout(std::time::Duration::from_hours(1), run.run_in(context, jobs, 1)).await;
     assert_eq!(end.expect("build starts while deploy waits").conclusion, Conclusion::Success);
-    assert_eq!(turns(&outlet), ["build starts", "build ends", "deploy starts", "deploy ends"]);
+    let turns = run.outlet.events().into_iter().filter_map(|event| match event {
+        Event::JobStarted { job, .. } => Some(format!("{job} starts")),
+        Event::JobFinished { job, .. } => Some(format!("{job} ends")),
+        _ => None,
+    });
+    assert_eq!(turns.collect::<Vec<_>>(), ["build starts", "build ends", "deploy starts", "deploy ends"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_waits_for_an_environment_leaves_its_slot_to_another() {
+    let environment = Arc::<HeldEnvironment>::default();
+    let opens = Arc::clone(&environment);
+    build_runs_while_deploy_waits(DEPLOY_AND_BUILD, environment, move || opens.0.notify_one()).await;
 }
 
 /// An environment that looks free at first, but that another deployment has until `ends` is notified.
@@ -81,35 +98,11 @@ impl JobDeployment for TakenDeployment {
     }
 }
 
-/// Returns the starts and ends of jobs, in order.
-fn turns(outlet: &MemoryOutlet) -> Vec<String> {
-    let order = outlet.events().into_iter().filter_map(|event| match event {
-        Event::JobStarted { job, .. } => Some(format!("{job} starts")),
-        Event::JobFinished { job, .. } => Some(format!("{job} ends")),
-        _ => None,
-    });
-    order.collect()
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_job_whose_environment_is_taken_when_it_has_a_slot_waits_again_without_the_slot() {
-    let jobs = "  deploy:\n    runs-on: x\n    environment: production\n    steps: [run: '1']\n  \
-                build:\n    runs-on: x\n    steps: [run: '1']\n";
     let environment = Arc::<TakenEnvironment>::default();
     let other = Arc::clone(&environment);
-    let outlet = MemoryOutlet::observed(move |event| {
-        if let Event::JobStarted { job, .. } = event
-            && job.as_str() == "build"
-        {
-            other.ends.notify_one();
-        }
-    });
-    let run = Driven::new(Arc::clone(&outlet), ScriptedSandbox::always(ProcessScript::exits(0)));
-    let environments = Arc::clone(&environment) as Arc<dyn EnvironmentGate>;
-    let context = RunContext { environments, ..scripted_run(run.home.path(), &run.outlet, &run.sandbox) };
-    let end = tokio::time::timeout(std::time::Duration::from_hours(1), run.run_in(context, jobs, 1)).await;
-    assert_eq!(end.expect("build starts while deploy waits").conclusion, Conclusion::Success);
-    assert_eq!(turns(&outlet), ["build starts", "build ends", "deploy starts", "deploy ends"]);
+    build_runs_while_deploy_waits(DEPLOY_AND_BUILD, environment.clone(), move || other.ends.notify_one()).await;
     assert_eq!(*environment.asked.lock().expect("no panic"), ["wait", "begin", "wait", "begin", "end"]);
 }
 
@@ -124,18 +117,7 @@ async fn a_job_that_waits_for_an_environment_leaves_its_ports_to_another() {
     let jobs = job("deploy", "environment: production\n    ") + &job("build", "");
     let environment = Arc::<HeldEnvironment>::default();
     let opens = Arc::clone(&environment);
-    let outlet = MemoryOutlet::observed(move |event| {
-        if let Event::JobStarted { job, .. } = event
-            && job.as_str() == "build"
-        {
-            opens.0.notify_one();
-        }
-    });
-    let run = Driven::new(Arc::clone(&outlet), ScriptedSandbox::always(ProcessScript::exits(0)));
-    let context = RunContext { environments: environment, ..scripted_run(run.home.path(), &run.outlet, &run.sandbox) };
-    let end = tokio::time::timeout(std::time::Duration::from_hours(1), run.run_in(context, &jobs, 1)).await;
-    assert_eq!(end.expect("build has the port while deploy waits").conclusion, Conclusion::Success);
-    assert_eq!(turns(&outlet), ["build starts", "build ends", "deploy starts", "deploy ends"]);
+    build_runs_while_deploy_waits(&jobs, environment, move || opens.0.notify_one()).await;
 }
 
 #[tokio::test(start_paused = true)]
