@@ -12,7 +12,7 @@ use crate::engine::cancel::{KillReason, unless_lost};
 use crate::engine::checkpoint::{FailedStep, Status, StepResult};
 use crate::engine::context;
 use crate::engine::outlet::StepLog;
-use crate::engine::step::end::StepEnd;
+use crate::engine::step::end::{StepEnd, minutes};
 use crate::engine::step::script::Script;
 use crate::model::{Conclusion, Event, FAILED_AND_HELD, HeldOrder, StepNumber};
 use crate::store::clock::now;
@@ -53,9 +53,7 @@ enum Release {
 
 /// Returns the words about a hold whose time limit has passed.
 fn expired(limit: Duration) -> String {
-    let minutes = limit.as_secs() / 60;
-    let unit = if minutes == 1 { "minute" } else { "minutes" };
-    format!("held for {minutes} {unit}, and nobody decided how its job goes on")
+    format!("held for {}, and nobody decided how its job goes on", minutes(limit))
 }
 
 impl Steps<'_> {
