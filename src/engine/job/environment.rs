@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
-use crate::files::Folder;
+use crate::files::{Folder, unless_missing};
 use crate::model::JobId;
 use crate::repo::git::Abort;
 use crate::store::space_hint;
@@ -421,7 +421,7 @@ impl JobEnvironment {
 /// that remain.
 fn remove_all(folders: impl IntoIterator<Item = PathBuf>) -> Option<String> {
     let remain = folders.into_iter().filter_map(|folder| {
-        let error = fs::remove_dir_all(&folder).err().filter(|error| error.kind() != io::ErrorKind::NotFound)?;
+        let error = unless_missing(fs::remove_dir_all(&folder)).err()?;
         Some(format!("cannot empty {}: {error}", folder.display()))
     });
     let remain: Vec<_> = remain.collect();

@@ -14,7 +14,7 @@ use crate::engine::sandbox::shared::SharedFolder;
 use crate::engine::step::artifacts::Artifacts;
 use crate::engine::step::command_files;
 use crate::engine::workspace::checkout::objects;
-use crate::files::Folder;
+use crate::files::{Folder, unless_missing};
 use crate::model::JobId;
 use crate::repo::git::common_folder;
 
@@ -109,10 +109,7 @@ impl Folders {
     fn make_all(&self, root: &Folder, run: &RunContext, keep: bool) -> io::Result<()> {
         let below = |path: PathBuf| path.strip_prefix(&self.root).map(Path::to_owned).map_err(io::Error::other);
         for folder in [&self.temp, &self.control()] {
-            match fs::remove_dir_all(folder) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            unless_missing(fs::remove_dir_all(folder))?;
         }
         if !keep && !run.options.in_place && self.parent.symlink_metadata().is_ok() {
             // If the folder was replaced with a link, this removes the link, not its target.

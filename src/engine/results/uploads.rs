@@ -396,10 +396,7 @@ async fn discard(mut body: impl Body<Data = Bytes> + Unpin) {
 
 /// Removes a folder if it exists.
 fn remove(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    files::unless_missing(fs::remove_dir_all(folder))
 }
 
 #[cfg(test)]

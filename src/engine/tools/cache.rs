@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use super::venv::{VenvError, copy, rename_in_scripts};
 use super::{Installation, Tool, Version, venv};
 use crate::engine::blocking::in_place;
-use crate::files::{Folder, create_own};
+use crate::files::{Folder, create_own, unless_missing};
 
 /// Name of the folder in the shared cache with the Python environments that are copied for jobs.
 const ENVIRONMENTS: &str = ".environments";
@@ -149,10 +149,7 @@ pub(super) async fn offer(
             return Ok(true);
         }
         entry.make_above(cache)?;
-        match fs::remove_dir_all(&at) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(false),
-        }
+        unless_missing(fs::remove_dir_all(&at)).map(|()| false)
     })?;
     if is_there {
         return Ok(());
