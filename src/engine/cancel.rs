@@ -1,7 +1,6 @@
 //! When a running step is ended, and which steps of a cancelled job still run.
 
 use std::future::pending;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -116,7 +115,7 @@ impl TimeLimit {
 
 /// Keeps the clock of a job's time limit still until it is dropped.
 #[derive(Debug)]
-pub(crate) struct StoppedClock(Arc<watch::Sender<TimeLimit>>);
+pub(crate) struct StoppedClock(watch::Sender<TimeLimit>);
 
 impl Drop for StoppedClock {
     fn drop(&mut self) {
@@ -137,7 +136,7 @@ pub(crate) struct CancelWatch {
     of_step: Option<watch::Receiver<bool>>,
     ignores_cancel: bool,
     /// Time limit of the job, which the watches of all its steps share.
-    limit: Arc<watch::Sender<TimeLimit>>,
+    limit: watch::Sender<TimeLimit>,
     cancelled_at: Option<Instant>,
     timed_out: bool,
 }
@@ -145,7 +144,7 @@ pub(crate) struct CancelWatch {
 impl CancelWatch {
     /// Returns a watch over a job with the time limit `deadline`.
     pub(crate) fn new(asked: watch::Receiver<Cancellation>, ignores_cancel: bool, deadline: Instant) -> Self {
-        let limit = Arc::new(watch::Sender::new(TimeLimit { deadline, held: 0, since: deadline }));
+        let limit = watch::Sender::new(TimeLimit { deadline, held: 0, since: deadline });
         Self { asked, of_step: None, ignores_cancel, limit, cancelled_at: None, timed_out: false }
     }
 
@@ -187,7 +186,7 @@ impl CancelWatch {
             }
             limit.held += 1;
         });
-        StoppedClock(Arc::clone(&self.limit))
+        StoppedClock(self.limit.clone())
     }
 
     /// Whether no further step may start: the job must end at once, or at least [`CANCEL_TIMEOUT`] has passed since it
