@@ -95,13 +95,19 @@ impl Calls<'_> {
 
     /// Returns the files that differ from the commit `sha`, or are `changed` since the current commit; sorted.
     fn names_since(self, sha: &str, changed: &[(bool, String)]) -> Result<Vec<String>, GitError> {
-        let since = DIFF.into_iter().chain(["--name-only", "-z", "--end-of-options", sha, "--"]);
-        let since = git_until(self.abort, self.root, self.access, since)?;
-        let mut files: Vec<String> = changed.iter().map(|(_, file)| file.clone()).collect();
-        files.extend(since.split('\0').filter(|file| !file.is_empty()).map(str::to_owned));
+        let mut files = self.names(&[sha])?;
+        files.extend(changed.iter().map(|(_, file)| file.clone()));
         files.sort();
         files.dedup();
         Ok(files)
+    }
+
+    /// Returns the files that differ between a commit and the working tree, or between two commits.
+    fn names(self, commits: &[&str]) -> Result<Vec<String>, GitError> {
+        let options = DIFF.into_iter().chain(["--name-only", "-z", "--end-of-options"]);
+        let names = options.chain(commits.iter().copied()).chain(["--"]);
+        let names = git_until(self.abort, self.root, self.access, names)?;
+        Ok(names.split('\0').filter(|file| !file.is_empty()).map(str::to_owned).collect())
     }
 
     /// Returns changes as a diff: those of files that git tracks `since` a commit, if it is given, and the content of
@@ -160,9 +166,7 @@ pub fn changed_files(root: &Path, access: Access, sha: &str) -> Result<Vec<Strin
 /// # Errors
 /// Git failed, or the repository does not have one of the commits.
 pub fn files_between(root: &Path, access: Access, one: &str, other: &str) -> Result<Vec<String>, GitError> {
-    let between = DIFF.into_iter().chain(["--name-only", "-z", "--end-of-options", one, other, "--"]);
-    let between = git_until(None, root, access, between)?;
-    let mut files: Vec<String> = between.split('\0').filter(|file| !file.is_empty()).map(str::to_owned).collect();
+    let mut files = Calls { root, access, abort: None }.names(&[one, other])?;
     files.sort();
     Ok(files)
 }
