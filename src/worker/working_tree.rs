@@ -7,7 +7,7 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use indexmap::IndexMap;
 
@@ -15,6 +15,7 @@ use crate::engine::Resumed;
 use crate::engine::attempt::CarriedJob;
 use crate::engine::mask::Masker;
 use crate::engine::outlet::Outlet;
+use crate::engine::workspace::sync::{ctime, nanoseconds};
 use crate::files;
 use crate::model::{Conclusion, Event, JobId, Run, RunInfo, WorkingTree};
 use crate::repo::git::{Abort, Access, GitError, NO_COMMIT, Repository};
@@ -241,17 +242,16 @@ impl CopiedFiles {
     /// edited since, unless that time is to come: the clock of the file system is another one then. Files that are missing
     /// have no ctime, and are taken for copied: that is, for removed before.
     fn among(mut files: Vec<String>, root: &Path, checkouts: CopyTimes) -> Self {
-        let (mut hasher, mut edited, now) = (DefaultHasher::new(), false, SystemTime::now());
+        let (mut hasher, mut edited) = (DefaultHasher::new(), false);
+        let [first, last, now] = [checkouts.first, checkouts.last, SystemTime::now()].map(nanoseconds);
         files.retain(|name| {
             let data = root.join(name).symlink_metadata().ok();
             if let Some(data) = &data {
-                let seconds = u64::try_from(data.ctime()).unwrap_or_default();
-                let nanoseconds = u32::try_from(data.ctime_nsec()).unwrap_or_default();
-                let changed = UNIX_EPOCH.checked_add(Duration::new(seconds, nanoseconds)).unwrap_or(UNIX_EPOCH);
-                if changed > checkouts.last && changed <= now {
+                let changed = ctime(data);
+                if changed > last && changed <= now {
                     return false;
                 }
-                edited |= changed > checkouts.first && changed <= now;
+                edited |= changed > first && changed <= now;
             }
             let state = data.map(|data| (data.len(), data.mtime(), data.mtime_nsec(), data.mode()));
             (name, state).hash(&mut hasher);
@@ -327,6 +327,7 @@ fn unwritten(done: Result<(), StoreError>) {
 #[cfg(test)]
 pub(super) mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use tokio::sync::watch;
 

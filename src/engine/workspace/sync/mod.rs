@@ -258,7 +258,7 @@ impl Checkouts {
         // A time in milliseconds is rounded down.
         let end = i64::try_from(end.0).unwrap_or(i64::MAX).saturating_add(1).saturating_mul(1_000_000);
         let mut all = self.read()?;
-        all.retain(|checkout| !matches!(checkout.source, Source::Commit(_)) && checkout.until <= end);
+        all.retain(|checkout| checkout.source.is_of_user() && checkout.until <= end);
         names.retain(|name| {
             let user = repository.join(name).symlink_metadata().ok().map(|data| ctime(&data));
             all.iter().any(|checkout| match (user, checkout.brought.get(name)) {
@@ -354,7 +354,8 @@ fn settled(note: &Path) -> Result<i64, StoreError> {
     moved_on().map_err(StoreError::io("use", &path))
 }
 
-fn ctime(data: &Metadata) -> i64 {
+/// Returns the ctime of a file in nanoseconds since 1970.
+pub(crate) fn ctime(data: &Metadata) -> i64 {
     data.ctime().saturating_mul(1_000_000_000).saturating_add(data.ctime_nsec())
 }
 
@@ -366,7 +367,7 @@ pub(in crate::engine) fn changed_since(folder: &Path, files: &[PathBuf], since: 
 }
 
 /// Returns a time in nanoseconds since 1970.
-fn nanoseconds(time: SystemTime) -> i64 {
+pub(crate) fn nanoseconds(time: SystemTime) -> i64 {
     i64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()).unwrap_or(i64::MAX)
 }
 
