@@ -80,12 +80,6 @@ impl JobEnvironments {
         })
     }
 
-    /// Sends the notifications about the end of a job, and reports it to the server that records the deployment.
-    fn ended(&self, mut notices: JobNotices, outcome: Outcome, reason: &str) {
-        notices.ended(outcome, reason);
-        self.notices.lock().unwrap_or_else(PoisonError::into_inner).push(notices);
-    }
-
     /// Waits for the notifications about jobs that have ended, and for their records, for a limited time.
     pub(super) async fn finish(&self) {
         let notices = std::mem::take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner));
@@ -246,6 +240,20 @@ impl Visit {
         }
     }
 
+    /// Records the end of the deployment, notifies people of it, and reports it to the server that records it.
+    ///
+    /// # Errors
+    /// The ledger cannot be written. People and the server learn of the end all the same.
+    fn record_end(&mut self, outcome: Outcome, reason: &str) -> Result<(), StoreError> {
+        self.stage = Stage::Ended;
+        let recorded = self.append(Action::Ended { outcome }, reason);
+        if let Some(mut notices) = self.notices.take() {
+            notices.ended(outcome, reason);
+            self.environments.notices.lock().unwrap_or_else(PoisonError::into_inner).push(notices);
+        }
+        recorded
+    }
+
     /// Records the files that differ from the commit of the release.
     fn record_files(&self, files: &[String]) -> Result<(), StoreError> {
         if files.is_empty() { Ok(()) } else { self.ledger.append_once(self.entry(Action::Changed, &named(files))) }
@@ -336,19 +344,14 @@ impl JobDeployment for Visit {
     }
 
     fn end(mut self: Box<Self>, conclusion: Conclusion, reason: Option<&str>) -> Result<(), EnvironmentError> {
-        self.stage = Stage::Ended;
         let (outcome, why) = match conclusion {
             Conclusion::Success => (Outcome::Succeeded, ""),
             Conclusion::Cancelled => (Outcome::Failed, "its job was cancelled"),
             _ => (Outcome::Failed, "its job failed"),
         };
-        let reason = reason.unwrap_or(why);
-        let ended = self.append(Action::Ended { outcome }, reason);
-        if let Some(notices) = self.notices.take() {
-            self.environments.ended(notices, outcome, reason);
-        }
+        let recorded = self.record_end(outcome, reason.unwrap_or(why));
         drop(self.turn.take());
-        ended.map_err(|error| EnvironmentError(format!("the ledger lacks the end of its deployment: {error}")))
+        recorded.map_err(|error| EnvironmentError(format!("the ledger lacks the end of its deployment: {error}")))
     }
 }
 
@@ -359,11 +362,8 @@ impl Drop for Visit {
             Stage::Begun => (Outcome::Interrupted, "its job was given up"),
             Stage::Ended => return,
         };
-        if let Err(error) = self.append(Action::Ended { outcome }, reason) {
+        if let Err(error) = self.record_end(outcome, reason) {
             tracing::error!(%error, "the ledger of the environment lacks an entry");
-        }
-        if let Some(notices) = self.notices.take() {
-            self.environments.ended(notices, outcome, reason);
         }
     }
 }
