@@ -107,9 +107,8 @@ pub(super) async fn answer(
             git.answer(Bytes::new(), "application/x-git-upload-pack-result").await
         }
         (&Method::POST, lfs::BATCH) => {
-            let request = timeout(REQUEST_LIMIT, read(request, MAX_REQUEST)).await;
-            let request = request.map_err(|_| ServiceError::Interrupted)??;
-            in_place(|| service.lfs.batch(links, &request))
+            let body = body(request).await?;
+            in_place(|| service.lfs.batch(links, &body))
         }
         _ => Err(bad_route()),
     }

@@ -76,7 +76,8 @@ impl LfsObjects {
         if batch.operation != "download" {
             return Err(ServiceError::Denied(READ_ONLY));
         }
-        let objects = self.open();
+        // Found once for the whole request: if git fails, it is not started again for each object.
+        let (folder, objects) = (self.folder(), self.open());
         let described = batch.objects.iter().map(|RequestedObject { oid, size }| {
             let found =
                 objects.as_ref().and_then(|objects| open(objects, oid)).is_some_and(|(_, found)| found == *size);
@@ -84,7 +85,7 @@ impl LfsObjects {
                 let link = links.read(&Target::Object(oid.clone()));
                 json!({"oid": oid, "size": size, "authenticated": true, "actions": {"download": {"href": link}}})
             } else {
-                let missing = match self.folder() {
+                let missing = match folder {
                     Some(folder) => format!("it is not in {}", folder.display()),
                     None => "git does not name the folder of the objects".to_owned(),
                 };
@@ -106,12 +107,12 @@ impl LfsObjects {
         Ok(Download { file, size, media_type: "application/octet-stream".to_owned(), name: None })
     }
 
-    /// Opens the folder of the objects. `None` if there is none.
+    /// Opens the folder of the objects. `None` if it does not exist, or if git does not name it.
     fn open(&self) -> Option<Folder> {
         Folder::open(self.folder()?).ok()
     }
 
-    /// Returns the folder in which Git LFS keeps the objects. `None` if git cannot tell.
+    /// Returns the folder in which Git LFS keeps the objects. `None` if git does not name it.
     fn folder(&self) -> Option<&Path> {
         if let Some(known) = self.folder.get() {
             return Some(known);
@@ -129,7 +130,7 @@ fn folder_of(repository: &Path) -> Result<PathBuf, GitError> {
     Ok(common_folder(None, repository)?.join(storage).join("objects"))
 }
 
-/// Opens an object. Returns it with its size in bytes. `None` if it is not there, or the id is none.
+/// Opens an object. Returns it with its size in bytes. `None` if it is not there, or if the id is invalid.
 fn open(objects: &Folder, id: &str) -> Option<(File, u64)> {
     if !is_object_id(id) {
         return None;
