@@ -205,8 +205,8 @@ pub(in crate::engine) async fn run(
         warn(log, warning);
     }
     if changed > 0 {
-        let of = if changed == 1 { "1 file".to_owned() } else { format!("{changed} files") };
-        warn(log, &format!("{of} changed since the run began: earlier jobs may have had other content"));
+        let count = checkout::file_count(changed);
+        warn(log, &format!("{count} changed since the run began: earlier jobs may have had other content"));
     }
     if let Some(warning) = another_commit(&run.facts.sha, &done.commit).filter(|_| source.is_of_user()) {
         warn(log, &warning);

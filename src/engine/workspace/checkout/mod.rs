@@ -222,10 +222,7 @@ fn open_to_all(copy: &Path) {
 
 /// Returns lines for the log about copied and skipped files.
 fn described(repository: &Path, copied: &Copied, request: &Request) -> Vec<String> {
-    let count = match copied.files.len() {
-        1 => "1 file".to_owned(),
-        files => format!("{files} files"),
-    };
+    let count = file_count(copied.files.len());
     let mut lines = vec![format!("Copied {count} of the working tree of {}.", repository.display())];
     if !copied.left_out.is_empty() {
         let named = named(copied.left_out.iter().map(PathBuf::as_path));
@@ -236,6 +233,11 @@ fn described(repository: &Path, copied: &Copied, request: &Request) -> Vec<Strin
         lines.push(format!("Left empty, as submodules that the step does not ask for: {named}."));
     }
     lines
+}
+
+/// Returns a number of files for a message, as `2 files`.
+pub(in crate::engine) fn file_count(count: usize) -> String {
+    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
 }
 
 /// Lists paths in a message: the first few, and the number of further ones.
