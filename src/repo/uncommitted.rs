@@ -29,8 +29,8 @@ impl Uncommitted {
         Calls { root, access, abort: None }.uncommitted(sha, secrets)
     }
 
-    /// Returns the changes of a working tree whose files git cannot list. There is one, which says so: what nobody has
-    /// looked at must not pass for what is committed.
+    /// Returns the changes of a working tree whose files git cannot list, with one entry that describes the failure:
+    /// without an entry, the working tree would count as unchanged.
     #[must_use]
     pub fn unlisted(error: &GitError) -> Self {
         let files = vec!["(files that git could not list)".to_owned()];

@@ -3,7 +3,7 @@
 //! A client sends one [`Command`] as a line of JSON. Every command except `Watch` is answered with one [`Reply`] line.
 //! `Watch` keeps the connection open and receives one byte whenever the journal has grown; the byte only means that the
 //! journal should be read, so a slow reader misses nothing and never blocks the run. End of file on a watch means that
-//! the worker has ended. A `Question` is answered by the socket as well.
+//! the worker has ended. A `Question` is also answered with one line.
 //!
 //! Only the user who owns the run can connect: the socket has mode 0600 in a folder of mode 0700, and the user id of
 //! the peer is checked as well.
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_environment_of_a_step_is_an_answer_of_the_socket() {
+    async fn the_socket_answers_with_the_environment_of_a_step() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("control.sock");
         let listener = bind(&path).expect("binds");
@@ -294,7 +294,7 @@ mod tests {
         let server = tokio::spawn(serve(listener, orders, grown, environments));
         assert_eq!(environment(&path, &JobId::new("a")).await.expect("answered"), Some(step));
         assert_eq!(environment(&path, &JobId::new("b")).await.expect("answered"), None);
-        assert!(asked.try_recv().is_err(), "it is no command");
+        assert!(asked.try_recv().is_err(), "it is not a command");
         server.abort();
     }
 

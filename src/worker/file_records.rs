@@ -68,7 +68,7 @@ impl FileRecords {
         self.checkouts.0.clone()
     }
 
-    /// Records the checkouts. May be dropped and called again at any time.
+    /// Records the checkouts. Never returns, but may be dropped and called again at any time.
     pub(super) async fn serve(&mut self) -> Infallible {
         loop {
             let is_due = self.copies.is_empty() && self.pending.is_some();

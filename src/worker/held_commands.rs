@@ -27,7 +27,7 @@ impl HeldCommands {
         Self { commands, holds, ends: JoinSet::new(), records }
     }
 
-    /// Answers commands for ever.
+    /// Answers commands, and records checkouts. Never returns.
     pub(super) async fn answer(&mut self) -> Infallible {
         loop {
             tokio::select! {

@@ -1,6 +1,6 @@
 //! The working tree of an attempt. Every attempt copies the user's files as they are then, not as they were when the run
 //! was created, so each attempt records its own commit and uncommitted changes. An attempt in which a job continues with
-//! the files that it kept is one of the commit of these files; files of now count once a job copies them.
+//! the files that it kept is one of the commit of these files; the current files count once a job copies them.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -65,7 +65,7 @@ impl AttemptTree {
                 continue;
             }
             files.extend(match continued {
-                // No job has copied the files of now.
+                // No job has copied the current files.
                 Some(_) if !sha.is_empty() => files_between(root, Access::Trusted, &earlier.sha, &sha)?,
                 _ => changed_files(root, Access::Trusted, &earlier.sha)?,
             });
@@ -239,8 +239,8 @@ struct CopiedFiles {
 
 impl CopiedFiles {
     /// Returns those of the changed `files` that the checkouts have copied. A file with a ctime after the last copy was
-    /// edited since, unless that time is to come: the clock of the file system is another one then. Files that are missing
-    /// have no ctime, and are taken for copied: that is, for removed before.
+    /// edited since. A ctime in the future is ignored: it is that of a file system with another clock. Missing files
+    /// have no ctime, and count as removed before the copy.
     fn among(mut files: Vec<String>, root: &Path, checkouts: CopyTimes) -> Self {
         let (mut hasher, mut edited) = (DefaultHasher::new(), false);
         let [first, last, now] = [checkouts.first, checkouts.last, SystemTime::now()].map(nanoseconds);

@@ -99,7 +99,7 @@ impl Uploads {
     /// `name` is already being uploaded, there are too many uploads, or the folder cannot be created.
     pub(super) fn begin(&self, job: &str, name: &str, limit: u64) -> Result<String, ServiceError> {
         let mut open = self.lock();
-        // One that was given up takes no name. Something may have stayed of it, because the disk was full.
+        // An upload that was given up does not keep its name. Some of its files may remain, because the disk was full.
         for (_, upload) in open.extract_if(|_, upload| upload.name == name && upload.proceed().is_err()) {
             let _ = remove(&upload.folder);
         }

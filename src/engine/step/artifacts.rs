@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_runs_again_may_declare_what_it_has_made_anew() {
+    fn a_step_that_runs_again_may_declare_other_content() {
         let folder = tempfile::tempdir().expect("a folder");
         let root = folder.path();
         let host = Host::new([]);

@@ -29,7 +29,7 @@ const SKIPPED: &str = "failed, and skipped by a person while it was held";
 /// Reason recorded for a step that a person skipped at its breakpoint.
 const NOT_RUN: &str = "skipped by a person before it ran";
 
-/// How long a job waits for a slot after a hold before its log says so.
+/// How long a job waits for a slot after a hold before this is written to its log.
 const SLOT_NOTICE: Duration = Duration::from_millis(50);
 
 /// What a job does after it has begun a step.

@@ -456,7 +456,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lines_before_the_process_was_started_again_are_told_from_the_later_ones() {
+    fn only_lines_from_before_the_restart_of_the_process_are_kept() {
         let again: jiff::Timestamp = "2026-11-30T10:00:01.5Z".parse().expect("a time");
         for (line, expected) in [
             ("2026-11-30T10:00:01.400000000Z no database", Some("no database")),

@@ -36,8 +36,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(5);
 const SSH_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time limit for the start of an answer, in seconds.
 const CALL_TIMEOUT_SECONDS: u64 = 120;
-/// Arguments of `ssh` before the host. An engine that went away without a word, because a line is cut or this machine has
-/// slept, ends the connection within a minute: without it, nothing would ever end a request to it.
+/// Arguments of `ssh` before the host. With `ServerAliveInterval`, `ssh` ends its connection within a minute if the engine
+/// has become unreachable. Otherwise a request to it would never end.
 const OPTIONS: [&str; 7] = ["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20", "-o", "ServerAliveInterval=15"];
 /// How many connections may be about to log in at the same time. `sshd` refuses some of more than ten (`MaxStartups`), and a
 /// step that starts many replicas needs a connection for each.
