@@ -223,7 +223,7 @@ mod tests {
         assert_eq!(unknown, "no artifact `none`; the run has dist, report, dist");
         let worker = lock::take_free(&run.lock());
         assert!(matches!(delete(&run, &names("dist")), Err(DeleteError::InProgress)));
-        drop(worker);
+        lock::release(worker, &run.lock());
         assert_eq!(delete(&run, &names("dist")).expect("deleted").len(), 2);
         assert_eq!(artifacts::list(&run).expect("listed").iter().map(|one| one.id).collect::<Vec<_>>(), [2]);
     }

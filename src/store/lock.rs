@@ -91,6 +91,17 @@ pub(crate) fn take_free(path: &Path) -> File {
     }
 }
 
+/// Releases a lock in a test. Waits up to 20 seconds until it is free, for the same reason as [`take_free`].
+#[cfg(test)]
+pub(crate) fn release(held: File, path: &Path) {
+    drop(held);
+    let started = Instant::now();
+    while is_held(path) {
+        assert!(started.elapsed() < Duration::from_secs(20), "{} is held", path.display());
+        std::thread::sleep(BETWEEN);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,7 +113,7 @@ mod tests {
         assert!(!is_held(&path));
         let held = take(&path).expect("made").expect("free");
         assert!(is_held(&path) && take(&path).expect("there").is_none());
-        drop(held);
+        release(held, &path);
         drop(take_free(&path));
     }
 

@@ -421,6 +421,7 @@ mod tests {
     use crate::model::rollback::RollbackRequest;
     use crate::model::{EndReason, Phase, RemoteRun, RunId, RunInfo, testing};
     use crate::store::folder::RunsDir;
+    use crate::store::lock;
     use crate::store::spec::WorkflowSpec;
 
     const SETTINGS: &str = r#"
@@ -562,12 +563,13 @@ healthy = "true"
                     Entry { at: Timestamp(9), by, environment, deployment, job: None, action, reason: String::new() };
                 deployments.file().append(&entry).expect("written");
             }
-            held.push(lock);
+            held.push((lock, folder.lock()));
         }
         let running = deployments.running().expect("read");
         let found: Vec<_> = running.iter().map(|open| (&*open.record.environment, open.record.began)).collect();
         assert_eq!(found, [("staging", false), ("production", false), ("staging", true)]);
-        drop(held.pop());
+        let (worker, lock) = held.pop().expect("three");
+        lock::release(worker, &lock);
         assert_eq!(deployments.running().expect("read").len(), 2, "the worker of the last one has ended");
     }
 

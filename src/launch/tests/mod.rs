@@ -55,11 +55,7 @@ impl Place {
     fn run(&self) -> RunFolder {
         let planned = self.plan(&LaunchRequest { trust: true, ..self.request() });
         let (folder, held) = write(&self.runs, planned).expect("written");
-        drop(held);
-        // A process that another test starts holds a copy of the lock until its `exec`.
-        while lock::is_held(&folder.lock()) {
-            std::thread::yield_now();
-        }
+        lock::release(held, &folder.lock());
         folder
     }
 
@@ -359,11 +355,7 @@ async fn a_run_in_progress_is_neither_deleted_nor_resumed() {
     ] {
         assert!(matches!(error, CommandError::Unavailable { reason: Unavailable::NotEnded, .. }), "{error}");
     }
-    drop(held);
-    // A process that another test starts holds a copy of the lock until its `exec`.
-    while lock::is_held(&folder.lock()) {
-        std::thread::yield_now();
-    }
+    lock::release(held, &folder.lock());
     commands::delete(&place.runs, folder.id()).await.expect("removed");
     assert!(!folder.path().exists() && place.runs.list().expect("listed").is_empty());
 }
@@ -392,11 +384,7 @@ async fn a_run_that_is_being_started_is_not_closed_as_lost() {
     let (folder, held) = write(&place.runs, planned).expect("written");
     assert_eq!(close_lost(&place.runs).await.expect("readable"), 0);
     assert!(!history::read(&folder).expect("readable").phase.is_done());
-    drop(held);
-    // A process that another test starts holds a copy of the lock until its `exec`.
-    while lock::is_held(&folder.lock()) {
-        std::thread::yield_now();
-    }
+    lock::release(held, &folder.lock());
     assert_eq!(close_lost(&place.runs).await.expect("readable"), 1);
 }
 
