@@ -19,7 +19,6 @@ pub mod legs;
 mod lookup;
 mod names;
 mod nearest;
-mod no_report;
 mod one_line;
 mod preview;
 mod reason;

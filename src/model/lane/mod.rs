@@ -1,14 +1,17 @@
 //! Environments of this machine side by side: what is live in each, what is being deployed, and what a person may do.
 
-use std::time::Duration;
-
 use super::capabilities::{Operation, Unavailable};
-use super::deployment::{Cause, Counters, Lock, Observed, Slot, SlotState};
+use super::deployment::{Cause, Lock, Observed, Slot, SlotState};
 use super::environment::{DeploymentState, Environment, Impairment, Release, title_of};
-use super::rollback::{Changes, RollbackRequest};
+use super::rollback::RollbackRequest;
 use super::{RunId, Timestamp, short_sha};
 
-pub use super::no_report::NoReport;
+mod report;
+mod request;
+
+use report::minutes;
+pub use report::{NoReport, Reported, Requests};
+pub use request::{DeploymentPreview, DeploymentWay, LaneRequest};
 
 /// An environment of this machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -37,26 +40,6 @@ pub struct Lane {
     /// Minimum number of replicas that the target should report: as many as the live release was deployed with. 0 if that is
     /// not known.
     pub wanted: u32,
-}
-
-/// A report of a target.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Reported {
-    /// State of both slots.
-    pub observed: Observed,
-    /// When the target was asked.
-    pub at: Timestamp,
-    /// The requests that failed lately; `None` if the target does not count them, or has not counted twice.
-    pub requests: Option<Requests>,
-}
-
-/// Requests to an environment between two reports of its target.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Requests {
-    /// The answers.
-    pub counters: Counters,
-    /// The time between the two reports.
-    pub length: Duration,
 }
 
 /// A deployment to an environment that has not ended, or that was left halfway.
@@ -132,15 +115,6 @@ impl Kept {
     }
 }
 
-/// Returns a length in its largest unit, rounded down, and in seconds below a minute: `2h`, `59m`, `20s`.
-fn minutes(length: Duration) -> String {
-    match length.as_secs() {
-        seconds @ ..60 => format!("{seconds}s"),
-        seconds @ ..7_200 => format!("{}m", seconds / 60),
-        seconds => format!("{}h", seconds / 3_600),
-    }
-}
-
 /// A position in a plan.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LaneStep {
@@ -156,39 +130,6 @@ pub struct LaneStep {
     pub waits_for_person: bool,
     /// What a pause that a person has requested means for the step: `pauses after this step`. `None` without one.
     pub pause: Option<&'static str>,
-}
-
-impl Reported {
-    /// Returns the number of healthy replicas and the number of all replicas in slots with traffic. `None` if there are
-    /// no replicas in such slots.
-    #[must_use]
-    pub fn health(&self) -> Option<(u32, u32)> {
-        let serving = || Slot::ALL.map(|slot| self.observed.slot(slot)).into_iter().filter(|slot| slot.weight > 0);
-        let all = serving().map(|slot| slot.replicas).sum();
-        (all > 0).then(|| (serving().map(|slot| slot.healthy.min(slot.replicas)).sum(), all))
-    }
-}
-
-impl Requests {
-    /// Whether at least a tenth of the requests failed.
-    #[must_use]
-    pub fn is_failing(&self) -> bool {
-        let Counters { requests, errors, .. } = self.counters;
-        errors > 0 && errors >= requests / 10
-    }
-
-    /// Describes the failed requests: `6/6 failed`. `None` if no request failed.
-    #[must_use]
-    pub fn failed_short(&self) -> Option<String> {
-        let Counters { requests, errors, .. } = self.counters;
-        (errors > 0).then(|| format!("{errors}/{} failed", requests.max(errors)))
-    }
-
-    /// Describes the failed requests and their time: `6/6 failed in 1m`. `None` if no request failed.
-    #[must_use]
-    pub fn failed(&self) -> Option<String> {
-        Some(format!("{} in {}", self.failed_short()?, minutes(self.length)))
-    }
 }
 
 impl Lane {
@@ -396,115 +337,6 @@ impl Lane {
     }
 }
 
-/// A request about an environment of this machine. A request that fails is answered with a notice.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum LaneRequest {
-    /// Show what a deployment of a release would do. Answered by a [`DeploymentPreview`].
-    Plan {
-        /// Name of the environment.
-        environment: String,
-        /// Tag, branch or commit.
-        release: String,
-    },
-    /// Show what a rollback would do. Answered by a [`DeploymentPreview`].
-    PlanRollback {
-        /// Name of the environment.
-        environment: String,
-        /// Commit of the release to restore; `None` for the last other release that succeeded.
-        to: Option<String>,
-    },
-    /// Carry out the deployment or rollback that was shown.
-    Start {
-        /// Number of the [`DeploymentPreview`]. It becomes invalid when the next one is requested.
-        question: u64,
-        /// Reason for the ledger; may be empty.
-        reason: String,
-    },
-    /// Let the deployment continue after a pause.
-    Promote {
-        /// Name of the environment.
-        environment: String,
-        /// The deployment that was shown.
-        run: RunId,
-        /// Whether all later pauses are skipped, too.
-        full: bool,
-    },
-    /// Stop the former release that is kept running after a success.
-    StopKept {
-        /// Name of the environment.
-        environment: String,
-        /// The deployment that was shown.
-        run: RunId,
-    },
-    /// Let the deployment wait before its next step.
-    Pause {
-        /// Name of the environment.
-        environment: String,
-        /// The deployment that was shown.
-        run: RunId,
-    },
-    /// Abort the deployment: the former release is restored.
-    Abort {
-        /// Name of the environment.
-        environment: String,
-        /// The deployment that was shown.
-        run: RunId,
-        /// Reason for the ledger; may be empty.
-        reason: String,
-    },
-    /// Lock the environment.
-    Lock {
-        /// Name of the environment.
-        environment: String,
-        /// Reason, for people who want to deploy.
-        reason: String,
-    },
-    /// Unlock the environment.
-    Unlock {
-        /// Name of the environment.
-        environment: String,
-        /// Reason for the ledger; may be empty.
-        reason: String,
-    },
-}
-
-/// What a deployment or a rollback would do, as it is shown before it is confirmed.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct DeploymentPreview {
-    /// Name of the environment.
-    pub environment: String,
-    /// The release that is replaced: the live one or, if a deployment is aborted, the one that was being deployed.
-    /// `None` if there is none.
-    pub from: Option<Release>,
-    /// The release that is live afterwards; `None` if an aborted deployment was the first one.
-    pub to: Option<Release>,
-    /// Whether it is not known what is live or, for an abort, what was live before, so that `from` or `to` is `None`.
-    pub former_unknown: bool,
-    /// How the deployment or rollback is done.
-    pub way: DeploymentWay,
-    /// The commits that are undone by a rollback, or new in a deployment.
-    pub changes: Changes,
-    /// What a person should know first: gates that the deployment waits for, missing variables, unreadable lines of the
-    /// ledger.
-    pub notes: Vec<String>,
-}
-
-/// How a deployment or a rollback is done.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum DeploymentWay {
-    /// A release is deployed with these steps; empty if they are planned once another deployment has ended.
-    Deploy(Vec<String>),
-    /// An earlier release is deployed with these steps.
-    RollBack {
-        /// The steps in words.
-        steps: Vec<String>,
-        /// Whether the release still runs, so that no replica is started and only the traffic moves.
-        is_instant: bool,
-    },
-    /// The deployment in progress is aborted.
-    Abort,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -633,20 +465,6 @@ mod tests {
         assert!(!with(Some(release("v1").sha), 2, 1), "a rollback to it would start replicas");
         assert!(kept.still_holds(Some(&release_of_v2), None), "the target was not asked");
         assert!(!kept.still_holds(Some(&release("v1")), None), "after a rollback to it, it is live");
-    }
-
-    #[test]
-    fn an_error_of_a_target_is_told_in_one_line() {
-        let error = NoReport::failed("two Compose projects run the service `shop`\nstop one of them");
-        assert_eq!(error.text(), "its target reports nothing: two Compose projects run the service `shop`");
-        assert_eq!(error.since(), "no report since: two Compose projects run the service `shop`");
-        assert_eq!(NoReport::failed(&"a".repeat(500)), NoReport::Failed(format!("{}…", "a".repeat(160))));
-        assert_eq!(NoReport::failed("\n").text(), "its target reports nothing: unknown error");
-        let silent = NoReport::NoAnswer;
-        assert_eq!(
-            (silent.text(), silent.since().as_str()),
-            ("its target does not answer".to_owned(), "no answer since")
-        );
     }
 
     #[test]
