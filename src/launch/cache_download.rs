@@ -95,8 +95,7 @@ pub fn download(
     wanted: &CacheDownload<'_>,
 ) -> Result<DownloadedCache, CacheDownloadError> {
     let CacheDownload { key, reference, into, is_archive } = *wanted;
-    let scope =
-        reference.map(|name| if name.starts_with("refs/") { name.to_owned() } else { format!("refs/heads/{name}") });
+    let scope = reference.map(caches::full_ref);
     let found = caches::open(runs, repository, key, scope.as_deref())?;
     let (mut data, entry, older) = found.ok_or_else(|| CacheDownloadError::Unknown(key.to_owned()))?;
     let compression = compression(&mut data).map_err(StoreError::io("read", "the data of the entry"))?;

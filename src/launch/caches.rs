@@ -80,6 +80,11 @@ pub fn open(
     Ok(opened.map(|(data, entry)| (data, entry, older)))
 }
 
+/// Returns the full ref of a branch. A name that begins with `refs/` is a full ref already.
+pub(super) fn full_ref(name: &str) -> String {
+    if name.starts_with("refs/") { name.to_owned() } else { format!("refs/heads/{name}") }
+}
+
 fn of(cache: &Cache, repository: Option<&str>) -> Result<Vec<CacheEntry>, StoreError> {
     let mut entries = cache.entries()?;
     entries.retain(|entry| repository.is_none_or(|name| entry.repository.eq_ignore_ascii_case(name)));

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use crate::config::{Config, ConfigError};
 use crate::engine::results::cache_identity;
 use crate::files;
+use crate::launch::caches::full_ref;
 use crate::launch::request::cache_limits;
 use crate::repo::git::{GitError, Repository};
 use crate::repo::history::default_branch;
@@ -203,8 +204,7 @@ fn version(paths: &[String], compression: Compression) -> String {
 /// Returns the full ref whose runs restore an entry.
 fn scope(reference: Option<&str>, repository: &Repository) -> String {
     match reference {
-        Some(full) if full.starts_with("refs/") => full.to_owned(),
-        Some(branch) => format!("refs/heads/{branch}"),
+        Some(name) => full_ref(name),
         None => match default_branch(&repository.root) {
             Some(branch) => format!("refs/heads/{branch}"),
             None => repository.git_ref.clone(),
