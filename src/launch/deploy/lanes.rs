@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 use tokio::time::timeout;
 
 use super::prepared::observe;
-use super::{DeployError, Deployments};
+use super::{DeployError, Deployments, protection};
 use crate::model::Timestamp;
 use crate::model::deployment::{
     Cause, Counters, EnvironmentSettings, EnvironmentState, Ledger, Observed, Outcome, Slot,
@@ -224,7 +224,9 @@ impl Deployments {
         memory: &mut LaneMemory,
     ) -> Lane {
         let (at, state) = (now(), &states[&settings.name]);
-        let mut environment = Environment { protection: Some(self.protection(settings, state)), ..state.shown(at) };
+        let position = state.live().and_then(|live| Position::read(&self.runs.folder(live.run.clone())).ok().flatten());
+        let stops = self.stops(state, position.as_ref());
+        let mut environment = Environment { protection: Some(protection(settings, state, stops)), ..state.shown(at) };
         let live = environment.deployments.iter().position(|one| one.state == DeploymentState::Success);
         environment.deployments.truncate(MAX_DEPLOYMENTS.max(live.map_or(0, |live| live + 1)));
         let (name, offered) = source(settings, states, memory.head.clone().unwrap_or_default());
@@ -256,15 +258,15 @@ impl Deployments {
             open,
             serves,
             reported,
-            stops: self.stops(state),
+            stops,
             no_report: memory.silent.get(&settings.name).cloned(),
-            wanted: self.wanted(settings, state),
+            wanted: wanted(settings, state, position.as_ref()),
             environment,
         }
     }
 
-    /// Returns the release that serves according to a report, if another one is recorded as live: somebody else has deployed
-    /// it.
+    /// Returns the release that serves according to a report, if another one is recorded as live: it was deployed from
+    /// elsewhere.
     fn serves_instead(
         &self,
         observed: &Observed,
@@ -279,16 +281,6 @@ impl Deployments {
         let found = memory.found.entry(sha.to_owned()).or_insert_with(find).clone();
         // A cluster may only tell the name of a release.
         (found.sha != live.sha).then_some(found)
-    }
-
-    /// Returns the minimum number of replicas that the target should report: as many as the live release was deployed with
-    /// or, if something else sets their number, one. 0 if that is not known.
-    fn wanted(&self, settings: &EnvironmentSettings, state: &EnvironmentState) -> u32 {
-        let Some(live) = state.live().filter(|live| live.cause != Cause::Job) else { return 0 };
-        let position = Position::read(&self.runs.folder(live.run.clone())).ok().flatten();
-        let deployed = position.map(|position| position.plan.plans().map(|plan| plan.new.replicas).sum());
-        deployed
-            .map_or(0, |deployed: u32| if settings.target.replicas().is_some() { deployed } else { deployed.min(1) })
     }
 
     /// Returns the open deployment of an environment. `None` if none of the last [`MAX_DEPLOYMENTS`] is open.
@@ -361,6 +353,15 @@ async fn report(environment: String, targets: Arc<Targets>) -> TargetReport {
         }
     };
     TargetReport { environment, observed, counters, at }
+}
+
+/// Returns the minimum number of replicas that the target should report: as many as the live release was deployed with or, if
+/// something else sets their number, one. 0 if that is not known. `position` is that of the live deployment.
+fn wanted(settings: &EnvironmentSettings, state: &EnvironmentState, position: Option<&Position>) -> u32 {
+    let is_job = state.live().is_some_and(|live| live.cause == Cause::Job);
+    let Some(position) = position.filter(|_| !is_job) else { return 0 };
+    let deployed: u32 = position.plan.plans().map(|plan| plan.new.replicas).sum();
+    if settings.target.replicas().is_some() { deployed } else { deployed.min(1) }
 }
 
 /// Returns the release to offer for an environment, after the name of where it is from: what is live in the environment

@@ -300,29 +300,22 @@ pub(super) fn masked(settings: &EnvironmentSettings, text: &str) -> String {
     Masker::new(settings.secrets(&variables)).mask_text(text)
 }
 
-impl Deployments {
-    /// Returns the rules of an environment in the form that is used for environments on servers, and when it stops.
-    fn protection(&self, settings: &EnvironmentSettings, state: &EnvironmentState) -> Protection {
-        let mut protection = protection(settings);
-        protection.others.extend(settings.auto_stop.map(|after| {
-            let rule = format!("stops {} after a deployment", written(after));
-            match (self.stops(state), state.live()) {
-                (Some(at), Some(live)) => format!("{rule}: {} at {}", live.release.name(), at.clock()),
-                (None, Some(live)) => format!("{rule}, but no deployment waits to stop {}", live.release.name()),
-                (_, None) => rule,
-            }
-        }));
-        protection
-    }
-}
-
-/// Converts the rules of an environment to the form that is used for environments on servers.
-fn protection(settings: &EnvironmentSettings) -> Protection {
+/// Converts the rules of an environment to the form that is used for environments on servers. `stops` is when it is stopped
+/// automatically.
+fn protection(settings: &EnvironmentSettings, state: &EnvironmentState, stops: Option<Timestamp>) -> Protection {
     let mut others: Vec<String> = settings.after.iter().map(|name| format!("after {name}")).collect();
     others.extend(settings.freeze.iter().map(|window| format!("frozen {}", window.written())));
     if !settings.wait.is_zero() && settings.wait.as_secs() < 60 {
         others.push(format!("waits {}", written(settings.wait)));
     }
+    others.extend(settings.auto_stop.map(|after| {
+        let rule = format!("stops {} after a deployment", written(after));
+        match (stops, state.live()) {
+            (Some(at), Some(live)) => format!("{rule}: {} at {}", live.release.name(), at.clock()),
+            (None, Some(live)) => format!("{rule}, but no deployment waits to stop {}", live.release.name()),
+            (_, None) => rule,
+        }
+    }));
     let patterns: Vec<String> = settings.on.iter().map(RefRule::written).collect();
     Protection {
         reviewers: settings.reviewers.clone(),

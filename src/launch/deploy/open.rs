@@ -195,12 +195,12 @@ impl Deployments {
         }))
     }
 
-    /// Returns when an environment is stopped automatically; `None` if no deployment waits to do that.
-    pub(super) fn stops(&self, state: &EnvironmentState) -> Option<Timestamp> {
+    /// Returns when an environment is stopped automatically; `None` if no deployment waits to do that. `position` is that of
+    /// the live deployment.
+    pub(super) fn stops(&self, state: &EnvironmentState, position: Option<&Position>) -> Option<Timestamp> {
         let live = state.live()?;
-        let folder = self.runs.folder(live.run.clone());
-        let (after, since) = (auto_stop(&folder)?, live.ended?);
-        lock::is_held(&folder.lock()).then(|| since.after(after))
+        let (after, since) = (position?.auto_stop()?, live.ended?);
+        lock::is_held(&self.runs.folder(live.run.clone()).lock()).then(|| since.after(after))
     }
 
     /// Sends an order to the worker of a deployment, in the name of the local user.
@@ -414,11 +414,6 @@ pub fn settle(folder: &RunFolder) {
     }
 }
 
-/// Returns how long after its end a deployment stops its environment, if that is its current step.
-fn auto_stop(folder: &RunFolder) -> Option<Duration> {
-    Position::read(folder).ok().flatten()?.auto_stop()
-}
-
 /// Returns the error about a deployment that a job of a run carries out.
 fn by_job(record: &DeploymentRecord) -> DeployError {
     let (title, environment, run) = (record.release.title(), &record.environment, &record.run);
@@ -428,7 +423,7 @@ fn by_job(record: &DeploymentRecord) -> DeployError {
 }
 
 /// Returns a sentence about a deployment in progress that waits for a person, with the commands to decide. `None` if the run
-/// is no deployment, or waits for nobody.
+/// is not a deployment, or does not wait for a person.
 #[must_use]
 pub fn awaited(folder: &RunFolder) -> Option<String> {
     let spec = RunSpec::read(folder).ok()?;
