@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 
 use crate::backend::runs::Runs;
 use crate::files;
+use crate::launch::LATEST;
 use crate::launch::deploy;
 use crate::launch::expression;
 use crate::launch::expression::{Explained, contexts_of_run};
@@ -23,9 +24,6 @@ use crate::ui::terminal_text::text;
 use crate::workflow::expr::{Contexts, Value};
 
 use super::{Exit, Failure, Outcome, RunArg, block_on};
-
-/// Name of the newest run, which is the run that is meant if none is named.
-const LATEST: &str = "latest";
 
 /// Explains why jobs and steps ran, were skipped, or wait for a review, and why a deployment failed.
 #[derive(clap::Args)]

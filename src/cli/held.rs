@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::launch;
+use crate::launch::LATEST;
 use crate::launch::held;
 use crate::launch::held::HeldError;
 use crate::model::{Command, HeldOrder, Job, Run, Step};
@@ -124,7 +125,7 @@ fn held_runs(all: bool) -> Result<Vec<Run>, Failure> {
 
 /// Finds the run that a command is about. Without a name it is the only run with a held step, else the newest run.
 fn find(wanted: &RunArg) -> Result<RunFolder, Failure> {
-    if wanted.run != "latest" || wanted.repository.is_some() {
+    if wanted.run != LATEST || wanted.repository.is_some() {
         return wanted.find();
     }
     match held_runs(wanted.all)?.as_slice() {
@@ -148,7 +149,7 @@ fn overview(args: &Args) -> Outcome {
     }
     if held.is_empty() && !args.json {
         style::line("Nothing is held. `cuelight run --on-failure hold` holds a step that fails.")?;
-        let newest = RunArg { run: "latest".to_owned(), all: args.all, repository: None }.locate();
+        let newest = RunArg { run: LATEST.to_owned(), all: args.all, repository: None }.locate();
         let lost = newest.ok().and_then(|folder| report::lost(&history::read(&folder).ok()?));
         if let Some(lost) = lost {
             style::line(lost.as_str())?;

@@ -52,6 +52,7 @@ use tokio::signal::unix::{SignalKind, signal};
 pub use crate::report::exit::Exit;
 
 use crate::launch;
+use crate::launch::LATEST;
 use crate::report::failure::Failure;
 use crate::report::{exit, style};
 use crate::store::folder::{RunFolder, RunsDir};
@@ -181,7 +182,7 @@ enum Command {
 struct RunArg {
     /// The run's id, its beginning or end, `latest`: the newest run of this repository; or a run on a server: its
     /// number, OWNER/REPO/NUMBER or its URL
-    #[arg(default_value = "latest")]
+    #[arg(default_value = LATEST)]
     run: String,
     /// Let `latest` be the newest run of all repositories
     #[arg(long, short)]

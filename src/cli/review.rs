@@ -6,6 +6,7 @@ use std::io::IsTerminal;
 use serde_json::json;
 
 use crate::launch;
+use crate::launch::LATEST;
 use crate::model::capabilities::{Capabilities, Operation, RunState, Unavailable};
 use crate::model::{Command, DeploymentOrder, PendingReview, Run};
 use crate::report::style;
@@ -34,7 +35,7 @@ pub(super) struct Args {
     all: bool,
     /// The run's id, its beginning or end, `latest`: the newest run of this repository that waits for a review,
     /// or the URL of a run on a server
-    #[arg(long, default_value = "latest")]
+    #[arg(long, default_value = LATEST)]
     run: String,
     /// Comment for the other reviewers
     #[arg(long, short, value_name = "TEXT", default_value = "", hide_default_value = true)]
@@ -119,7 +120,7 @@ impl Args {
     fn find(&self) -> Result<RunFolder, Failure> {
         let runs = runs_dir()?;
         let here = std::env::current_dir().ok();
-        if self.run != "latest" {
+        if self.run != LATEST {
             return servers::find(&runs, &self.run, here.as_deref());
         }
         let home = here.as_deref().and_then(launch::home);

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::json;
 
+use crate::launch::LATEST;
 use crate::launch::commands;
 use crate::model::Command;
 use crate::report::style;
@@ -18,7 +19,7 @@ use super::{Exit, Failure, Outcome, block_on, runs_dir, servers};
 pub(super) struct RunsArg {
     /// The runs: ids, their beginnings or ends, `latest`: the newest run of this repository; or runs on a server: their
     /// numbers, OWNER/REPO/NUMBER or URLs
-    #[arg(value_name = "RUN", default_value = "latest")]
+    #[arg(value_name = "RUN", default_value = LATEST)]
     pub(super) runs: Vec<String>,
     /// Let `latest` be the newest run of all repositories
     // Without a short name: `cancel -a` reads as if it were about all runs.

@@ -87,7 +87,7 @@ use trust::{Consent, Subject, Trust, Untrusted};
 pub const PUSH: &str = "push";
 
 /// The word for the newest run.
-const LATEST: &str = "latest";
+pub const LATEST: &str = "latest";
 
 /// Why a run does not start.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,6 @@
 //! Commands and options of other tools, and what they are called here. Also the messages about unknown ones.
 
+use crate::launch::LATEST;
 use crate::model::nearest;
 
 /// Names that other tools have for a command, and the command.
@@ -75,7 +76,7 @@ pub const ADVICE: &[(&str, &[&str], &str)] = &[
 pub fn is_of_run(word: &str) -> bool {
     let is_id = word.len() >= 4 && word.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
     let is_number = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
-    word == "latest" || word.contains('/') || is_id || is_number
+    word == LATEST || word.contains('/') || is_id || is_number
 }
 
 /// Returns the command that a word means or resembles, of those with these names; `None` if there is none, and for a word
