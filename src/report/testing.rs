@@ -71,13 +71,19 @@ impl Story {
         self.script.event(event);
     }
 
-    /// Adds a step that is held until half an hour after the beginning: after its failure, or without `reason` before it
-    /// runs.
-    pub fn hold(&mut self, job: &str, number: u32, name: &str, reason: Option<&str>) {
+    /// Adds the plan of a step, and returns the ids of its job and of the step.
+    fn plan(&mut self, job: &str, number: u32, name: &str) -> (JobId, StepNumber) {
         let (job, step) = (JobId::new(job), StepNumber(number));
         let planned =
             StepOutline { number: step, name: name.to_owned(), kind: StepKind::Main, background: false, label: None };
         self.add(Event::StepsPlanned { job: job.clone(), steps: vec![planned] });
+        (job, step)
+    }
+
+    /// Adds a step that is held until half an hour after the beginning: after its failure, or without `reason` before it
+    /// runs.
+    pub fn hold(&mut self, job: &str, number: u32, name: &str, reason: Option<&str>) {
+        let (job, step) = self.plan(job, number, name);
         if reason.is_some() {
             self.add(Event::StepStarted { job: job.clone(), step, name: name.to_owned() });
         }
@@ -87,10 +93,7 @@ impl Story {
 
     /// Adds a step that prints these lines, in two portions if possible, and exits with this code.
     pub fn step(&mut self, job: &str, number: u32, name: &str, lines: &[&str], exit_code: i32) {
-        let (job, step) = (JobId::new(job), StepNumber(number));
-        let planned =
-            StepOutline { number: step, name: name.to_owned(), kind: StepKind::Main, background: false, label: None };
-        self.add(Event::StepsPlanned { job: job.clone(), steps: vec![planned] });
+        let (job, step) = self.plan(job, number, name);
         self.add(Event::StepStarted { job: job.clone(), step, name: name.to_owned() });
         let half = lines.len() / 2;
         for (first, count) in [(0, half), (half, lines.len() - half)].into_iter().filter(|(_, count)| *count > 0) {
@@ -105,10 +108,7 @@ impl Story {
 
     /// Adds a step that succeeded in an earlier attempt and is not run again.
     pub fn kept(&mut self, job: &str, number: u32, name: &str, lines: &[&str], reason: &str) {
-        let (id, step) = (JobId::new(job), StepNumber(number));
-        let planned =
-            StepOutline { number: step, name: name.to_owned(), kind: StepKind::Main, background: false, label: None };
-        self.add(Event::StepsPlanned { job: id.clone(), steps: vec![planned] });
+        let (id, step) = self.plan(job, number, name);
         self.add(step_finished(job, number, Conclusion::Success, 0, Some(reason)));
         self.add(Event::Output { job: id.clone(), step, output: LineRange { first: 0, count: lines.len() as u64 } });
         self.logs.0.insert((id, step), lines.iter().map(ToString::to_string).collect());
@@ -214,10 +214,7 @@ impl Story {
 
     /// Ends a step that was cancelled while it ran.
     pub fn cancel_step(&mut self, job: &str, number: u32, name: &str) {
-        let (id, step) = (JobId::new(job), StepNumber(number));
-        let planned =
-            StepOutline { number: step, name: name.to_owned(), kind: StepKind::Main, background: false, label: None };
-        self.add(Event::StepsPlanned { job: id.clone(), steps: vec![planned] });
+        let (id, step) = self.plan(job, number, name);
         self.add(Event::StepStarted { job: id, step, name: name.to_owned() });
         self.add(step_finished(job, number, Conclusion::Cancelled, 0, Some("cancelled")));
     }
@@ -273,10 +270,7 @@ impl<'p> Terminal<'p> {
 
     /// Starts a step.
     pub fn step(&mut self, job: &str, number: u32, name: &str) {
-        let (job, step) = (JobId::new(job), StepNumber(number));
-        let planned =
-            StepOutline { number: step, name: name.to_owned(), kind: StepKind::Main, background: false, label: None };
-        self.story.add(Event::StepsPlanned { job: job.clone(), steps: vec![planned] });
+        let (job, step) = self.story.plan(job, number, name);
         self.story.add(Event::StepStarted { job, step, name: name.to_owned() });
         self.print();
     }
