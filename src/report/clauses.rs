@@ -39,6 +39,11 @@ pub(super) fn state(phase: &Phase, time: &TerminalText, reason: Option<&str>, st
     }
 }
 
+/// Returns the state of what waits at a gate, as [`state`] does.
+pub(super) fn waiting(gate: &Gate, style: Style) -> TerminalText {
+    state(&Phase::Waiting(gate.clone()), &TerminalText::default(), None, style)
+}
+
 /// Returns the state of a run, as [`state`] does. Reviews of other jobs than those in progress are named with the same word
 /// as the state of a run that only waits for them.
 pub(super) fn of_run(
@@ -50,7 +55,7 @@ pub(super) fn of_run(
 ) -> TerminalText {
     let [first, others @ ..] = reviews else { return state(phase, time, reason, style) };
     let pending = if others.is_empty() {
-        state(&first.phase(), &TerminalText::default(), None, style)
+        waiting(&first.gate(), style)
     } else {
         let names: Vec<&str> = reviews.iter().map(|review| review.environment.as_str()).collect();
         text!("{} of {}", style.word(&Phase::Waiting(Gate::Review(String::new()))), joined(&names, "and"))

@@ -254,17 +254,11 @@ impl Printer for Linear {
                 let attempt = run.named_attempt().map(|attempt| text!(", {}", attempt)).unwrap_or_default();
                 self.say(run, None, &text!("started{}, run {}", attempt, run.info.id), out)
             }
-            Event::RunWaiting { gate, .. } => {
-                let phase = Phase::Waiting(gate.clone());
-                self.say(run, None, &clauses::state(&phase, &TerminalText::default(), None, self.style), out)
-            }
+            Event::RunWaiting { gate, .. } => self.say(run, None, &clauses::waiting(gate, self.style), out),
             // The end of a job is printed with the jobs that can start.
             Event::JobWaiting { gate: Gate::Needs, .. } => Ok(()),
             Event::JobWaiting { job, gate } if self.is_said(job, gate) => Ok(()),
-            Event::JobWaiting { job, gate } => {
-                let phase = Phase::Waiting(gate.clone());
-                self.say(run, Some(job), &clauses::state(&phase, &TerminalText::default(), None, self.style), out)
-            }
+            Event::JobWaiting { job, gate } => self.say(run, Some(job), &clauses::waiting(gate, self.style), out),
             Event::JobStarted { job, .. } => self.say(run, Some(job), &text!("started"), out),
             Event::StepStarted { job, step: number, .. } => {
                 match run.step(job, *number).filter(|step| step.kind != StepKind::Job) {
@@ -301,8 +295,7 @@ impl Printer for Linear {
         }
         let count = counted(jobs.len() as u64, "job");
         let names = clauses::first_names(jobs.iter().map(|job| run.job_name(job)));
-        let phase = Phase::Waiting(gate.clone());
-        let state = clauses::state(&phase, &TerminalText::default(), None, self.style);
+        let state = clauses::waiting(gate, self.style);
         self.say(run, None, &text!("{} {}: {}", count, state, names), out)
     }
 

@@ -28,7 +28,7 @@ pub fn waiting(review: &PendingReview, run: &RunId, style: Style, now: Timestamp
 
 /// Returns the state of the jobs that wait, for a sentence: `needs review of prod by maria or olu; approve with …`.
 fn sentence(review: &PendingReview, run: &RunId, style: Style, now: Timestamp) -> TerminalText {
-    let state = clauses::state(&review.phase(), &TerminalText::default(), None, style);
+    let state = clauses::waiting(&review.gate(), style);
     let reviewers: Vec<&str> = review.reviewers.iter().map(String::as_str).collect();
     let by = if reviewers.is_empty() { text!("") } else { text!(" by {}", clauses::joined(&reviewers, "or")) };
     let timer = review.wait_until.filter(|_| !reviewers.is_empty());
