@@ -184,6 +184,14 @@ impl Row<'_> {
         let environment = self.environment?;
         environment.no_report.clone().or_else(|| environment.impairment.and(environment.health.clone()))
     }
+
+    /// Returns how the deployment came about, and its position or why it ended, as far as these are known.
+    fn remarks(&self) -> impl Iterator<Item = String> {
+        let record = self.record;
+        let position = self.position.clone().filter(|_| record.outcome.is_none());
+        let end = Some(record.end_reason.clone()).filter(|reason| !reason.is_empty());
+        [record.origin().text(), position.or(end)].into_iter().flatten()
+    }
 }
 
 /// Returns the list of deployments: a table, or a sentence about each for a screen reader.
@@ -216,9 +224,7 @@ pub fn table(rows: &[Row<'_>], style: Style, now: Timestamp) -> TerminalText {
         if let Some(fault) = row.fault() {
             table.push_line(&style.paint(Hue::Bad, text!("    {}", fault)));
         }
-        let end = Some(record.end_reason.clone()).filter(|reason| !reason.is_empty());
-        let position = row.position.clone().filter(|_| record.outcome.is_none());
-        for line in [record.origin().text(), position.or(end)].into_iter().flatten() {
+        for line in row.remarks() {
             table.push_line(&style.paint(Hue::Dim, text!("    {}", line)));
         }
     }
@@ -230,9 +236,7 @@ fn sentence(row: &Row<'_>, now: Timestamp) -> TerminalText {
     let record = row.record;
     let (release, state) = (record.release.title(), record.state_clause(row.is_live));
     let when = past_in_words(now.since(record.ended.unwrap_or(record.created)));
-    let position = row.position.clone().filter(|_| record.outcome.is_none());
-    let end = Some(record.end_reason.clone()).filter(|reason| !reason.is_empty());
-    let more = [row.fault(), record.origin().text(), position.or(end)].into_iter().flatten();
+    let more = row.fault().into_iter().chain(row.remarks());
     let more = more.map(|more| format!("; {more}")).collect::<Vec<_>>().concat();
     let by = &record.creator.user;
     text!("{}: {} {}, {}, by {}, run {}{}", record.environment, release, state, when, by, record.run, more)

@@ -136,9 +136,10 @@ impl Page {
         environment.phase().map_or_else(|| text!(" "), |phase| self.style.glyph(&phase))
     }
 
-    /// Returns the lines below an environment: why its target reports nothing, its lock, the former release that still runs, the deployment that was left
-    /// halfway, the deployments that are open, the newest one if it is not live, the command for which a deployment waits,
-    /// and the reason if its deployments are unknown. A deployment that was withdrawn before it began does not count.
+    /// Returns the lines below an environment: why its target reports nothing, its lock, the deployment that was left halfway,
+    /// the former release that still runs, the deployments that are open, the newest one if it is not live, the command for
+    /// which a deployment waits, and the reason if its deployments are unknown. A deployment that was withdrawn before it
+    /// began does not count.
     fn remarks(&self, environment: &Environment) -> Vec<TerminalText> {
         let open = environment.open();
         let ended = |one: &&EnvironmentDeployment| one.state != DeploymentState::Success && !open.contains(one);
