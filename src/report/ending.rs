@@ -323,18 +323,19 @@ fn closing(run: &Run, style: Style) -> TerminalText {
     if let Some(edited) = run.edited() {
         closing.push_line(&style.paint(Hue::Busy, text!("  {}: {}", run.info.version(), edited)));
     }
+    let is_bad = run.phase.conclusion().is_some_and(Conclusion::is_bad);
     if run.reason == Some(EndReason::WorkerLost) {
         // What a deployment has begun can be undone, too, unless its release is live.
-        let is_halfway = run.info.is_deployment() && run.phase.conclusion().is_some_and(Conclusion::is_bad);
+        let is_halfway = is_bad && run.info.is_deployment();
         let begun = run.jobs.values().find(|job| is_halfway && job.started.is_some());
         let environment = begun.and_then(|job| job.environment.as_ref());
         let abort = environment.map(|name| text!(" · cuelight abort {}", quoted(name))).unwrap_or_default();
         closing.push_line(&text!("  {}", style.paint(Hue::Dim, text!("cuelight resume {}{}", id, abort))));
-    } else if run.phase.conclusion().is_some_and(Conclusion::is_bad) && run.info.is_deployment() {
+    } else if is_bad && run.info.is_deployment() {
         closing.push_line(&text!("  {}", style.paint(Hue::Dim, text!("cuelight logs {} · cuelight deploys", id))));
-    } else if run.phase.conclusion().is_some_and(Conclusion::is_bad) && !has_failed_job(run) {
+    } else if is_bad && !has_failed_job(run) {
         closing.push_line(&text!("  {}", style.paint(Hue::Dim, text!("cuelight rerun {}", id))));
-    } else if run.phase.conclusion().is_some_and(Conclusion::is_bad) {
+    } else if is_bad {
         // Ids of runs are long: on one line, a terminal of 80 columns would break one of them.
         let mut next = vec![text!("cuelight logs {} --failed", id), text!("cuelight rerun {} --failed", id)];
         let failed = |job: &&Job| {

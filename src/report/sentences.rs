@@ -59,6 +59,11 @@ impl Known {
         Self { title, attempt: run.attempt, phase: run.phase.clone(), is_said, has_started }
     }
 
+    /// Whether the end of this attempt was printed.
+    fn has_end_of(&self, attempt: u32) -> bool {
+        self.attempt == attempt && self.phase.is_done()
+    }
+
     /// Whether a record would only repeat the sentence about the state.
     fn says(&self, event: &Event) -> bool {
         match event {
@@ -205,12 +210,11 @@ impl Sentences {
     fn ended(&mut self, summary: &Summary, is_news: bool, out: &mut Out<'_>) -> io::Result<()> {
         let id = &summary.info.id;
         if self.printers.contains_key(id) {
-            // What happened last may not have arrived yet, and is told before the end.
+            // What happened last may not have arrived yet, and is printed before the end.
             let records = journal::read(&self.runs.folder(id.clone()).journal()).unwrap_or_default();
             self.records(id, &records, out)?;
         }
-        let is_told = |known: &Known| known.attempt == summary.attempt && known.phase.is_done();
-        if !is_news || self.known.get(id).is_some_and(is_told) {
+        if !is_news || self.known.get(id).is_some_and(|known| known.has_end_of(summary.attempt)) {
             return Ok(());
         }
         let folder = self.runs.folder(id.clone());
@@ -248,8 +252,7 @@ impl Sentences {
             }
             printer.record(followed, record, &logs, out)?;
             let Event::RunFinished { .. } = &record.event else { continue };
-            let is_told = |known: &Known| known.attempt == followed.attempt && known.phase.is_done();
-            if !self.known.get(run).is_some_and(is_told) {
+            if !self.known.get(run).is_some_and(|known| known.has_end_of(followed.attempt)) {
                 printer.end_of_one(followed, &logs, out)?;
                 self.known.insert(run.clone(), Known::of(&Summary::from(followed), true));
             }
