@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::project::{Project, Said, until};
+use crate::project::{Project, until};
 
 const MIXED: &str = "name: Mixed
 on: push
@@ -280,8 +280,7 @@ fn a_run_is_told_in_sentences_without_signs() {
         said.expect(1, &[&told[..], &end].concat());
         assert!(said.text().is_ascii() && !said.text().contains("from the step"), "{}", said.text());
     }
-    let asked = project.command(&["attach"]).env("CUELIGHT_LINEAR", "1").output().expect("the program starts");
-    Said(asked).expect(1, &told);
+    project.call_with("CUELIGHT_LINEAR", "1", &["attach"]).expect(1, &told);
 }
 
 #[test]
@@ -325,17 +324,13 @@ fn all_runs_are_told_in_sentences_until_an_interrupt() {
         interrupt(&mut child);
         assert_eq!(told("CI on main: success in ").is_some(), is_all, "{args:?}");
     }
-    let asked = project.command(&[]).env("CUELIGHT_LINEAR", "1").output().expect("the program starts");
-    Said(asked).expect(0, &["CI on main: success in "]);
+    project.call_with("CUELIGHT_LINEAR", "1", &[]).expect(0, &["CI on main: success in "]);
 }
 
 #[test]
 fn the_variable_for_sentences_takes_true_and_false_only() {
     let project = Project::of_jobs("  build: {runs-on: ubuntu-latest, steps: [{run: 'true'}]}\n");
-    let plan = |value: &str| {
-        let planned = project.command(&["plan", "ci"]).env("CUELIGHT_LINEAR", value).output();
-        Said(planned.expect("the program starts"))
-    };
+    let plan = |value: &str| project.call_with("CUELIGHT_LINEAR", value, &["plan", "ci"]);
     for (value, is_linear) in [("true", true), ("1", true), ("false", false), ("0", false), ("", false)] {
         let said = plan(value);
         said.expect(0, &[]);

@@ -314,14 +314,10 @@ fn clean_removes_snapshots_at_the_engine_of_the_run() {
     let relay = Relay::remote();
     let project =
         Project::of_jobs("  a: {runs-on: ubuntu-latest, container: 'ci-base:local', steps: [{run: exit 7}]}\n");
-    let done = project.command(&["run", "--trust"]).env("DOCKER_HOST", relay.address()).output().expect("starts");
-    Said(done).expect(1, &["exit code 7"]);
+    project.call_with("DOCKER_HOST", relay.address(), &["run", "--trust"]).expect(1, &["exit code 7"]);
     let kept = format!("cuelight-kept:{}-a", project.run_id());
     assert!(docker(&["image", "inspect", &kept]).is_some());
-    let clean = |arguments: &[&str]| {
-        let mut command = project.command(arguments);
-        Said(command.env("DOCKER_HOST", "unix:///nowhere").output().expect("starts"))
-    };
+    let clean = |arguments: &[&str]| project.call_with("DOCKER_HOST", "unix:///nowhere", arguments);
     clean(&["clean", "--all", "--dry-run"]).expect(0, &["1 run would be removed"]);
     clean(&["clean", "--all"]).expect(0, &["1 run removed", &format!("the image {kept} removed")]);
     assert!(docker(&["image", "inspect", &kept]).is_none());

@@ -73,18 +73,16 @@ fn the_demo_can_begin_with_a_broken_test() {
     // The next demo is whole again.
     let tally = project.state().join("demo/bin/tally");
     fs::write(&tally, "exit 1\n").expect("written");
-    let mut whole = project.command(&["demo", "--linear"]);
-    let done = whole.env("DOCKER_HOST", "unix:///nowhere.sock").output().expect("the program starts");
+    let whole = project.call_with("DOCKER_HOST", "unix:///nowhere.sock", &["demo", "--linear"]);
     // For a screen reader, the demo offers the break where the screen would.
-    crate::project::Said(done).expect(0, &["`cuelight demo --break` breaks a test"]);
+    whole.expect(0, &["`cuelight demo --break` breaks a test"]);
 }
 
 #[test]
 fn a_broken_demo_without_a_screen_names_the_line_and_how_to_mend_it() {
     let project = Project::new(WORKFLOW);
-    let mut demo = project.command(&["demo", "--break", "--headless"]);
-    let done = demo.env("DOCKER_HOST", "unix:///nowhere.sock").output().expect("the program starts");
-    crate::project::Said(done)
+    project
+        .call_with("DOCKER_HOST", "unix:///nowhere.sock", &["demo", "--break", "--headless"])
         .expect(1, &["tally counts the lines wrong", "bin/tally:", "Mend ", "`cuelight run --watch`"]);
     project.call(&["demo", "--break", "--project", "aura"]).expect(2, &["cannot be used with"]);
 }

@@ -81,13 +81,6 @@ impl Shop {
         self.project.call(args)
     }
 
-    /// Runs the program with the state folder of another machine.
-    fn call_elsewhere(&self, args: &[&str]) -> Said {
-        let mut command = self.project.command(args);
-        command.env("CUELIGHT_STATE_DIR", self.project.home().join("elsewhere"));
-        Said(command.output().expect("the program starts"))
-    }
-
     /// Returns the name of the container that is the lock.
     fn lock(&self) -> String {
         format!("cuelight-lock-{}.shop", self.name)
@@ -201,14 +194,14 @@ fn replicas_without_a_published_port_are_replaced_one_after_the_other() {
 fn deployments_of_one_project_from_two_machines_do_not_meet() {
     let Some(shop) = Shop::new("") else { return };
     shop.settle("strategy = 'rolling'", "project = 'PROJECT'".replace("PROJECT", &shop.name).as_str());
-    shop.call_elsewhere(&["trust"]).expect(0, &[]);
+    shop.project.call_elsewhere(&["trust"]).expect(0, &[]);
     shop.call(&["deploy", "live", "v1"]).expect(0, &["is live"]);
     let is_locked = || docker(&["container", "inspect", &shop.lock()]).is_some();
     until("the lock is released at the end", || (!is_locked()).then_some(()));
     // Its health check has no result for a minute.
     let run = shop.call(&["deploy", "live", "late", "--detach"]).out().trim().to_owned();
     until("the new release runs", || shop.running().contains(&"late".to_owned()).then_some(()));
-    let refused = shop.call_elsewhere(&["deploy", "live", "v2"]);
+    let refused = shop.project.call_elsewhere(&["deploy", "live", "v2"]);
     refused.expect(1, &["another deployment to the environment is in progress (held by ", &run]);
     assert_eq!(shop.running(), ["late", "v1"]);
     // The lock of a killed worker expires; until then, its deployment continues at once.
@@ -216,7 +209,7 @@ fn deployments_of_one_project_from_two_machines_do_not_meet() {
     assert!(is_locked());
     shop.call(&["abort", "live"]).expect(0, &[]);
     until("v1 serves alone", || (shop.running() == ["v1"]).then_some(()));
-    shop.call_elsewhere(&["deploy", "live", "v2"]).expect(0, &["is live"]);
+    shop.project.call_elsewhere(&["deploy", "live", "v2"]).expect(0, &["is live"]);
     assert_eq!((shop.running(), is_locked()), (vec!["v2".to_owned()], false));
 }
 
@@ -267,7 +260,6 @@ fn what_compose_cannot_deliver_is_refused_before_anything_changes() {
     let which = Command::new("sh").args(["-c", "command -v git"]).output().expect("a shell");
     let git = String::from_utf8_lossy(&which.stdout).trim().to_owned();
     std::os::unix::fs::symlink(git, bin.join("git")).expect("linked");
-    let mut command = shop.project.command(&["deploy", "live", "v1", "--plan"]);
-    let said = Said(command.env("PATH", &bin).output().expect("the program starts"));
+    let said = shop.project.call_with("PATH", &bin, &["deploy", "live", "v1", "--plan"]);
     said.expect(4, &["neither `docker compose` nor `docker-compose` is installed here"]);
 }

@@ -309,8 +309,7 @@ fn the_hold_of_failed_steps_is_turned_on_and_off_while_the_run_goes_on() {
       - {if: failure(), run: echo failed}
 ";
     let project = Project::of_jobs(jobs);
-    let mut run = project.command(&["run", "--trust", "--detach"]);
-    Said(run.env("AT", project.home()).output().expect("starts")).expect(0, &[]);
+    project.call_with("AT", project.home(), &["run", "--trust", "--detach"]).expect(0, &[]);
     until("the run has started", || (project.call(&["held", "on"]).code() == 0).then_some(()));
     project.call(&["held", "on"]).expect(0, &["that fail are held"]);
     fs::write(project.home().join("first"), "").expect("written");
@@ -331,7 +330,7 @@ fn a_resumed_run_holds_failed_steps_as_it_did_before_its_worker_was_lost() {
 ";
     for (given, turned) in [("end", "on"), ("hold", "off")] {
         let project = Project::of_jobs(jobs);
-        let command = |args: &[&str]| Said(project.command(args).env("AT", project.home()).output().expect("starts"));
+        let command = |args: &[&str]| project.call_with("AT", project.home(), args);
         command(&["run", "--trust", "--detach", "--on-failure", given]).expect(0, &[]);
         until("the step runs", || project.home().join("begun").exists().then_some(()));
         project.call(&["held", turned]).expect(0, &[]);

@@ -1,5 +1,6 @@
 //! A temporary repository and state folder for each test, and functions that run the program on them.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -96,6 +97,16 @@ impl Project {
 
     pub(crate) fn call(&self, args: &[&str]) -> Said {
         Said(self.command(args).output().expect("the program starts"))
+    }
+
+    /// Calls the program with a further environment variable.
+    pub(crate) fn call_with(&self, variable: &str, value: impl AsRef<OsStr>, args: &[&str]) -> Said {
+        Said(self.command(args).env(variable, value).output().expect("the program starts"))
+    }
+
+    /// Calls the program as on another machine, with a separate state folder.
+    pub(crate) fn call_elsewhere(&self, args: &[&str]) -> Said {
+        self.call_with("CUELIGHT_STATE_DIR", self.home().join("elsewhere"), args)
     }
 
     /// Runs and trusts the workflow.

@@ -299,7 +299,7 @@ fn a_rerun_from_a_step_keeps_the_summary_and_the_annotations_of_earlier_steps() 
       - {name: Gate, run: 'echo gate >> $GITHUB_STEP_SUMMARY; test -e \"$MARK\"'}",
     ));
     let mark = project.state().join("mark");
-    let call = |words: &[&str]| Said(project.command(words).env("MARK", &mark).output().expect("starts"));
+    let call = |words: &[&str]| project.call_with("MARK", &mark, words);
     call(&["run", "--trust"]).expect(1, &["a.rs:1: ann one"]);
     fs::write(&mark, "").expect("written");
     call(&["rerun", "--trust", "--job", "a", "--from-step", "Gate"]).expect(0, &["a.rs:1: ann one"]);

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use crate::docker::{docker, has, nothing_left};
-use crate::project::{Project, Said, until};
+use crate::project::{Project, until};
 
 const IMAGES: &[&str] = &["ci-base:local", "redis:7-alpine", "postgres:15-alpine"];
 
@@ -133,8 +133,7 @@ fn without_an_engine_jobs_that_need_one_fail_before_they_start() {
   c: {runs-on: ubuntu-latest, steps: [{uses: 'docker://redis:7-alpine'}]}
   d: {runs-on: ubuntu-latest, steps: [{run: echo fine}]}",
     );
-    let mut command = project.command(&["run", "--trust"]);
-    let said = Said(command.env("DOCKER_HOST", "unix:///nowhere").output().expect("starts"));
+    let said = project.call_with("DOCKER_HOST", "unix:///nowhere", &["run", "--trust"]);
     let why = "needs a container engine: no container engine answers (unix:///nowhere";
     let message = |who: &str| format!("not started: {who} {why}");
     let words = ["its service `redis`", "its container (redis:7-alpine)", "`docker://redis:7-alpine`"].map(message);

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::held::wait_held;
-use crate::project::{Project, Said, git, until};
+use crate::project::{Project, git, until};
 
 /// A job that fails unless `value` is good, and one that does not depend on it.
 const JOBS: &str = "  a:
@@ -67,9 +67,7 @@ fn another_attempt_uses_the_files_as_they_are_then_and_says_so() {
     // With a commit, whose files the kept job has not used.
     project.commit();
     let second = head(&project);
-    let linear = ["rerun", "--trust", "--job", "a"];
-    let mut command = project.command(&linear);
-    let said = Said(command.env("CUELIGHT_LINEAR", "1").output().expect("starts"));
+    let said = project.call_with("CUELIGHT_LINEAR", "1", &["rerun", "--trust", "--job", "a"]);
     said.expect(0, &[&format!("attempt 3 with main@{second}+2")]);
     is_marked(&project, &format!("main@{second}+2"));
 
@@ -100,13 +98,11 @@ fn a_job_that_continues_from_a_step_is_marked_by_the_files_that_it_keeps() {
     );
     let mark = project.home().join("mark");
     project.write("value", "good");
-    let mut command = project.command(&["run", "--trust"]);
-    Said(command.env("MARK", &mark).output().expect("starts")).expect(1, &[]);
+    project.call_with("MARK", &mark, &["run", "--trust"]).expect(1, &[]);
     fs::write(&mark, "").expect("written");
     project.write("value", "bad");
-    let mut command = project.command(&["rerun", "--trust", "--job", "a", "--from-step", "Gate"]);
-    let hint = "not used: 1 file that changed since (value); `cuelight rerun ";
-    Said(command.env("MARK", &mark).output().expect("starts")).expect(0, &["good", hint]);
+    let again = project.call_with("MARK", &mark, &["rerun", "--trust", "--job", "a", "--from-step", "Gate"]);
+    again.expect(0, &["good", "not used: 1 file that changed since (value); `cuelight rerun "]);
     is_marked(&project, &format!("main@{}+1", head(&project)));
 }
 
@@ -128,7 +124,7 @@ fn files_of_now_count_only_once_a_job_copies_them() {
 ",
     );
     let (first, mark) = (head(&project), project.home().join("mark"));
-    let marked = |args: &[&str]| Said(project.command(args).env("MARK", &mark).output().expect("starts"));
+    let marked = |args: &[&str]| project.call_with("MARK", &mark, args);
     project.write("value", "good");
     marked(&["run", "--trust"]).expect(1, &[]);
     project.write("value", "worse");
@@ -165,8 +161,7 @@ fn files_that_are_edited_between_two_jobs_mark_the_attempt() {
     );
     let marks = project.home().join("marks");
     fs::create_dir(&marks).expect("made");
-    let mut command = project.command(&["run", "--trust", "--detach"]);
-    Said(command.env("MARKS", &marks).output().expect("starts")).expect(0, &[]);
+    project.call_with("MARKS", &marks, &["run", "--trust", "--detach"]).expect(0, &[]);
     is_marked(&project, &format!("main@{}", head(&project)));
     project.write("value", "one");
     fs::write(marks.join("first"), "").expect("written");

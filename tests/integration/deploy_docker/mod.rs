@@ -218,11 +218,7 @@ fn deployments_from_two_machines_do_not_meet() {
     service.call(&["deploy", "live", "v1"]).expect(0, &["is live"]);
     let run = service.call(&["deploy", "live", "v2", "--detach"]).out().trim().to_owned();
     until("the canary waits", || service.position(&run).filter(|position| position["done"] == 3));
-    let elsewhere = |args: &[&str]| {
-        let mut command = service.project.command(args);
-        command.env("CUELIGHT_STATE_DIR", service.project.home().join("elsewhere"));
-        crate::project::Said(command.output().expect("the program starts"))
-    };
+    let elsewhere = |args: &[&str]| service.project.call_elsewhere(args);
     elsewhere(&["trust"]).expect(0, &[]);
     let refused = elsewhere(&["deploy", "live", "v1"]);
     refused.expect(1, &["another deployment to the environment is in progress", &run]);

@@ -168,9 +168,7 @@ impl Rig {
 
     /// Calls the program as on another machine, with a separate state folder.
     pub(super) fn elsewhere(&self, args: &[&str]) -> Said {
-        let mut command = self.project.command(args);
-        command.env("CUELIGHT_STATE_DIR", self.project.home().join("elsewhere"));
-        Said(command.output().expect("the program starts"))
+        self.project.call_elsewhere(args)
     }
 
     /// Starts a proxy for the API server, and returns it with a kubeconfig that leads through it.
