@@ -224,8 +224,9 @@ fn a_server_that_gives_no_answer_leaves_what_was_known() {
     drop(fake);
     let closed = until("the server is gone", || refusing(address).ok());
     let name = format!("{REPOSITORY}/{number}");
+    let call = |args: &[&str]| Said::from(project.command(args).env("GH_TOKEN", "ghp_full").output().expect("starts"));
     let known = |args: &[&str], part: &str, note: (&str, &str)| {
-        let said = Said::from(project.command(args).env("GH_TOKEN", "ghp_full").output().expect("starts"));
+        let said = call(args);
         assert_eq!(said.code, Some(0), "{args:?}: {}", said.error);
         assert!(said.out.contains(part), "{args:?}: {}", said.out);
         let notes: Vec<&str> = said.error.lines().collect();
@@ -246,11 +247,11 @@ fn a_server_that_gives_no_answer_leaves_what_was_known() {
         assert!(began.elapsed() < Duration::from_secs(6), "{args:?}: {:?}", began.elapsed());
     }
     // A list that is less than 8 s old is not fetched again.
-    std::thread::sleep(Duration::from_secs(8));
-    let refused = ("note: cannot reach 127.0.0.1:", "; showing the runs that were fetched earlier");
-    known(&["runs", "-R", REPOSITORY], "failure", refused);
+    let (list, earlier) = (["runs", "-R", REPOSITORY], "; showing the runs that were fetched earlier");
+    until("the list is fetched again", || call(&list).error.contains(earlier).then_some(()));
+    known(&list, "failure", ("note: cannot reach 127.0.0.1:", earlier));
     for args in [&["rerun", &id][..], &["show", "aura/platform/5"]] {
-        let said = Said::from(project.command(args).env("GH_TOKEN", "ghp_full").output().expect("starts"));
+        let said = call(args);
         assert_eq!(said.code, Some(5), "{args:?}: {}", said.error);
     }
     // A server that takes connections alone gives no reason.
