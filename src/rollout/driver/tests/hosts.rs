@@ -158,9 +158,7 @@ async fn an_immediate_stop_of_a_rollback_names_each_host_that_is_not_restored() 
     let slow = rig.root().join("web2");
     fs::write(slow.join("hang.v1"), "").expect("written");
     let going = rig.deploy("v2");
-    while !slow.join("hangs").exists() {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    until("the command hangs", || slow.join("hangs").exists().then_some(())).await;
     going.stop.send_replace(Stop::AtOnce);
     let reason = going.end.await.expect("no panic").reason.expect("a reason");
     let title = release("v1").title();

@@ -97,9 +97,7 @@ async fn killed_in(rig: &Rig, action: &str) -> Option<RunFolder> {
     fs::write(&hang, "").expect("written");
     let going = rig.deploy("v2");
     let hangs = rig.root().join("hangs");
-    while !hangs.exists() && !going.end.is_finished() {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    until("the command hangs", || (hangs.exists() || going.end.is_finished()).then_some(())).await;
     fs::remove_file(&hang).expect("removed");
     if !hangs.exists() {
         return None;
@@ -190,12 +188,7 @@ async fn who_resumed_or_aborted_a_deployment_after_its_worker_died_is_recorded_a
     going.end.abort();
     assert!(going.end.await.is_err_and(|error| error.is_cancelled()));
     let again = rig.begin(&going.folder, "v2", Cause::Manual, Begin::Forward);
-    let waits = async {
-        while !again.memory.log().contains("paused by a person") {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), waits).await.expect("it is still paused");
+    until("it is still paused", || again.memory.log().contains("paused by a person").then_some(())).await;
     assert!(rig.record(&going.folder).paused);
     again.accepted(DeploymentOrder::Promote { full: true }, "olu").await;
     assert_eq!(again.end.await.expect("no panic").conclusion, Conclusion::Success);

@@ -261,12 +261,7 @@ impl Rig {
 
     /// Waits until the ledger has the end of a deployment, whose worker may still keep a release or report the end.
     async fn ended(&self, folder: &RunFolder) -> Outcome {
-        loop {
-            if let Some(outcome) = self.record(folder).outcome {
-                return outcome;
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        until("the deployment has ended", || self.record(folder).outcome).await
     }
 
     fn calls(&self) -> Vec<String> {
@@ -307,6 +302,18 @@ impl Going {
             assert!(start.elapsed() < Duration::from_mins(1), "{order:?}: {reply:?}");
             tokio::task::yield_now().await;
         }
+    }
+}
+
+/// Waits until a condition is true, for at most a minute.
+async fn until<T>(what: &str, mut fact: impl FnMut() -> Option<T>) -> T {
+    let start = std::time::Instant::now();
+    loop {
+        if let Some(found) = fact() {
+            return found;
+        }
+        assert!(start.elapsed() < Duration::from_mins(1), "{what} did not come true");
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
 

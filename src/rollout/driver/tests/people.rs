@@ -75,9 +75,7 @@ async fn an_analysis_that_knows_nothing_asks_a_person() {
     rig.deployed("v1").await;
     let rig = Rig { settings: EnvironmentSettings { analysis, ..rig.settings.clone() }, ..rig };
     let going = rig.deploy("v2");
-    while !going.memory.log().contains("a person decides") {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("a person is asked", || going.memory.log().contains("a person decides").then_some(())).await;
     going.accepted(DeploymentOrder::Promote { full: false }, "olu").await;
     assert_eq!(going.end.await.expect("no panic").conclusion, Conclusion::Success);
 }
@@ -90,9 +88,7 @@ async fn a_release_is_watched_while_its_analysis_knows_nothing_and_a_person_is_a
     let analysis = Some(analysis("test ! -e errors || exit 1; exit 75"));
     let rig = Rig { settings: EnvironmentSettings { analysis, ..rig.settings.clone() }, ..rig };
     let going = rig.deploy("v2");
-    while !going.memory.log().contains("bad answers still roll back") {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("a person is asked", || going.memory.log().contains("bad answers still roll back").then_some(())).await;
     let position = Position::read(&going.folder).expect("read").expect("it has begun");
     assert!(position.waits_for_person() && position.text().ends_with("waits for a person"), "{}", position.text());
     let paused = position.text_with_pause(true);

@@ -113,9 +113,7 @@ async fn an_environment_with_auto_stop_ends_unless_a_later_deployment_has_succee
     rig.calls();
     let later = rig.deploy("v2");
     assert_eq!(first.end.await.expect("no panic").conclusion, Conclusion::Success, "it has nothing to stop any more");
-    while rig.state().live().is_none_or(|live| live.release != release("v2")) {
-        tokio::task::yield_now().await;
-    }
+    until("v2 is live", || rig.state().live().is_some_and(|live| live.release == release("v2")).then_some(())).await;
     later.stop.send_replace(Stop::Back);
     assert_eq!(later.end.await.expect("no panic").conclusion, Conclusion::Success);
     assert_eq!(rig.running(), "green.1=v2 green.2=v2 weight green 100", "a cancelled run keeps its release running");

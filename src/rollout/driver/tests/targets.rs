@@ -400,9 +400,7 @@ async fn an_abort_while_a_host_waits_for_its_lock_is_not_held_back_by_the_locks_
     let held = rig.root().join("web2").join("held");
     fs::write(&held, "ada@vm").expect("written");
     let again = rig.begin(&folder, "v2", Cause::Manual, Begin::Forward);
-    while !rig.root().join("web1").join("locked").exists() {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    until("the other host is locked", || rig.root().join("web1").join("locked").exists().then_some(())).await;
     let sentence = "production waits until the lock of ada@vm has ended";
     let says = |event: &Event| matches!(event, Event::JobWaiting { gate: Gate::Rule(said), .. } if said == sentence);
     again.memory.recorded(says).await;
