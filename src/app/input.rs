@@ -51,7 +51,7 @@ impl App {
     }
 
     /// Handles a key while the terminal is too small to show anything. Only leaving, suspending and redrawing work:
-    /// everything else would act on what nobody sees. Runs go on, because the question about them cannot be shown.
+    /// everything else would act on what is not visible. Runs go on, because the question about them cannot be shown.
     fn key_unseen(&mut self, event: KeyEvent) -> Vec<Effect> {
         self.pressed.push(Key::from(event));
         let works = |action: Action| matches!(action, Action::Quit | Action::Suspend | Action::Redraw);

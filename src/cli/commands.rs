@@ -131,7 +131,7 @@ pub(super) fn rerun(args: &RerunArgs) -> Outcome {
         let files = counted(left_out.len() as u64, "file");
         let names = first_names(left_out.iter().map(String::as_str), MAX_NAMES);
         let hint = text!(
-            "not used: {} that changed since ({}); `cuelight rerun {} --failed` uses the files of now",
+            "not used: {} that changed since ({}); `cuelight rerun {} --failed` uses the current files",
             files,
             names,
             folder.id()

@@ -87,7 +87,7 @@ pub enum CacheDownloadError {
 /// of a repository, given as `owner/name`, or of all repositories.
 ///
 /// # Errors
-/// No entry matches, the file or folder exists, the data is no archive, or it cannot be read or written. Nothing is left
+/// No entry matches, the file or folder exists, the data is not an archive, or it cannot be read or written. Nothing is left
 /// of an archive that is damaged.
 pub fn download(
     runs: &RunsDir,

@@ -105,7 +105,7 @@ pub fn left_out(folder: &RunFolder, scope: &RerunScope) -> Result<Vec<String>, H
     let failed = |source| failed(folder, id, source);
     let Some(checkouts) = Checkouts::lock(&folder.checkouts(id)).map_err(failed)? else { return Ok(Vec::new()) };
     let sha = run.trees.get(&job.attempt).map_or(&run.info.sha, |tree| &tree.sha);
-    // What was changed back to the commit is not among the changes of now.
+    // Files that were changed back to the commit are not among the changes now.
     let mut names = changed_files(&workflow.repository, Access::Guarded, sha)?;
     names.extend(run.uncommitted().iter().chain(&workflow.dirty).cloned());
     names.sort_unstable();

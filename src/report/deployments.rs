@@ -358,7 +358,7 @@ mod tests {
             assert_eq!(from(reports, (None, false), Some(&plan(Some("v3")))), "v3 v3-sha");
         }
         assert_eq!(from(true, (None, false), Some(&plan(None))), "nothing", "the target was asked");
-        assert_eq!(from(true, (Some(&v1), true), Some(&plan(None))), "nothing", "somebody has removed v1");
+        assert_eq!(from(true, (Some(&v1), true), Some(&plan(None))), "nothing", "v1 was removed meanwhile");
         assert_eq!(from(false, (None, false), Some(&plan(None))), "unknown", "the target cannot be asked");
         assert_eq!(from(false, (None, true), Some(&plan(None))), "nothing");
         assert_eq!(from(false, (Some(&v1), true), Some(&plan(None))), "v1 v1-sha");

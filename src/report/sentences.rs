@@ -206,7 +206,7 @@ impl Sentences {
         Ok(Some(id))
     }
 
-    /// Prints the end of a run, unless its records have told it. `is_news` is whether it is worth a sentence.
+    /// Prints the end of a run, unless its records did so already. `is_news` is whether it is worth a sentence.
     fn ended(&mut self, summary: &Summary, is_news: bool, out: &mut Out<'_>) -> io::Result<()> {
         let id = &summary.info.id;
         if self.printers.contains_key(id) {

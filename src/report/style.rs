@@ -175,7 +175,7 @@ fn is_true(value: &str) -> Result<bool, LinearError> {
 /// Returns why a run cannot be replayed here, and what shows it instead.
 pub fn no_replay() -> &'static str {
     if is_linear() {
-        "a replay is drawn on the screen, which the linear mode does not open; `cuelight show` tells the run in sentences"
+        "a replay is drawn on the screen, which the linear mode does not open; `cuelight show` prints the run in sentences"
     } else {
         "a replay needs a terminal; `cuelight screenshot --at SECONDS` draws one moment"
     }

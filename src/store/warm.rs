@@ -120,7 +120,7 @@ impl WarmStore {
         described::appear(staging, &folder)
     }
 
-    /// Returns the entries, and the folders that are none, which interrupted removals left.
+    /// Returns the entries, and the folders without a valid description, which interrupted removals left.
     fn scan(&self) -> Result<(Vec<WarmEntry>, Vec<PathBuf>), StoreError> {
         let (mut entries, mut remains) = (Vec::new(), Vec::new());
         for folder in described::below(&self.path)? {

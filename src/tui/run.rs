@@ -461,7 +461,7 @@ fn draw_diagnostics(area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// Waits until a time; for ever without one.
+/// Waits until a time. Never returns without one.
 async fn until(time: Option<Instant>) {
     match time {
         Some(time) => tokio::time::sleep_until(time.into()).await,

@@ -454,7 +454,7 @@ pub(super) mod tests {
         assert_eq!((&kept.tree.sha, &kept.tree.files), (&before.info.sha, &vec!["value".to_owned()]));
         assert!(kept.diff.contains("-bad\n+good\n") && kept.tree.git_ref == "refs/heads/main", "{}", kept.diff);
         let in_place = WorkflowSpec { in_place: true, ..case.spec.clone() };
-        assert_ne!(read(&in_place).tree.sha, before.info.sha, "the folder of the user has the files of now");
+        assert_ne!(read(&in_place).tree.sha, before.info.sha, "the folder of the user has the current files");
 
         kept.record(&case.folder, 2, &case.outlet);
         case.outlet.record(testing::run_started(2));

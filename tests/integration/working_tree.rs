@@ -107,7 +107,7 @@ fn a_job_that_continues_from_a_step_is_marked_by_the_files_that_it_keeps() {
 }
 
 #[test]
-fn files_of_now_count_only_once_a_job_copies_them() {
+fn current_files_count_only_once_a_job_copies_them() {
     let project = project(
         "  a:
     runs-on: ubuntu-latest
@@ -135,7 +135,7 @@ fn files_of_now_count_only_once_a_job_copies_them() {
     is_marked(&project, &format!("main@{first}+1"));
     project.call(&["show", "--diff"]).expect(0, &["-bad", "+good"]);
 
-    // The second job copies the files of now.
+    // The second job copies the current files.
     fs::write(&mark, "").expect("written");
     marked(&again).expect(0, &[&format!("attempt 3 with main@{first}+1"), "worse"]);
     is_marked(&project, &format!("main@{first}+2"));

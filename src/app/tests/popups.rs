@@ -35,7 +35,7 @@ fn rows_of_lists_fields_and_answers_of_questions_can_be_clicked() {
     let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
     driver.press("1jd").asked();
     mouse(&mut driver, down, "Delete the run?");
-    assert!(driver.app.overlay.is_some(), "the border is no answer: {}", driver.screen());
+    assert!(driver.app.overlay.is_some(), "the border is not an answer: {}", driver.screen());
     mouse(&mut driver, down, "n  keep it");
     assert!(driver.app.overlay.is_none() && driver.asked().is_empty(), "{}", driver.screen());
     driver.press("d");

@@ -95,7 +95,7 @@ impl DeploymentPlan {
     }
 
     /// Returns the release that the deployment replaces on a host although it is not `live`, the release that the ledger has
-    /// as live: it was deployed by somebody else. `None` if each host that runs a release runs that one.
+    /// as live: it was not deployed from here. `None` if each host that runs a release runs that one.
     #[must_use]
     pub fn unrecorded(&self, live: &Release) -> Option<&Release> {
         let old = self.plans().filter_map(|plan| plan.old.as_ref());

@@ -183,7 +183,7 @@ impl Fold {
             Action::Began => {
                 if !record.began {
                     record.from = live;
-                    // What a target reports is in an entry of its own. A job asks none, and not every target can be asked.
+                    // What a target reports is in a separate entry. A job asks none, and not every target can be asked.
                     record.from_unknown = !knows_live;
                     state.begun.push(index);
                 }
@@ -725,7 +725,7 @@ mod tests {
         assert_eq!(former(&[began("v1")], "v1"), "unknown", "the target cannot be asked");
         let none = vec![entry(2, "v1", Action::Found { release: None })];
         assert_eq!(former(&[began("v1"), none.clone()], "v1"), "nothing", "it was asked, and served nothing");
-        // Somebody has removed what the ledger has.
+        // The release that is live according to the ledger was removed by hand.
         let again = [deployed("v0", Outcome::Succeeded), began("v1")];
         assert_eq!(former(&again, "v1"), "v0 v0-sha");
         assert_eq!(former(&[again.concat(), none], "v1"), "nothing");
@@ -780,7 +780,7 @@ mod tests {
         let own = [deployed("v1", Outcome::Succeeded), deployed("v2", Outcome::Succeeded)];
         let v3 = state(&[own.concat(), vec![requested, began], elsewhere, vec![ended]]);
         assert_eq!(back(&v3, None).as_deref(), Ok("v1-sha"));
-        // A release that an earlier deployment left halfway is no release to return to.
+        // A release that an earlier deployment left halfway is not a release to return to.
         let left = vec![entry(2, "v2", Action::Found { release: Some(release("v1")) })];
         let [requested, began, ended] = <[Entry; 3]>::try_from(deployed("v2", Outcome::Succeeded)).expect("three");
         let halfway = state(&[deployed("v1", Outcome::Failed), vec![requested, began], left, vec![ended]]);

@@ -103,7 +103,7 @@ impl Driver {
             let is_open = |record: &&DeploymentRecord| record.outcome != Some(Outcome::Succeeded);
             self.controls.paused = record.filter(is_open).is_some_and(|record| record.paused);
             if !self.controls.paused {
-                // A person has promoted the deployment, but its worker may have died before it told the target.
+                // A person has promoted the deployment, but its worker may have died before the target was resumed.
                 self.tools.targets.pause(false).await?;
             }
         }

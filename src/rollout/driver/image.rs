@@ -71,7 +71,7 @@ impl Driver {
         let text = described(self.latest.state()?, release, &image);
         progress.say(&text);
         if release.is_image() {
-            // Nobody deployed this image from here, so it is not one of the old images that are removed.
+            // This image was not deployed from here, so it is not one of the old images that are removed.
             return Ok(());
         }
         Ok(self.append(Action::Image(image), text)?)

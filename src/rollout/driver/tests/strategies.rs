@@ -177,7 +177,7 @@ async fn what_a_deployment_replaces_is_recorded_only_if_the_target_reports_it() 
     assert_eq!((found(&reporting), former(&reporting)), (vec![none()], "nothing".to_owned()));
     reporting.deployed("v2").await;
     assert_eq!((found(&reporting), former(&reporting)), (vec![none()], release("v1").title()));
-    // Somebody removes v2, which is live according to the ledger.
+    // The replicas of v2, which is live according to the ledger, are removed by hand.
     for slot in ["blue", "green"] {
         for number in [1, 2] {
             fs::remove_file(reporting.root().join(format!("{slot}.{number}"))).ok();

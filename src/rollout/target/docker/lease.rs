@@ -174,7 +174,7 @@ impl Lease {
                         client.remove(&found.id).await?;
                         return Ok(None);
                     }
-                    // Somebody has removed it.
+                    // The container was removed meanwhile.
                     _ => continue,
                 }
             }
@@ -200,7 +200,7 @@ impl Lease {
         Self { holding, renewal }
     }
 
-    /// Renews the lock before a change. Takes it again if somebody has removed the container, as `docker system prune` does.
+    /// Renews the lock before a change. Takes it again if the container was removed, as `docker system prune` does.
     /// Fails if another deployment has taken the lock, because it could not be renewed in time.
     pub(in crate::rollout::target) async fn confirm(&mut self) -> Result<(), DockerFault> {
         let holding = Arc::clone(&self.holding);
@@ -524,14 +524,14 @@ mod tests {
         // The same deployment has it at once, as after an interruption.
         let mut again = take(owner).await.expect("its own lock").expect("renewed");
         drop(held);
-        // `docker system prune` removes it, and nobody else takes it.
+        // `docker system prune` removes it, and no other deployment takes it.
         client.remove(&again.holding.id).await.expect("removed");
         again.confirm().await.expect("taken again");
         let found = Seen::read(&client, &name).await.expect("read");
         assert_eq!(found.map(|found| found.id).as_ref(), Some(&again.holding.id));
         again.release().await;
         let mut next = take(rest).await.expect("released").expect("renewed");
-        // Somebody has removed the lock, and another deployment has taken it.
+        // The lock was removed, and another deployment has taken it.
         client.remove(&next.holding.id).await.expect("removed");
         let mut taken = take(owner).await.expect("free").expect("renewed");
         let lost = next.confirm().await.expect_err("lost").to_string();

@@ -383,7 +383,7 @@ fn report() -> [String; 2] {
 }
 
 /// Whether the answers to [`report`] and `show info` are from a process that has read the new configuration: it has this number
-/// of places, and is none of those that ran before. Until it has started, one of them answers, and it may have as many places.
+/// of places, and did not run before. Until it has started, an older one answers, which may have as many places.
 fn is_reloaded(answers: &[String], before: &[u32], wanted: usize) -> bool {
     let [servers, statistics, info] = answers else { return false };
     let is_new = state::process(info).is_some_and(|id| !before.contains(&id));
