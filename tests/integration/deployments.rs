@@ -60,6 +60,12 @@ for file in "$LIVE/$DEPLOY_ENVIRONMENT-$DEPLOY_SLOT".*; do
 done
 "#;
 
+/// Returns the settings with further lines for an environment.
+fn settings_with(environment: &str, lines: &str) -> String {
+    let heading = format!("[environments.{environment}]\n");
+    SETTINGS.replace(&heading, &format!("{heading}{lines}\n"))
+}
+
 /// The repository, with the tags v1, v2 and v3.
 pub(crate) struct Shop {
     pub(crate) project: Project,
@@ -257,9 +263,8 @@ fn the_page_of_an_environment_has_what_would_be_next_and_the_commits_of_each_dep
 #[test]
 fn env_has_the_difference_the_health_and_the_former_release_as_the_screen_does() {
     let shop = Shop::new();
-    let kept = "[environments.production]\nkeep_old = '1h'\n";
     let status = "[environments.staging.target]\nstatus = 'cat $LIVE/status'\n";
-    let settings = SETTINGS.replace("[environments.production]\n", kept);
+    let settings = settings_with("production", "keep_old = '1h'");
     shop.configure(&settings);
     for tag in ["v1", "v2"] {
         shop.call(&["deploy", "staging", tag]).expect(0, &["is live"]);
@@ -304,7 +309,7 @@ fn env_has_the_difference_the_health_and_the_former_release_as_the_screen_does()
 #[test]
 fn a_server_that_cannot_record_deployments_is_said_before_one_is_made() {
     let shop = Shop::new();
-    shop.configure(&SETTINGS.replace("[environments.staging]\n", "[environments.staging]\nrecord = 'github'\n"));
+    shop.configure(&settings_with("staging", "record = 'github'"));
     let note = "deployments to staging cannot be recorded on GitHub";
     shop.call(&["env", "staging"]).expect(0, &["note: ", note]);
     assert!(!shop.call(&["env"]).text().contains(note), "each environment would be asked about, one after another");
@@ -367,13 +372,13 @@ fn a_lock_with_an_end_says_when_it_ends_and_ends_by_itself() {
 #[test]
 fn a_rollback_of_a_first_deployment_that_waits_says_how_to_withdraw_it() {
     let shop = Shop::new();
-    shop.configure(&SETTINGS.replace("[environments.staging]\n", "[environments.staging]\nreviewers = ['olu']\n"));
+    shop.configure(&settings_with("staging", "reviewers = ['olu']"));
     let plan = shop.call(&["deploy", "staging", "v1", "--plan"]);
     plan.expect(0, &["first: needs an approval by one of olu"]);
     assert!(!plan.text().contains("cuelight approve"), "nothing waits yet: {}", plan.text());
     let run = shop.call(&["deploy", "staging", "v1", "--detach"]).out().trim().to_owned();
     until("the review is asked for", || {
-        let shown: Value = serde_json::from_str(&shop.call(&["show", &run, "--json"]).out()).ok()?;
+        let shown = shop.json(&["show", &run, "--json"]);
         shown["reviews"].as_array().is_some_and(|reviews| !reviews.is_empty()).then_some(())
     });
     shop.call(&["rollback", "staging", "--yes=staging"]).expect(4, &["only waits to begin: `cuelight abort staging`"]);
@@ -385,7 +390,7 @@ fn a_rollback_of_a_first_deployment_that_waits_says_how_to_withdraw_it() {
 #[test]
 fn a_detached_deployment_can_be_approved_by_the_next_command() {
     let shop = Shop::new();
-    shop.configure(&SETTINGS.replace("[environments.staging]\n", "[environments.staging]\nreviewers = ['olu']\n"));
+    shop.configure(&settings_with("staging", "reviewers = ['olu']"));
     let run = shop.call(&["deploy", "staging", "v1", "--detach"]).out().trim().to_owned();
     let mut approve = shop.command(&["approve", "staging"]);
     Said(approve.env("USER", "olu").output().expect("the program starts")).expect(0, &["approved staging"]);
@@ -422,7 +427,7 @@ fn every_command_names_what_ends_an_interrupted_deployment() {
     shop.call(&["audit", "staging"]).expect(0, &["staging interrupted", "staging aborted: not tonight"]);
     assert!(!shop.call(&["env", "staging"]).text().contains("cuelight resume"));
     // One that was withdrawn before it began is not the newest deployment, and has brought no commits.
-    shop.configure(&SETTINGS.replace("[environments.staging]\n", "[environments.staging]\nreviewers = ['olu']\n"));
+    shop.configure(&settings_with("staging", "reviewers = ['olu']"));
     shop.call(&["deploy", "staging", "v2", "--detach"]).expect(0, &[]);
     shop.call(&["abort", "staging"]).expect(0, &["v2 ", "to staging is withdrawn: nothing was started"]);
     until("it has ended", || shop.call(&["deploys", "staging"]).out().contains("cancelled").then_some(()));
@@ -434,7 +439,7 @@ fn every_command_names_what_ends_an_interrupted_deployment() {
 #[test]
 fn a_worker_that_dies_while_it_keeps_the_former_release_leaves_a_success() {
     let shop = Shop::new();
-    shop.configure(&SETTINGS.replace("[environments.production]\n", "[environments.production]\nkeep_old = '1h'\n"));
+    shop.configure(&settings_with("production", "keep_old = '1h'"));
     for tag in ["v1", "v2"] {
         shop.call(&["deploy", "staging", tag]).expect(0, &["is live"]);
         shop.call(&["deploy", "production", tag, "--yes=production"]).expect(0, &["is live"]);
@@ -648,8 +653,7 @@ fn after_an_interruption_nothing_is_called_live_and_a_later_deployment_closes_it
 /// the environment differs in case from that of the settings.
 fn deploying_job(rules: &str) -> (Shop, String) {
     let shop = Shop::new();
-    let settings = SETTINGS.replace("[environments.staging]\n", &format!("[environments.staging]\n{rules}\n"));
-    shop.project.write(".cuelight.toml", &settings);
+    shop.project.write(".cuelight.toml", &settings_with("staging", rules));
     let job = "{runs-on: ubuntu-latest, environment: Staging, steps: [{run: 'echo to staging; test ! -e $LIVE/bad'}]}";
     shop.project.write(".github/workflows/ci.yml", &format!("on: push\njobs: {{deploy: {job}}}\n"));
     shop.project.commit();
@@ -665,7 +669,7 @@ fn approved_by_olu(shop: &Shop, run: &str) -> Said {
 /// Waits until the run has ended, and returns its conclusion.
 fn ended(shop: &Shop, run: &str) -> String {
     until("the run ends", || {
-        let shown: Value = serde_json::from_str(&shop.call(&["show", run, "--json"]).out()).expect("json");
+        let shown = shop.json(&["show", run, "--json"]);
         let status = shown["status"].as_str().unwrap_or_default().to_owned();
         ["success", "failure", "cancelled"].contains(&status.as_str()).then_some(status)
     })
@@ -713,7 +717,7 @@ fn people_are_notified_of_a_job_that_deploys() {
     let shop = Shop::new();
     let notify = "[environments.staging.notify]\non = ['approval', 'started', 'succeeded', 'failed']\n\
                   command = 'echo \"$DEPLOY_EVENT: $DEPLOY_MESSAGE\" >> $LIVE/messages'\n";
-    let rules = SETTINGS.replace("[environments.staging]\n", "[environments.staging]\nreviewers = ['olu']\n");
+    let rules = settings_with("staging", "reviewers = ['olu']");
     shop.project.write(".cuelight.toml", &(rules + notify));
     // The job changes the command of the notification to one that is not trusted.
     let steps = "[{run: 'sed -i s/messages/stolen/ $SHOP/.cuelight.toml; test ! -e $LIVE/bad'}]";
@@ -728,7 +732,7 @@ fn people_are_notified_of_a_job_that_deploys() {
     let run = Said(command.output().expect("starts")).out().trim().to_owned();
     until("both jobs are approved and end", || {
         approved_by_olu(&shop, &run);
-        let shown: Value = serde_json::from_str(&shop.call(&["show", &run, "--json"]).out()).expect("json");
+        let shown = shop.json(&["show", &run, "--json"]);
         (shown["status"] == "success").then_some(())
     });
     let messages = || fs::read_to_string(shop.path("messages")).unwrap_or_default();
@@ -826,8 +830,7 @@ fn a_commit_that_comes_while_a_job_waits_does_not_pass_for_the_commit_of_the_run
 #[test]
 fn a_file_that_changes_while_a_deployment_waits_does_not_pass_for_its_commit() {
     let shop = Shop::new();
-    let rules = "[environments.staging]\non = 'push:main'\nreviewers = ['olu']\n";
-    shop.project.write(".cuelight.toml", &SETTINGS.replace("[environments.staging]\n", rules));
+    shop.project.write(".cuelight.toml", &settings_with("staging", "on = 'push:main'\nreviewers = ['olu']"));
     shop.project.commit();
     shop.project.call(&["trust"]).expect(0, &[]);
     let run = shop.call(&["deploy", "staging", "--detach"]).out().trim().to_owned();
@@ -853,7 +856,7 @@ fn a_job_that_waits_for_a_slot_has_not_begun_and_blocks_no_other_deployment() {
     until("the other job has the slot", || shop.path("in").exists().then_some(()));
     until("the review is asked for", || (approved_by_olu(&shop, &run).code() == 0).then_some(()));
     until("the job no longer waits for the review", || {
-        let shown: Value = serde_json::from_str(&shop.call(&["show", &run, "--json"]).out()).expect("json");
+        let shown = shop.json(&["show", &run, "--json"]);
         shown["reviews"].as_array().is_some_and(Vec::is_empty).then_some(())
     });
     let other = ["deploy", "staging", "v1", "--override", "--reason", "hotfix", "--detach"];
@@ -939,9 +942,7 @@ fn a_notification_that_is_not_sent_changes_nothing_and_shows_no_address() {
 #[test]
 fn an_environment_with_auto_stop_says_when_it_ends_and_stops() {
     let shop = Shop::new();
-    let settings = |after: &str| {
-        SETTINGS.replace("[environments.staging]\n", &format!("[environments.staging]\nauto_stop = '{after}'\n"))
-    };
+    let settings = |after: &str| settings_with("staging", &format!("auto_stop = '{after}'"));
     shop.configure(&settings("1h"));
     shop.call(&["deploy", "staging", "v1", "--plan"]).expect(0, &["Stop blue after 1h"]);
     shop.call(&["deploy", "staging", "v1"]).expect(0, &["v1", "is live"]);
