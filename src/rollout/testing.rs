@@ -1,6 +1,6 @@
 //! Builders for tests of deployments.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::model::deployment::{
@@ -10,7 +10,7 @@ use crate::model::deployment::{
 use crate::model::environment::Release;
 use crate::model::{Event, JobId, StepNumber};
 
-use super::outlet::{Outlet, StepLog};
+use super::outlet::{Outlet, Progress, StepLog};
 
 /// Outlet that keeps events in memory, with a secret masked. It has no logs of steps.
 #[derive(Default)]
@@ -28,6 +28,41 @@ impl Outlet for Memory {
     fn masked(&self, text: &str) -> String {
         text.replace("hunter2", "***")
     }
+}
+
+/// Outlet that keeps the log of a step in memory. It drops events.
+#[derive(Clone, Default)]
+pub(crate) struct Said(Arc<Mutex<Vec<u8>>>);
+
+impl Said {
+    pub(crate) fn progress(&self) -> Progress {
+        let outlet: Arc<dyn Outlet> = Arc::new(self.clone());
+        Progress::new(&outlet, &JobId::new("production"), StepNumber(1))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().expect("no panic").clone()).expect("text")
+    }
+}
+
+impl Outlet for Said {
+    fn record(&self, _: Event) {}
+
+    fn log(&self, _: &JobId, _: StepNumber) -> Box<dyn StepLog> {
+        Box::new(self.clone())
+    }
+
+    fn masked(&self, text: &str) -> String {
+        text.to_owned()
+    }
+}
+
+impl StepLog for Said {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.lock().expect("no panic").extend_from_slice(bytes);
+    }
+
+    fn finish(&mut self) {}
 }
 
 /// Returns the release of a tag. Each tag has a different commit.

@@ -103,66 +103,25 @@ pub async fn ensure_built(folder: &Path, tag: &str, say: &mut (dyn FnMut(&str) +
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
-
     use super::*;
-    use crate::model::{Event, JobId, StepNumber};
-    use crate::rollout::outlet::{Outlet, StepLog};
-
-    /// Starts an engine that answers with this status when it is asked for an image by its id, and has the others.
-    async fn engine(status: &'static str) -> DockerClient {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = format!("tcp://{}", listener.local_addr().expect("an address"));
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let mut request = vec![0; 8192];
-                let count = stream.read(&mut request).await.unwrap_or_default();
-                let head = String::from_utf8_lossy(&request[..count]).into_owned();
-                let (status, body) = match () {
-                    () if head.contains("/images/sha256") => (status, r#"{"message":"no"}"#),
-                    () if head.contains("/images/") => ("200 OK", r#"{"Id":"sha256:2"}"#),
-                    () => ("200 OK", r#"{"ApiVersion":"1.41","Version":"1"}"#),
-                };
-                let length = body.len();
-                let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n");
-                let answer = format!("{head}Content-Length: {length}\r\n\r\n{body}");
-                let _ = stream.write_all(answer.as_bytes()).await;
-            }
-        });
-        DockerClient::at(&address).await.expect("an engine")
-    }
-
-    struct Silent;
-
-    impl Outlet for Silent {
-        fn record(&self, _: Event) {}
-
-        fn log(&self, _: &JobId, _: StepNumber) -> Box<dyn StepLog> {
-            Box::new(Self)
-        }
-
-        fn masked(&self, text: &str) -> String {
-            text.to_owned()
-        }
-    }
-
-    impl StepLog for Silent {
-        fn write(&mut self, _: &[u8]) {}
-
-        fn finish(&mut self) {}
-    }
+    use crate::rollout::target::docker::testing::engine;
+    use crate::rollout::testing::Said;
 
     #[tokio::test]
     async fn an_image_is_gone_only_if_the_engine_says_so() {
-        let outlet: Arc<dyn Outlet> = Arc::new(Silent);
-        let progress = Progress::new(&outlet, &JobId::new("production"), StepNumber(1));
+        // The engine answers with this status when it is asked for an image by its id, and has the others.
+        let with = |status: &'static str| {
+            engine(move |request| match () {
+                () if request.contains("/images/sha256") => Some((status, r#"{"message":"no"}"#.to_owned())),
+                () if request.contains("/images/") => Some(("200 OK", r#"{"Id":"sha256:2"}"#.to_owned())),
+                () => None,
+            })
+        };
+        let progress = Said::default().progress();
         let former = "sha256:1".to_owned();
-        let gone = ensure(&engine("404 Not Found").await, "shop:v1", Some(&former), &progress).await;
+        let gone = ensure(&with("404 Not Found").await, "shop:v1", Some(&former), &progress).await;
         assert_eq!(gone.expect("the image of the name"), "shop:v1");
-        let busy = ensure(&engine("500 Internal Server Error").await, "shop:v1", Some(&former), &progress).await;
+        let busy = ensure(&with("500 Internal Server Error").await, "shop:v1", Some(&former), &progress).await;
         assert!(busy.is_err(), "another image must not be started in its place: {busy:?}");
     }
 }

@@ -342,10 +342,9 @@ mod tests {
     use std::sync::Mutex;
 
     use serde_json::json;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
+    use crate::rollout::target::docker::testing;
 
     fn seen(id: &str, count: i64) -> Seen {
         Seen { id: id.to_owned(), count, deployment: "d1".to_owned(), owner: "ada@web".to_owned() }
@@ -384,74 +383,40 @@ mod tests {
     /// Number of renewals of the only lock of an engine, if it has one, and what the engine does when it is to renew it.
     type Locks = Arc<Mutex<(Option<i64>, Renewal)>>;
 
-    /// Reads a request. Returns its first line.
-    async fn request(stream: &mut TcpStream) -> String {
-        let mut bytes = Vec::new();
-        loop {
-            let count = stream.read_buf(&mut bytes).await.unwrap_or_default();
-            let text = String::from_utf8_lossy(&bytes);
-            let Some((head, body)) = text.split_once("\r\n\r\n") else {
-                if count == 0 {
-                    return String::new();
-                }
-                continue;
-            };
-            let length = head.lines().find_map(|line| {
-                let line = line.to_ascii_lowercase();
-                line.strip_prefix("content-length:")?.trim().parse::<usize>().ok()
-            });
-            if count == 0 || body.len() >= length.unwrap_or_default() {
-                return head.lines().next().unwrap_or_default().to_owned();
-            }
-        }
-    }
-
     /// Starts an engine with at most one lock, which is that of the deployment `ada`.
     async fn engine(locks: &Locks) -> DockerClient {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = format!("tcp://{}", listener.local_addr().expect("an address"));
         let locks = Arc::clone(locks);
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let request = request(&mut stream).await;
-                let (status, body) = {
-                    let (lock, renewal) = &mut *locks.lock().expect("no panic");
-                    match (*lock, *renewal) {
-                        _ if request.contains("/containers/create") => {
-                            *lock = Some(1);
-                            ("201 Created", r#"{"Id":"1","Warnings":[]}"#.to_owned())
-                        }
-                        _ if request.starts_with("DELETE ") => {
-                            *lock = None;
-                            ("204 No Content", String::new())
-                        }
-                        (Some(_), Renewal::Unknown) | (None, _) if request.contains("/update") => {
-                            ("404 Not Found", r#"{"message":"no"}"#.to_owned())
-                        }
-                        (Some(count), renewal) if request.contains("/update") => {
-                            *lock = Some(count + i64::from(renewal == Renewal::Works));
-                            ("200 OK", "{}".to_owned())
-                        }
-                        (Some(count), _) if request.contains("/containers/") => {
-                            let labels = json!({names::DEPLOYMENT: "ada", OWNER: "ada@web"});
-                            let host = json!({"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": count}});
-                            let found = json!({"Id": "1", "Config": {"Labels": labels}, "HostConfig": host});
-                            ("200 OK", found.to_string())
-                        }
-                        (None, _) if request.contains("/containers/") => {
-                            ("404 Not Found", r#"{"message":"no"}"#.to_owned())
-                        }
-                        _ if request.contains("/images/") => ("200 OK", r#"{"Id":"sha256:2"}"#.to_owned()),
-                        _ => ("200 OK", r#"{"ApiVersion":"1.41","Version":"1"}"#.to_owned()),
-                    }
-                };
-                let length = body.len();
-                let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n");
-                let answer = format!("{head}Content-Length: {length}\r\n\r\n{body}");
-                let _ = stream.write_all(answer.as_bytes()).await;
-            }
-        });
-        DockerClient::at(&address).await.expect("an engine")
+        testing::engine(move |request| {
+            let (lock, renewal) = &mut *locks.lock().expect("no panic");
+            let (status, body) = match (*lock, *renewal) {
+                _ if request.contains("/containers/create") => {
+                    *lock = Some(1);
+                    ("201 Created", r#"{"Id":"1","Warnings":[]}"#.to_owned())
+                }
+                _ if request.starts_with("DELETE ") => {
+                    *lock = None;
+                    ("204 No Content", String::new())
+                }
+                (Some(_), Renewal::Unknown) | (None, _) if request.contains("/update") => {
+                    ("404 Not Found", r#"{"message":"no"}"#.to_owned())
+                }
+                (Some(count), renewal) if request.contains("/update") => {
+                    *lock = Some(count + i64::from(renewal == Renewal::Works));
+                    ("200 OK", "{}".to_owned())
+                }
+                (Some(count), _) if request.contains("/containers/") => {
+                    let labels = json!({names::DEPLOYMENT: "ada", OWNER: "ada@web"});
+                    let host = json!({"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": count}});
+                    let found = json!({"Id": "1", "Config": {"Labels": labels}, "HostConfig": host});
+                    ("200 OK", found.to_string())
+                }
+                (None, _) if request.contains("/containers/") => ("404 Not Found", r#"{"message":"no"}"#.to_owned()),
+                _ if request.contains("/images/") => ("200 OK", r#"{"Id":"sha256:2"}"#.to_owned()),
+                _ => return None,
+            };
+            Some((status, body))
+        })
+        .await
     }
 
     #[tokio::test]

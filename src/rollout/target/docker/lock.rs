@@ -105,36 +105,17 @@ impl Lock {
 #[cfg(test)]
 mod tests {
     use futures_util::stream;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
 
     use super::*;
-
-    /// Starts an engine that answers, and refuses to do anything.
-    async fn engine() -> DockerClient {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = format!("tcp://{}", listener.local_addr().expect("an address"));
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let mut request = vec![0; 8192];
-                let count = stream.read(&mut request).await.unwrap_or_default();
-                let (status, body) = if String::from_utf8_lossy(&request[..count]).contains("/containers/") {
-                    ("500 Internal Server Error", r#"{"message":"no space left on device"}"#)
-                } else {
-                    ("200 OK", r#"{"ApiVersion":"1.41","Version":"1"}"#)
-                };
-                let length = body.len();
-                let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n");
-                let answer = format!("{head}Content-Length: {length}\r\n\r\n{body}");
-                let _ = stream.write_all(answer.as_bytes()).await;
-            }
-        });
-        DockerClient::at(&address).await.expect("an engine")
-    }
+    use crate::rollout::target::docker::testing::engine;
 
     #[tokio::test]
     async fn nothing_is_changed_if_a_lock_that_has_ended_cannot_be_taken_again() {
-        let client = engine().await;
+        let full = |request: &str| {
+            let error = ("500 Internal Server Error", r#"{"message":"no space left on device"}"#.to_owned());
+            request.contains("/containers/").then_some(error)
+        };
+        let client = engine(full).await;
         // Whatever the engine answers, it takes no time.
         tokio::time::pause();
         let owner = "ada@web".to_owned();

@@ -43,6 +43,8 @@ mod replicas;
 mod router;
 mod state;
 pub(super) mod status;
+#[cfg(test)]
+mod testing;
 mod tunnel;
 mod weights;
 

@@ -10,9 +10,7 @@ use kube::Client;
 use kube::client::Body;
 
 use super::*;
-use crate::model::{Event, JobId, StepNumber};
-use crate::rollout::outlet::{Outlet, StepLog};
-use crate::rollout::testing::live;
+use crate::rollout::testing::{Said, live};
 
 /// The objects of the API server, and its simulated failures.
 #[derive(Default)]
@@ -135,41 +133,6 @@ impl tower_service::Service<Request<Body>> for Server {
         }
         .boxed()
     }
-}
-
-/// An outlet that collects the log.
-#[derive(Clone, Default)]
-struct Said(Arc<Mutex<Vec<u8>>>);
-
-impl Said {
-    fn progress(&self) -> Progress {
-        let outlet: Arc<dyn Outlet> = Arc::new(self.clone());
-        Progress::new(&outlet, &JobId::new("production"), StepNumber(1))
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().expect("no panic").clone()).expect("text")
-    }
-}
-
-impl Outlet for Said {
-    fn record(&self, _: Event) {}
-
-    fn log(&self, _: &JobId, _: StepNumber) -> Box<dyn StepLog> {
-        Box::new(self.clone())
-    }
-
-    fn masked(&self, text: &str) -> String {
-        text.to_owned()
-    }
-}
-
-impl StepLog for Said {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0.lock().expect("no panic").extend_from_slice(bytes);
-    }
-
-    fn finish(&mut self) {}
 }
 
 const START: PlanStep = PlanStep::Start { slot: Slot::Green, replicas: 3 };

@@ -1,0 +1,47 @@
+//! An engine for tests, which answers requests as the test wants.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::engine::sandbox::docker::client::DockerClient;
+
+/// Starts an engine. `answer` gets the first line of each request, and returns the status and the body of its answer.
+/// Without one, the engine answers with its version.
+pub(super) async fn engine(answer: impl Fn(&str) -> Option<(&'static str, String)> + Send + 'static) -> DockerClient {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = format!("tcp://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let request = request(&mut stream).await;
+            let version = || ("200 OK", r#"{"ApiVersion":"1.41","Version":"1"}"#.to_owned());
+            let (status, body) = answer(&request).unwrap_or_else(version);
+            let length = body.len();
+            let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n");
+            let sent = format!("{head}Content-Length: {length}\r\n\r\n{body}");
+            let _ = stream.write_all(sent.as_bytes()).await;
+        }
+    });
+    DockerClient::at(&address).await.expect("an engine")
+}
+
+/// Reads a request. Returns its first line.
+async fn request(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    loop {
+        let count = stream.read_buf(&mut bytes).await.unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            if count == 0 {
+                return String::new();
+            }
+            continue;
+        };
+        let length = head.lines().find_map(|line| {
+            let line = line.to_ascii_lowercase();
+            line.strip_prefix("content-length:")?.trim().parse::<usize>().ok()
+        });
+        if count == 0 || body.len() >= length.unwrap_or_default() {
+            return head.lines().next().unwrap_or_default().to_owned();
+        }
+    }
+}
