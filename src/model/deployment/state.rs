@@ -411,13 +411,13 @@ impl EnvironmentState {
     #[must_use]
     pub fn shown(&self, now: Timestamp) -> Environment {
         // One that waited while another one began comes after it: what a rollback restores depends on that order.
-        let mut begun = self.begun.iter().rev().map(|index| &self.deployments[*index]);
-        let in_order =
-            self.deployments().map(|record| if record.began { begun.next().unwrap_or(record) } else { record });
+        let mut begun = self.begun.iter().rev().copied();
         let mut deployments = Vec::new();
-        for record in in_order {
+        for index in (0..self.deployments.len()).rev() {
+            let index = if self.deployments[index].began { begun.next().unwrap_or(index) } else { index };
+            let record = &self.deployments[index];
             deployments.push(record.shown(self.is_live(record)));
-            deployments.extend(self.found_by(record));
+            deployments.extend(self.found_by(index));
         }
         Environment {
             source: DeploymentSource::Local,
@@ -428,13 +428,13 @@ impl EnvironmentState {
         }
     }
 
-    /// Returns the release that a deployment found live and replaced, in the form that deployments have, so that a rollback
-    /// can return to it. `None` if there is none, if it was not replaced, or if the last deployment of it from here did not
-    /// succeed.
-    fn found_by(&self, record: &DeploymentRecord) -> Option<EnvironmentDeployment> {
-        let (index, release) =
-            self.found.iter().rfind(|(index, _)| std::ptr::eq(&raw const self.deployments[*index], record))?;
-        let last = self.deployments[..*index].iter().rfind(|one| one.release.sha == release.sha);
+    /// Returns the release that the deployment with this index found live and replaced, in the form that deployments have, so
+    /// that a rollback can return to it. `None` if there is none, if it was not replaced, or if the last deployment of it
+    /// from here did not succeed.
+    fn found_by(&self, index: usize) -> Option<EnvironmentDeployment> {
+        let (_, release) = self.found.iter().rfind(|(by, _)| *by == index)?;
+        let record = &self.deployments[index];
+        let last = self.deployments[..index].iter().rfind(|one| one.release.sha == release.sha);
         let is_halfway = last.is_some_and(|one| one.outcome != Some(Outcome::Succeeded));
         let serves = record.release.sha == release.sha || record.outcome.is_none_or(Outcome::is_undone);
         (!is_halfway && !serves).then(|| EnvironmentDeployment {
