@@ -145,19 +145,15 @@ impl Driver {
         let turn = turn?;
         let by = &self.subject.worker;
         let owner = format!("{} since {}, deployment {}", by.name(), now().clock(), self.run_id());
-        let targets = Arc::clone(&self.tools.targets);
-        let locking = async {
-            match purpose {
-                Purpose::Forward => targets.lock(&owner, is_patient).await.map(|()| BTreeMap::new()),
-                Purpose::Back | Purpose::LateStop => targets.lock_answering(&owner, is_patient).await,
-            }
-        };
+        let (targets, outlet) = (Arc::clone(&self.tools.targets), Arc::clone(&self.tools.outlet));
         let (job, environment) = (self.job.clone(), self.subject.settings.name.clone());
-        let (outlet, awaited) = (Arc::clone(&self.tools.outlet), Arc::clone(&self.tools.targets));
         let locking = async {
             match purpose {
-                Purpose::Forward => reported(locking, &awaited, &outlet, (&job, &environment)).await,
-                Purpose::Back | Purpose::LateStop => locking.await,
+                Purpose::Forward => {
+                    let locking = targets.lock(&owner, is_patient);
+                    reported(locking, &targets, &outlet, (&job, &environment)).await.map(|()| BTreeMap::new())
+                }
+                Purpose::Back | Purpose::LateStop => targets.lock_answering(&owner, is_patient).await,
             }
         };
         let locked = self.controlled(locking).await;
