@@ -61,10 +61,17 @@ impl Position {
         self.plan.wave(self.done)
     }
 
+    /// Returns the steps that are done, of all hosts.
+    fn done_steps(&self) -> Vec<HostStep> {
+        let mut steps = self.plan.steps();
+        steps.truncate(self.done);
+        steps
+    }
+
     /// Returns the number of steps that are done on a host.
     #[must_use]
     pub fn done_on(&self, host: usize) -> usize {
-        self.plan.steps().iter().take(self.done).filter(|step| step.host == host).count()
+        self.done_steps().iter().filter(|step| step.host == host).count()
     }
 
     /// Returns the number of the current step, from 1, and the number of all steps.
@@ -95,8 +102,7 @@ impl Position {
     /// Returns the hosts on which a step that is done has started replicas of the new release.
     #[must_use]
     pub(super) fn started(&self) -> Vec<usize> {
-        let steps = self.plan.steps();
-        let done = &steps[..self.done.min(steps.len())];
+        let done = self.done_steps();
         let is_started =
             |(host, plan): &(usize, &Plan)| done.iter().any(|step| step.host == *host && plan.starts_new(&step.step));
         self.plan.plans().enumerate().filter(is_started).map(|(host, _)| host).collect()
@@ -106,8 +112,7 @@ impl Position {
     /// watched.
     #[must_use]
     pub(super) fn watched(&self) -> Vec<usize> {
-        let steps = self.plan.steps();
-        let done = &steps[..self.done.min(steps.len())];
+        let done = self.done_steps();
         let is_watched = |(host, plan): &(usize, &Plan)| {
             let is_healthy = |step: &PlanStep| *step == PlanStep::Healthy { slot: plan.new.slot };
             let mut of_host = done.iter().rev().filter(|step| step.host == *host).map(|step| &step.step);
