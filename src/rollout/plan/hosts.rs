@@ -206,11 +206,7 @@ mod tests {
                         assert!(touched.len() == 1 || plan.is_instant() || serves_new(&hosts, 0), "{}", what());
                         for host in touched {
                             let of_host = plan.of(host);
-                            let is_start = |step: &&HostStep| {
-                                step.host == host
-                                    && matches!(step.step, PlanStep::Start { slot, .. } if slot == of_host.new.slot)
-                            };
-                            let may_run = begun.iter().any(|step| is_start(&step));
+                            let may_run = begun.iter().any(|step| step.host == host && of_host.starts_new(&step.step));
                             let way = back(&settings, of_host, &hosts[host], may_run);
                             let there = way.iter().fold(hosts[host].clone(), |host, step| host.after(step, of_host));
                             let live = of_host.old.as_ref().map(|old| (old.replicas, old.slot));

@@ -326,7 +326,7 @@ fn check(case: &Case, back_to: Option<u32>, state: &Observed, what: &dyn Fn() ->
 
 /// Whether one of the first steps starts the new release.
 fn starts(plan: &Plan, done: usize) -> bool {
-    plan.steps[..done].iter().any(|step| matches!(step, PlanStep::Start { slot, .. } if *slot == plan.new.slot))
+    plan.steps[..done].iter().any(|step| plan.starts_new(step))
 }
 
 #[test]
