@@ -229,12 +229,8 @@ impl Diagnosis {
 /// Returns the causes that a line shows.
 fn causes(line: &str) -> Vec<FailureCause> {
     let lower = line.to_lowercase();
-    let mut causes: Vec<_> = TEXTS
-        .iter()
-        .filter(|(_, texts)| texts.iter().any(|text| lower.contains(text)))
-        .map(|(cause, _)| *cause)
-        .collect();
     let has = |texts: &[&str]| texts.iter().any(|text| lower.contains(text));
+    let mut causes: Vec<_> = TEXTS.iter().filter(|(_, texts)| has(texts)).map(|(cause, _)| *cause).collect();
     causes.extend((has(PULLS) && has(UNREACHABLE)).then_some(RegistryUnreachable));
     causes.extend(number_after(&lower, "restarted ").filter(|count| *count > 1).map(|_| CrashLoop));
     let codes =
