@@ -69,9 +69,8 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_slot_loses_its_weight_only_after_the_other_has_one() {
-        let replica = |slot: Slot, number: u32| Replica {
+    fn replica(slot: Slot, number: u32, status: &str) -> Replica {
+        Replica {
             id: format!("{slot}{number}"),
             name: format!("shop-{slot}-{number}"),
             slot,
@@ -80,12 +79,20 @@ mod tests {
             deployment: String::new(),
             image: String::new(),
             address: None,
-            status: "Up 3 minutes".to_owned(),
-        };
-        let all = [(Slot::Blue, 1), (Slot::Blue, 2), (Slot::Green, 1), (Slot::Green, 2)];
-        let replicas: Vec<Replica> = all.map(|(slot, number)| replica(slot, number)).into();
+            status: status.to_owned(),
+        }
+    }
+
+    /// Returns the state with these replicas, each in its place.
+    fn scene(replicas: Vec<Replica>) -> Scene {
         let places = replicas.iter().map(|one| (one.place(), Place::default())).collect();
-        let scene = Scene { replicas, places };
+        Scene { replicas, places }
+    }
+
+    #[test]
+    fn a_slot_loses_its_weight_only_after_the_other_has_one() {
+        let all = [(Slot::Blue, 1), (Slot::Blue, 2), (Slot::Green, 1), (Slot::Green, 2)];
+        let scene = scene(all.map(|(slot, number)| replica(slot, number, "Up 3 minutes")).into());
         for slot in Slot::ALL {
             let commands = shares(&scene, slot, 100, |_| true).expect("two replicas");
             let weights: Vec<bool> = commands.iter().map(|command| !command.ends_with(" 0")).collect();
@@ -96,21 +103,9 @@ mod tests {
 
     #[test]
     fn a_slot_gets_all_the_traffic_if_the_replicas_of_the_other_one_have_ended() {
-        let replica = |slot: Slot, status: &str| Replica {
-            id: slot.name().to_owned(),
-            name: slot.name().to_owned(),
-            slot,
-            number: 1,
-            sha: slot.name().to_owned(),
-            deployment: String::new(),
-            image: String::new(),
-            address: None,
-            status: status.to_owned(),
-        };
         let share_of_green = |blue: &str, green: &str| {
-            let replicas = vec![replica(Slot::Blue, blue), replica(Slot::Green, green)];
-            let places = replicas.iter().map(|one| (one.place(), Place::default())).collect();
-            possible_share(&Scene { replicas, places }, Slot::Green, 10)
+            let replicas = vec![replica(Slot::Blue, 1, blue), replica(Slot::Green, 1, green)];
+            possible_share(&scene(replicas), Slot::Green, 10)
         };
         assert_eq!(share_of_green("Up 3 minutes", "Up 1 second"), 10);
         assert_eq!(share_of_green("Restarting (7) 1 second ago", "Up 1 second"), 100);
