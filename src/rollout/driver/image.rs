@@ -78,8 +78,8 @@ impl Driver {
     }
 
     /// Records which image the replicas run, if the target fetches images out of sight: after a success, when they run and the
-    /// ledger has the end. Says so if its name has moved since the release was deployed before. A target that does not tell
-    /// changes nothing.
+    /// ledger has the end. Says so if its name has moved since the release was deployed before. A target that does not report
+    /// the image does not change how the deployment ends.
     pub(super) async fn note_running_image(&mut self, plan: &DeploymentPlan) {
         let run = self.run_id().clone();
         let progress = Progress::new(&self.tools.outlet, &self.job, StepNumber(self.announced.len() as u32));

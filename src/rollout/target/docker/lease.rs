@@ -3,9 +3,9 @@
 //!
 //! An engine gives a name to one container only, so only one of several deployments makes it. The holder renews the lock by
 //! counting up: the engine lets the number of restarts of a container be changed, which means nothing for one that never
-//! runs. A holder that renews its lock, or releases it, is at work, and another deployment is refused. If the holder ends without releasing the lock, another deployment takes it once it has not seen a renewal for some
-//! seconds, measured by its own clock. It removes the container by its id, and so never the one of a deployment that was
-//! faster.
+//! runs. A holder that renews its lock, or releases it, is at work, and another deployment is refused. If the holder ends
+//! without releasing the lock, another deployment takes it once it has not seen a renewal for some seconds, measured by its
+//! own clock. It removes the container by its id, and so never the one of a deployment that was faster.
 //!
 //! An engine that cannot change the number, as Podman before version 5, has no such locks: other deployments would take them
 //! for expired.

@@ -134,7 +134,7 @@ pub(in crate::rollout::target) async fn evidence<'c>(
             let output = check.output.as_deref().unwrap_or_default().trim();
             progress.say(&format!("health check, exit code {}: {output}", check.exit_code.unwrap_or_default()));
         }
-        // A process that runs again has printed lines about its start, which do not tell why it ended before.
+        // A process that runs again has printed lines about its start, which do not show why it ended before.
         let again = state.started_at.filter(|_| restarts.is_some() && !is_down);
         let mut lines = match again.and_then(|at| at.parse::<jiff::Timestamp>().ok()) {
             Some(again) => client.lines_before(id, again, LAST_LINES).await.unwrap_or_default(),
