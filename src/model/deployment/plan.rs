@@ -131,7 +131,7 @@ impl Observed {
         let served = |host: &Self| host.live().map(|slot| host.slot(slot).release.clone());
         let differ = hosts.windows(2).any(|pair| served(&pair[0].1) != served(&pair[1].1));
         let of_host = |(name, host): &(Option<String>, Self)| {
-            let short = |sha: String| Release { sha, ..Release::default() }.short().to_owned();
+            let short = |sha: String| Release::short_of(&sha).to_owned();
             let sha = match served(host) {
                 None => "nothing".to_owned(),
                 Some(release) => release.map_or_else(|| "an unknown release".to_owned(), short),

@@ -178,7 +178,13 @@ impl Release {
     /// Returns the short id of the commit, or of the image.
     #[must_use]
     pub fn short(&self) -> &str {
-        short_sha(self.digits())
+        Self::short_of(&self.sha)
+    }
+
+    /// Returns the short id of a commit, or of an image, as a target reports it.
+    #[must_use]
+    pub fn short_of(sha: &str) -> &str {
+        short_sha(sha.strip_prefix(IMAGE).unwrap_or(sha))
     }
 
     /// Returns the tag, or the short commit.

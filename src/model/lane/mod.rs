@@ -4,7 +4,7 @@ use super::capabilities::{Operation, Unavailable};
 use super::deployment::{Cause, Lock, Observed, Slot, SlotState};
 use super::environment::{DeploymentState, Environment, Impairment, Release, title_of};
 use super::rollback::RollbackRequest;
-use super::{RunId, Timestamp, short_sha};
+use super::{RunId, Timestamp};
 
 mod report;
 mod request;
@@ -237,13 +237,13 @@ impl Lane {
         Some(format!("up to {blue} % of the traffic goes to {first}, up to {green} % to {second}"))
     }
 
-    /// Returns the name of the release of a commit: its tag, if a deployment to the environment has it, or the short
-    /// commit.
+    /// Returns the name of the release of a commit or an image: its tag, if a deployment to the environment has it, or the
+    /// short id.
     fn name_of(&self, sha: &str) -> String {
         let open = self.open.iter().flat_map(|open| std::iter::once(&open.release).chain(&open.from));
         let mut known = open.chain(self.environment.deployments.iter().map(|one| &one.release));
         let found = known.find(|release| release.sha == sha).map(|release| release.name().to_owned());
-        found.unwrap_or_else(|| short_sha(sha).to_owned())
+        found.unwrap_or_else(|| Release::short_of(sha).to_owned())
     }
 
     /// Whether the deployment on its way waits until a person promotes it.
@@ -377,6 +377,8 @@ mod tests {
         let text = |blue, green| text(blue, green).and_then(|(health, _)| health);
         let shared = shares(state(&live.release.sha, 3, 3), state(&next.sha, 1, 2));
         assert_eq!(shared.as_deref(), Some("up to 50 % of the traffic goes to v1, up to 50 % to v2"));
+        let unknown = shares(state(&live.release.sha, 3, 3), state("sha256:fedcba9876543210", 1, 2));
+        assert_eq!(unknown.as_deref(), Some("up to 50 % of the traffic goes to v1, up to 50 % to fedcba9"));
         assert_eq!(shares(state(&live.release.sha, 3, 3), SlotState::default()), None);
         let both = text(state(&live.release.sha, 3, 3), state(&next.sha, 1, 2));
         assert_eq!(both.as_deref(), Some("v2 1/2, v1 3/3 healthy"));
