@@ -104,15 +104,6 @@ async fn serve(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>, mut ask
         let read = read(known.take(), memory, asks.then_some(&mut asked_targets), (runs.clone(), folder.clone()));
         let Ok((deployments, kept, lanes)) = read.await else { return };
         (known, memory) = (deployments, kept);
-        if let (None, Some(deployments)) = (&settings, &known) {
-            let made = FolderWatch::of_settings(&deployments.repository().root);
-            let made =
-                made.inspect_err(|error| tracing::warn!(%error, "the settings of the repository are not watched"));
-            settings = Some(made.ok());
-            // What was written before the watch began is read now.
-            known = None;
-            continue;
-        }
         let before = open_runs(&shown);
         match lanes {
             Ok(lanes) if has_reported && lanes == shown && fault.is_none() => {}
@@ -132,11 +123,20 @@ async fn serve(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>, mut ask
                 }
             }
         }
+        let mut begins_watch = false;
+        if let (None, Some(deployments)) = (&settings, &known) {
+            let made = FolderWatch::of_settings(&deployments.repository().root);
+            let made =
+                made.inspect_err(|error| tracing::warn!(%error, "the settings of the repository are not watched"));
+            (settings, known, begins_watch) = (Some(made.ok()), None, true);
+        }
         if watch.is_none() && !shown.is_empty() {
             let made = FolderWatch::of_ledgers(&runs.environments());
             let made = made.inspect_err(|error| tracing::warn!(%error, "the ledgers of environments are not watched"));
-            watch = Some(made.ok());
-            // What was written before the watch began is read now.
+            (watch, begins_watch) = (Some(made.ok()), true);
+        }
+        if begins_watch {
+            // What was written before a watch began is read now.
             continue;
         }
         // What a target runs changes when a deployment ends, and when it stops the release that it replaced.
