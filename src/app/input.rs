@@ -168,12 +168,6 @@ impl App {
     pub(super) fn mouse(&mut self, event: MouseEvent) -> Vec<Effect> {
         let at = Position::new(event.column, event.row);
         if event.kind == MouseEventKind::Down(MouseButton::Left)
-            && let Some(action) = self.in_menu_at(at)
-        {
-            self.pressed.clear();
-            return if self.overlay.is_some() { self.act_in_overlay(action) } else { self.act(action) };
-        }
-        if event.kind == MouseEventKind::Down(MouseButton::Left)
             && !self.pressed.is_empty()
             && self.screen().is_some_and(|screen| screen.footer.contains(at))
         {
@@ -182,7 +176,7 @@ impl App {
             return Vec::new();
         }
         if event.kind == MouseEventKind::Down(MouseButton::Left)
-            && let Some(action) = self.hint_at(at)
+            && let Some(action) = self.in_menu_at(at).or_else(|| self.hint_at(at))
         {
             self.pressed.clear();
             return if self.overlay.is_some() { self.act_in_overlay(action) } else { self.act(action) };
