@@ -81,7 +81,9 @@ impl Pane for Jobs {
         let gone = selection.job_id().is_none_or(|job| !run.jobs.contains_key(job));
         if selection.follows() || gone {
             selection.move_to(current(run, selection.job_id()));
-            self.show_selected(run, selection, cx.state);
+            if let Some(first) = self.first_if_hidden(run, selection, cx.state) {
+                selection.move_to(Some(first));
+            }
         }
         let rows = self.rows(run, selection, cx.state);
         let at = at(&rows, selection);
@@ -135,10 +137,8 @@ impl Pane for Jobs {
     /// selected elsewhere, stays selected.
     fn filtered(&mut self, cx: &Cx, selection: &mut Selection) {
         let Some(run) = selection.run(cx.state) else { return };
-        let hidden = selection.job_selection().cloned();
-        self.show_selected(run, selection, cx.state);
-        if let Some(shown) = selection.job_selection().cloned().filter(|shown| Some(shown) != hidden.as_ref()) {
-            selection.select(shown);
+        if let Some(first) = self.first_if_hidden(run, selection, cx.state) {
+            selection.select(first);
         }
     }
 
@@ -248,15 +248,14 @@ impl Jobs {
         }
     }
 
-    /// Moves to the first job of the list if the filter hides the selected one.
-    fn show_selected(&self, run: &Run, selection: &mut Selection, state: &AppState) {
-        let shown = self.matching(run, state);
-        if !self.filter.is_empty()
-            && !shown.iter().any(|job| selection.job_id() == Some(&job.id))
-            && let Some(first) = shown.first()
-        {
-            selection.move_to(Some(JobSelection::whole(first.id.clone())));
+    /// Returns the first job of the list if the filter hides the selected one; `None` if it does not, or hides all.
+    fn first_if_hidden(&self, run: &Run, selection: &Selection, state: &AppState) -> Option<JobSelection> {
+        if self.filter.is_empty() {
+            return None;
         }
+        let shown = self.matching(run, state);
+        let is_hidden = !shown.iter().any(|job| selection.job_id() == Some(&job.id));
+        shown.first().filter(|_| is_hidden).map(|first| JobSelection::whole(first.id.clone()))
     }
 
     /// Returns the jobs that match the filter.
