@@ -99,8 +99,8 @@ impl Pane for Runs {
         Some(format!("{} of {}", Panel::Runs.name(), cx.state.listed_repositories()?))
     }
 
-    /// Returns the filter, and the numbers of marked runs, of running ones and of those that wait. While there are older runs, also returns the
-    /// number of listed runs.
+    /// Returns the filter, and the numbers of marked runs, of running ones and of those that wait. While there are older
+    /// runs, also returns the number of listed runs.
     fn title_suffix(&self, cx: &Cx, _: &Selection) -> String {
         let counted = |word: &str, has_phase: fn(&Phase) -> bool| {
             let count = cx.state.listed().filter(|run| has_phase(&run.phase)).count();
@@ -109,21 +109,12 @@ impl Pane for Runs {
         let running = counted("running", Phase::is_active);
         let waiting = counted("waiting", |phase: &Phase| !phase.is_active() && !phase.is_done());
         let more = cx.state.has_older().then(|| format!("{}+", text::count(cx.state.listed().count() as u64)));
-        let marked = Some(self.marked.len()).filter(|count| *count > 0).map(|count| format!("{count} marked"));
-        RunFilter::parse(&self.filter, cx.state.now)
-            .chips()
-            .chain(marked)
-            .chain(running)
-            .chain(waiting)
-            .chain(more)
-            .collect::<Vec<_>>()
-            .join(cx.theme.dot())
+        self.chips(cx).into_iter().chain(running).chain(waiting).chain(more).collect::<Vec<_>>().join(cx.theme.dot())
     }
 
     /// Returns the filter and the number of marked runs: the names of other panels need the rest of a narrow border.
     fn short_suffix(&self, cx: &Cx, _: &Selection) -> String {
-        let marked = Some(self.marked.len()).filter(|count| *count > 0).map(|count| format!("{count} marked"));
-        RunFilter::parse(&self.filter, cx.state.now).chips().chain(marked).collect::<Vec<_>>().join(cx.theme.dot())
+        self.chips(cx).join(cx.theme.dot())
     }
 
     fn scroll(&self, cx: &Cx, _: &Selection) -> Option<Scroll> {
@@ -171,6 +162,12 @@ impl Pane for Runs {
 }
 
 impl Runs {
+    /// Returns the parts of the border that every width has: the filter, and the number of marked runs.
+    fn chips(&self, cx: &Cx) -> Vec<String> {
+        let marked = (!self.marked.is_empty()).then(|| format!("{} marked", self.marked.len()));
+        RunFilter::parse(&self.filter, cx.state.now).chips().chain(marked).collect()
+    }
+
     /// Returns the texts of a run's row.
     fn row(&self, run: &Summary, cx: &Cx) -> Row {
         let note = match &run.phase {

@@ -155,18 +155,14 @@ impl Pane for Deploys {
             return String::new();
         }
         let outdated = self.outdated_without_row(cx, selection).then(|| OUTDATED.to_owned());
-        if let Some((repository, _)) = on_server(cx.state, selection) {
-            let name = repository.split_once('/').map_or(repository.clone(), |(_, name)| name.to_owned());
-            return filter_chip(&self.filter)
-                .into_iter()
-                .chain(outdated)
-                .chain([name])
-                .collect::<Vec<_>>()
-                .join(cx.theme.dot());
-        }
         let runs = || format!("newest {}", text::counted(searched(cx.state) as u64, "run"));
-        let part = (cx.state.has_older() && cx.state.lanes.is_empty()).then(runs);
-        filter_chip(&self.filter).into_iter().chain(outdated).chain(part).collect::<Vec<_>>().join(cx.theme.dot())
+        let part = match on_server(cx.state, selection) {
+            Some((repository, _)) => {
+                Some(repository.split_once('/').map_or(repository.clone(), |(_, name)| name.to_owned()))
+            }
+            None => (cx.state.has_older() && cx.state.lanes.is_empty()).then(runs),
+        };
+        [filter_chip(&self.filter), outdated, part].into_iter().flatten().collect::<Vec<_>>().join(cx.theme.dot())
     }
 
     fn scroll(&self, cx: &Cx, selection: &Selection) -> Option<Scroll> {
