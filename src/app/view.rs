@@ -35,27 +35,24 @@ impl App {
             let cx = cx(&self.state, self.theme, self.view, Some(&screen), *panel);
             self.panes.get(*panel).draw(&cx, &self.selection, frame::inside(*area), buffer);
         }
-        let subject = self.subject();
-        let toast_area = if screen.toast.height > 0 { screen.toast } else { screen.footer };
         let is_covered = self.is_footer_covered(&screen);
         if let Some(notice) = self.toast.as_ref().filter(|_| is_covered || screen.toast.height > 0) {
-            chrome::toast(notice, self.theme, toast_area, buffer);
+            chrome::toast(notice, self.theme, toast_area(&screen), buffer);
         }
         if !is_covered {
             self.draw_footer(&screen, buffer);
         }
         if let Some(overlay) = &self.overlay {
             let cx = cx(&self.state, self.theme, self.view, Some(&screen), self.view.focus);
-            overlay.draw(&cx, &self.keymap, subject, area, buffer);
+            overlay.draw(&cx, &self.keymap, self.subject(), area, buffer);
         }
         self.draw_menu(&screen, buffer);
     }
 
     /// Draws the box with the keys that can follow the pressed ones. Returns the places of its actions.
     fn draw_menu(&self, screen: &Screen, buffer: &mut Buffer) -> Vec<(Rect, Action)> {
-        let below = if screen.toast.height > 0 { screen.toast } else { screen.footer };
         let Some(rest) = self.continuations() else { return Vec::new() };
-        hints::draw(&self.pressed, &rest, &self.state, self.theme, self.subject(), below, buffer)
+        hints::draw(&self.pressed, &rest, &self.state, self.theme, self.subject(), toast_area(screen), buffer)
     }
 
     /// Returns the action at a position of the box with the keys that can follow the pressed ones.
@@ -214,4 +211,9 @@ impl App {
         let end = notice.map_or(log.bottom(), |notice| notice.y.min(log.bottom()));
         log.top()..end.max(log.top())
     }
+}
+
+/// Returns the rows of a notice: separate ones or, without any, that of the hints.
+fn toast_area(screen: &Screen) -> Rect {
+    if screen.toast.height > 0 { screen.toast } else { screen.footer }
 }
