@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crossterm::event::{KeyModifiers, MouseEvent, MouseEventKind};
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 
@@ -331,6 +332,19 @@ impl Driver {
     /// Returns the last row of the screen, which has the hints.
     pub(crate) fn footer(&self) -> String {
         self.screen().lines().next_back().unwrap_or_default().to_owned()
+    }
+
+    /// Returns the column and row at which the screen first shows a text.
+    pub(crate) fn place(&self, text: &str) -> (u16, u16) {
+        let screen = self.screen();
+        let mut rows = screen.lines().zip(0..);
+        let found = rows.find_map(|(line, row)| Some((line[..line.find(text)?].chars().count() as u16, row)));
+        found.unwrap_or_else(|| panic!("{text} is not in: {screen}"))
+    }
+
+    /// Turns the wheel of the mouse or presses a button, at a column and row of the screen.
+    pub(crate) fn mouse(&mut self, kind: MouseEventKind, (column, row): (u16, u16)) -> &mut Self {
+        self.send(Msg::Mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE }))
     }
 
     /// Whether the screen shows this text.

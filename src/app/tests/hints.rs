@@ -5,7 +5,7 @@ use crate::app::fixture::script;
 use crate::model::feed::{BrokenWorkflow, StartableWorkflow, Waits, Watching};
 use crate::model::testing::{annotation, job_finished, step_finished};
 use crate::model::{Preview, StepNumber};
-use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use crossterm::event::{MouseButton, MouseEventKind};
 
 fn workflow(file: &str, events: &[&str]) -> StartableWorkflow {
     StartableWorkflow {
@@ -33,8 +33,7 @@ fn click(driver: &mut Driver, text: &str) {
     let footer = driver.footer();
     let at = footer.find(text).unwrap_or_else(|| panic!("{text} is not in: {footer}"));
     let (column, row) = (footer[..at].chars().count() as u16, driver.buffer().area.height - 1);
-    let kind = MouseEventKind::Down(MouseButton::Left);
-    driver.send(Msg::Mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE }));
+    driver.mouse(MouseEventKind::Down(MouseButton::Left), (column, row));
 }
 
 #[test]

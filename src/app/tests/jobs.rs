@@ -90,7 +90,7 @@ fn every_job_is_counted_once() {
 
 #[test]
 fn the_job_of_a_visible_step_is_always_visible() {
-    use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+    use crossterm::event::{MouseButton, MouseEventKind};
     let names: Vec<String> = (1..=30).map(|step| format!("Step number {step}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut script = script();
@@ -110,7 +110,6 @@ fn the_job_of_a_visible_step_is_always_visible() {
     driver.press("kkkkkkkkkkkkkkk");
     let screen = driver.screen();
     assert!(screen.contains(" test (90) ") && screen.contains("Step number 15 "), "{screen}");
-    let kind = MouseEventKind::Down(MouseButton::Left);
-    driver.send(Msg::Mouse(MouseEvent { kind, column: 8, row: 2, modifiers: KeyModifiers::NONE }));
+    driver.mouse(MouseEventKind::Down(MouseButton::Left), (8, 2));
     assert_eq!(selected(&driver), None, "the row at the top is that of the job: {}", driver.screen());
 }

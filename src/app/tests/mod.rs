@@ -181,32 +181,24 @@ fn every_action_is_carried_out_without_a_run() {
 
 #[test]
 fn clicking_selects_and_the_wheel_scrolls() {
-    use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+    use crossterm::event::{MouseButton, MouseEventKind};
+    let down = MouseEventKind::Down(MouseButton::Left);
     let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
-    let place = |driver: &Driver, text: &str| {
-        let screen = driver.screen();
-        let (row, line) = screen.lines().enumerate().find(|(_, line)| line.contains(text)).expect(text);
-        let column = line[..line.find(text).expect("it is there")].chars().count();
-        (column as u16, row as u16)
-    };
-    let mouse = |driver: &mut Driver, kind, (column, row)| {
-        driver.send(Msg::Mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE }));
-    };
-    let at = place(&driver, "│ ✓ success    Release");
-    mouse(&mut driver, MouseEventKind::Down(MouseButton::Left), (at.0 + 2, at.1));
+    let at = driver.place("│ ✓ success    Release");
+    driver.mouse(down, (at.0 + 2, at.1));
     assert_eq!(driver.app.selection.run_id(), Some(&RunId::new("20261123-101010-aaaa")));
     assert_eq!(driver.app.view.focus, Panel::Runs);
     driver.press("k");
-    let at = place(&driver, "scanning module");
-    mouse(&mut driver, MouseEventKind::ScrollUp, at);
+    let at = driver.place("scanning module");
+    driver.mouse(MouseEventKind::ScrollUp, at);
     assert!(!driver.app.panes.log.follows() && driver.app.view.focus == Panel::Runs);
-    let title = place(&driver, "4 Log");
-    mouse(&mut driver, MouseEventKind::Down(MouseButton::Left), title);
+    let title = driver.place("4 Log");
+    driver.mouse(down, title);
     assert_eq!(driver.app.view.focus, Panel::Log, "the border belongs to the panel below it");
     let mut narrow = Driver::showing(80, 24, Glyphs::Unicode);
     for (tab, panel) in [("1 Runs", Panel::Runs), ("7 Events", Panel::Events), ("3 Jobs", Panel::Jobs)] {
-        let at = place(&narrow, tab);
-        mouse(&mut narrow, MouseEventKind::Down(MouseButton::Left), at);
+        let at = narrow.place(tab);
+        narrow.mouse(down, at);
         assert_eq!(narrow.app.view.focus, panel, "{tab}: {}", narrow.screen());
     }
 }

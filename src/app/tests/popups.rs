@@ -24,12 +24,10 @@ fn golden_popups() {
 
 #[test]
 fn rows_of_lists_fields_and_answers_of_questions_can_be_clicked() {
-    use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+    use crossterm::event::{MouseButton, MouseEventKind};
     let mouse = |driver: &mut Driver, kind, text: &str| {
-        let screen = driver.screen();
-        let (row, line) = screen.lines().enumerate().find(|(_, line)| line.contains(text)).expect(text);
-        let column = line[..line.find(text).expect("it is there")].chars().count() as u16;
-        driver.send(Msg::Mouse(MouseEvent { kind, column, row: row as u16, modifiers: KeyModifiers::NONE }));
+        let at = driver.place(text);
+        driver.mouse(kind, at);
     };
     let down = MouseEventKind::Down(MouseButton::Left);
     let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
