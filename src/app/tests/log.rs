@@ -167,6 +167,11 @@ fn enter_goes_to_no_line_that_was_not_on_the_screen() {
     assert!(driver.shows("Lines of all steps"), "{}", driver.screen());
     driver.press("<enter>");
     assert!(!driver.shows("Lines of all steps"), "{}", driver.screen());
+}
+
+#[test]
+fn the_key_that_suspends_works_in_every_box() {
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
     driver.asked();
     for opens in ["F", "?", ":", "Srel<enter>"] {
         driver.press(opens).asked();
