@@ -76,8 +76,8 @@ impl Guard {
     /// # Errors
     /// Setting the mode of the terminal fails.
     pub fn enter(&self) -> io::Result<()> {
-        // The other program may have died in raw mode, so the mode from before is set again first. The raw mode is then set
-        // again, also if this program was only continued by a signal and never left it.
+        // The other program may have died in raw mode, so the mode from before is set again first. The raw mode is then
+        // set again as well, even if this program was only continued by a signal and never left it.
         terminal::disable_raw_mode()?;
         tcsetattr(io::stdin(), OptionalActions::Now, &self.before)?;
         terminal::enable_raw_mode()?;

@@ -17,8 +17,8 @@ use crate::store::{StoreError, history};
 use crate::ui::export::Picture;
 use crate::ui::theme::Theme;
 
-/// Returns a picture of a run at a moment after its start, or at its end, which is also drawn for later moments. `keys` are pressed first. `size` is in
-/// columns and rows.
+/// Returns a picture of a run at a moment after its start, or at its end, which is also drawn for later moments. `keys`
+/// are pressed first. `size` is in columns and rows.
 ///
 /// # Errors
 /// The run's folder cannot be read.

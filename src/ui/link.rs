@@ -1,8 +1,8 @@
 //! Hyperlinks in text (OSC 8). A cell stores a number in place of the address, and the address is written when the cell
 //! is sent to a terminal.
 //!
-//! The number is stored as the underline colour of a cell, whose only other use is to mark the caret ([`caret`](super::caret)). A cell whose link changes is
-//! therefore a different cell and is redrawn.
+//! The number is stored as the underline colour of a cell, whose only other use is to mark the caret
+//! ([`caret`](super::caret)). A cell whose link changes is therefore a different cell and is redrawn.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
