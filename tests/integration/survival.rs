@@ -116,13 +116,20 @@ pub(crate) fn try_kill(pid: i32) -> bool {
     killed
 }
 
-/// Kills the worker of a run and waits until it is gone. It may end by itself meanwhile.
+/// Kills the worker of a run and waits until it is gone. It may end by itself meanwhile. Returns whether a process was
+/// killed.
 #[track_caller]
-pub(crate) fn kill_workers_of(run: &str) {
-    for worker in workers_of(run) {
-        try_kill(worker);
-    }
-    until("the worker is gone", || workers_of(run).is_empty().then_some(()));
+pub(crate) fn kill_workers_of(run: &str) -> bool {
+    // A process that the worker has just forked has its command line, too, so one of them may be found first.
+    let mut killed = false;
+    until("the worker is gone", || {
+        let workers = workers_of(run);
+        for worker in &workers {
+            killed |= try_kill(*worker);
+        }
+        workers.is_empty().then_some(())
+    });
+    killed
 }
 
 /// Sends a signal to a process.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::bounded;
 use super::full_disk::{limited, nothing_left, on_small_disk, text};
 use crate::project::{Project, Said, copy, until};
-use crate::survival::{try_kill, until_none, workers_of};
+use crate::survival::{kill_workers_of, until_none, workers_of};
 
 /// Number of killed workers.
 const KILLS: u64 = 30;
@@ -71,7 +71,6 @@ fn a_worker_killed_at_any_moment_leaves_nothing_and_its_run_is_closed_and_carrie
         };
         call(&["run", "--trust", "--detach"]).expect(0, &[]);
         let folder = project.run_folder();
-        let worker = || workers_of(&folder.to_string_lossy()).first().copied();
         let records = 1 + Chance(case).below(RECORDS);
         let ended = until("the moment comes or the run ends", || {
             let written = fs::read(folder.join("events.jsonl")).unwrap_or_default();
@@ -79,15 +78,23 @@ fn a_worker_killed_at_any_moment_leaves_nothing_and_its_run_is_closed_and_carrie
             // For a moment, a process that has just been started has no command line. So it is not enough that no
             // worker is found.
             let finished = memchr::memmem::find(&written, b"\"run_finished\"").is_some();
-            if reached { Some(false) } else { (finished && worker().is_none()).then_some(true) }
+            if reached {
+                Some(false)
+            } else {
+                (finished && workers_of(&folder.to_string_lossy()).is_empty()).then_some(true)
+            }
         });
         // The run may have ended by itself at this very moment.
-        if !ended && worker().is_some_and(try_kill) {
+        if !ended && kill_workers_of(&folder.to_string_lossy()) {
             killed.fetch_add(1, Ordering::Relaxed);
         }
-        let listed = call(&["runs"]);
+        // A process that the worker has just forked has a copy of its lock until its `exec`.
+        let listed = until("the run is not running", || {
+            let listed = call(&["runs"]);
+            (!listed.text().contains("running")).then_some(listed)
+        });
         let shown = format!("case {case}, after {records} records: {}", listed.text());
-        assert!(listed.code() == 0 && !listed.text().contains("in progress"), "{shown}");
+        assert_eq!(listed.code(), 0, "{shown}");
         let gone = || {
             nothing_left(&project);
             let sleeper = mark.display().to_string();
