@@ -26,6 +26,9 @@ class Service(BaseHTTPRequestHandler):
         self.send_response(500 if is_bad else 200)
         is_broken = FAULT == "breaks" and self.path != "/health"
         self.send_header("Content-Length", str(len(body) + is_broken))
+        if self.close_connection:
+            # Otherwise the client may send its next request on a connection that is about to be closed.
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
         self.close_connection |= is_broken
