@@ -97,8 +97,8 @@ pub struct Observed {
     /// Whether the end of the last step was not observed, so that fewer replicas may run than this state shows.
     #[serde(default)]
     is_uncertain: bool,
-    /// What the controller of the target says about a change in progress, such as why it waits. `None` if there is
-    /// nothing to say, or no controller.
+    /// What else the target reports: what its controller says about a change in progress, such as why it waits, or which
+    /// replicas end again and again. `None` if there is nothing to say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
@@ -144,6 +144,11 @@ impl Observed {
         let notes: Vec<String> = differ.into_iter().chain(notes).collect();
         all.note = (!notes.is_empty()).then(|| notes.join("; "));
         all
+    }
+
+    /// Adds a note before those that there are.
+    pub fn add_note(&mut self, note: String) {
+        self.note = Some([note].into_iter().chain(self.note.take()).collect::<Vec<_>>().join("; "));
     }
 
     /// Returns the state of a slot.

@@ -15,7 +15,7 @@ use crate::docker::docker;
 use crate::project::until;
 use crate::survival::kill_workers_of;
 
-use service::Service;
+use service::{Service, get};
 
 #[test]
 fn what_runs_is_read_from_the_containers_alone() {
@@ -178,6 +178,25 @@ fn a_kept_release_serves_at_once_when_the_live_one_has_ended() {
     until("v1 serves again", || (service.page().as_deref() == Some("v1")).then_some(()));
     assert_eq!(started(), before, "no replica was started for the rollback");
     until("what has ended is removed", || (service.running() == service.replicas(&["blue-1", "blue-2"])).then_some(()));
+}
+
+#[test]
+fn a_live_release_that_ends_again_and_again_is_not_taken_for_one_that_serves() {
+    let canary = "strategy = 'canary'\ncanary.steps = ['10%', '50%']";
+    let Some(service) = Service::new(canary, "") else { return };
+    service.call(&["deploy", "live", "v1"]).expect(0, &["is live"]);
+    let blue = service.container("blue-1");
+    until("the engine has started the replica again three times", || {
+        get("127.0.0.1", service.port, "/end");
+        let restarts = docker(&["inspect", "-f", "{{.RestartCount}}", &blue])?;
+        (restarts.trim().parse::<u32>().ok()? >= 3).then_some(())
+    });
+    until("it runs for a moment", || service.page());
+    let note = format!("started again and again: {blue} (");
+    service.call(&["env", "live"]).expect(0, &["0/1 healthy", &note]);
+    let plan = service.call(&["deploy", "live", "v2", "--plan"]);
+    plan.expect(0, &[&note, "Send 100 % of the traffic to green", "Stop blue"]);
+    assert!(!plan.out().contains("10 %"), "nothing serves, so no share of the traffic is tried: {}", plan.out());
 }
 
 #[test]

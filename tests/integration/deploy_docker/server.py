@@ -1,4 +1,4 @@
-"""A service: answers with its release, slowly below /slow, and with errors if its release says so."""
+"""A service: answers with its release, slowly below /slow, and with errors if its release says so. Ends at /end."""
 import os, signal, sys, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -15,6 +15,8 @@ class Service(BaseHTTPRequestHandler):
     timeout = 60
 
     def do_GET(self):
+        if self.path == "/end":
+            os._exit(3)
         if self.path == "/slow":
             time.sleep(2)
         if FAULT == "late" and self.path == "/health":

@@ -128,9 +128,14 @@ impl Service {
 
 /// Requests the page of a router; `None` if the request fails.
 pub(super) fn page_at(address: &str, port: u16) -> Option<String> {
+    get(address, port, "/")
+}
+
+/// Requests a path of a router; `None` if the request fails.
+pub(super) fn get(address: &str, port: u16, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect((address, port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;

@@ -150,7 +150,12 @@ impl ComposeTarget {
         if projects.len() > 1 {
             return Err(ComposeFault::Projects(projects.join(", ")));
         }
-        Ok(Scene::new(found, &self.settings.name))
+        let mut scene = Scene::new(found, &self.settings.name);
+        let restarts = status::restarts(self.client().await?, scene.all.iter().map(Replica::suspect)).await?;
+        for replica in &mut scene.all {
+            replica.restarts = restarts.get(&replica.container.id).copied().unwrap_or_default();
+        }
+        Ok(scene)
     }
 
     fn recreates(&self) -> bool {

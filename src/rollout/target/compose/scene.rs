@@ -13,6 +13,8 @@ pub(super) struct Replica {
     pub(super) slot: Slot,
     /// The commit or, for a container that cuelight did not start, the id of its image.
     pub(super) release: String,
+    /// How often the engine has started the container again after an end; 0 if it has run for a minute since.
+    pub(super) restarts: u32,
 }
 
 impl Replica {
@@ -24,6 +26,11 @@ impl Replica {
     /// Whether the container runs, and its health check succeeds if it has one.
     pub(super) fn is_well(&self) -> bool {
         status::is_well(&self.container.status)
+    }
+
+    /// Whether the engine starts the container again and again, so that it serves only between two ends.
+    pub(super) fn is_looping(&self) -> bool {
+        status::is_looping(&self.container.status, self.restarts)
     }
 
     /// Returns the container, for evidence of a failure.
@@ -53,7 +60,7 @@ impl Scene {
         let rest = if has(Slot::Blue) && !has(Slot::Green) { Slot::Green } else { Slot::Blue };
         let replica = |(container, known): (ComposeContainer, Option<(Slot, String)>)| {
             let (slot, release) = known.unwrap_or_else(|| (rest, container.image.clone()));
-            Replica { container, slot, release }
+            Replica { container, slot, release, restarts: 0 }
         };
         Self { all: containers.into_iter().zip(known).map(replica).collect() }
     }
@@ -78,11 +85,13 @@ impl Scene {
     /// then the oldest ones.
     pub(super) fn beyond(&self, slot: Slot, keep: u32) -> Vec<&Replica> {
         let mut all: Vec<&Replica> = self.started(slot).collect();
-        all.sort_by_key(|replica| (!replica.is_well(), std::cmp::Reverse(replica.container.number)));
+        let is_ill = |replica: &Replica| !replica.is_well() || replica.is_looping();
+        all.sort_by_key(|replica| (is_ill(replica), std::cmp::Reverse(replica.container.number)));
         all.split_off(all.len().min(keep as usize))
     }
 
-    /// Returns the state of the environment. Docker distributes requests evenly over all containers that run.
+    /// Returns the state of the environment. Docker distributes requests evenly over all containers that run. A container that
+    /// the engine starts again and again is not healthy, whether or not it runs at this moment.
     pub(super) fn observed(&self) -> Observed {
         let mut observed = Observed::default();
         let all = self.count(Slot::Blue) + self.count(Slot::Green);
@@ -97,8 +106,11 @@ impl Scene {
                 Slot::Green if all > 0 => 100 - blue,
                 Slot::Green => 0,
             };
-            state.healthy = u32::try_from(self.started(slot).filter(|replica| replica.is_well()).count()).unwrap_or(0);
+            let healthy = self.started(slot).filter(|replica| replica.is_well() && !replica.is_looping());
+            state.healthy = u32::try_from(healthy.count()).unwrap_or(0);
         }
+        let looping = self.all.iter().filter(|replica| replica.is_looping());
+        observed.note = status::looping_note(looping.map(|one| (one.container.name.as_str(), one.restarts)));
         observed
     }
 }
@@ -155,5 +167,24 @@ mod tests {
         assert_eq!(scene.observed().slot(Slot::Green), &state("sha256:2", 1, 1, 50));
         let restarting = Scene::new(vec![container(1, "Restarting (1) 2 seconds ago", &ours("blue", "abc"))], "live");
         assert_eq!(restarting.observed().slot(Slot::Blue), &state("abc", 1, 0, 100));
+    }
+
+    #[test]
+    fn a_container_that_ends_again_and_again_is_the_same_at_every_moment() {
+        let at = |status: &str| {
+            let mut scene = Scene::new(
+                vec![container(1, status, &ours("blue", "abc")), container(2, "Up 2 hours", &ours("blue", "abc"))],
+                "live",
+            );
+            scene.all[0].restarts = 3;
+            let first = scene.beyond(Slot::Blue, 1).first().map(|replica| replica.container.number);
+            (scene.observed(), first)
+        };
+        let (observed, first) = at("Restarting (1) 3 seconds ago");
+        assert_eq!((observed.slot(Slot::Blue).healthy, first), (1, Some(1)));
+        assert_eq!(observed.note.as_deref(), Some("started again and again: shop-web-1 (3 restarts)"));
+        for status in ["Up Less than a second", "Up 5 seconds (healthy)"] {
+            assert_eq!(at(status), (observed.clone(), first), "{status}");
+        }
     }
 }

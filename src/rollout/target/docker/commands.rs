@@ -80,6 +80,7 @@ mod tests {
             image: String::new(),
             address: None,
             status: status.to_owned(),
+            restarts: 0,
         }
     }
 

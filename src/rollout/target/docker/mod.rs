@@ -116,7 +116,11 @@ impl DockerTarget {
     /// run.
     async fn scene(&self) -> Result<Scene, DockerFault> {
         let client = self.client().await?;
-        let replicas = replicas::list(client, &self.names).await?;
+        let mut replicas = replicas::list(client, &self.names).await?;
+        let restarts = status::restarts(client, replicas.iter().map(Replica::suspect)).await?;
+        for replica in &mut replicas {
+            replica.restarts = restarts.get(&replica.id).copied().unwrap_or_default();
+        }
         let places = match self.router.places(client).await {
             Ok(places) => places,
             Err(error) if self.router.is_running(client).await? => return Err(error),
@@ -125,12 +129,14 @@ impl DockerTarget {
         Ok(Scene { replicas, places })
     }
 
-    /// Returns the state of the environment. The note says if the router does not run.
+    /// Returns the state of the environment. The note says if the router does not run, and which replicas end again and
+    /// again.
     async fn observed(&self) -> Result<Observed, DockerFault> {
         let scene = self.scene().await?;
         let mut observed = scene.observed();
-        observed.note =
-            scene.is_dark().then(|| format!("the router {} does not run: nothing is served", self.router.name()));
+        if scene.is_dark() {
+            observed.add_note(format!("the router {} does not run: nothing is served", self.router.name()));
+        }
         Ok(observed)
     }
 
@@ -144,8 +150,9 @@ impl DockerTarget {
         let places = self.router.saved(self.client().await?).await.unwrap_or_default();
         let mut observed = Scene { places, ..scene }.observed();
         let router = self.router.name();
-        observed.note =
-            Some(format!("the router {router} does not run, so nothing is served: the deployment starts it first"));
+        observed.add_note(format!(
+            "the router {router} does not run, so nothing is served: the deployment starts it first"
+        ));
         Ok(observed)
     }
 
@@ -245,7 +252,7 @@ impl DockerTarget {
     async fn drain(&self, slot: Slot, keep: u32, progress: &Progress) -> Result<(), DockerFault> {
         let scene = self.scene().await?;
         let mut open: Vec<&Replica> = scene.of(slot).filter(|replica| scene.is_open(replica)).collect();
-        open.sort_by_key(|replica| (!scene.is_healthy(replica), replica.number));
+        open.sort_by_key(|replica| (replica.is_looping(), !scene.is_healthy(replica), replica.number));
         let kept: Vec<&str> = open.iter().take(keep as usize).map(|replica| replica.id.as_str()).collect();
         let drained: Vec<&Replica> = scene.of(slot).filter(|replica| !kept.contains(&replica.id.as_str())).collect();
         let with_place = drained.iter().filter(|replica| scene.place(replica).is_some());
@@ -290,7 +297,10 @@ impl DockerTarget {
     async fn stop(&self, slot: Slot, keep: u32, progress: &Progress) -> Result<(), DockerFault> {
         let scene = self.scene().await?;
         let mut all: Vec<&Replica> = scene.of(slot).collect();
-        all.sort_by_key(|replica| (!scene.is_open(replica), !scene.is_healthy(replica), replica.number));
+        // A plan does not count on a replica that ends again and again, so it is stopped first.
+        all.sort_by_key(|replica| {
+            (replica.is_looping(), !scene.is_open(replica), !scene.is_healthy(replica), replica.number)
+        });
         let stopped = all.split_off(all.len().min(keep as usize));
         let client = self.client().await?;
         // Their log is gone with them.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::replicas::Replica;
 use super::state::Place;
+use super::status;
 use super::weights::share_of;
 use crate::model::deployment::{Observed, Slot};
 
@@ -67,24 +68,33 @@ impl Scene {
 
     /// Returns the share of a slot in percent. It is 0 if neither slot has traffic.
     pub(super) fn share(&self, slot: Slot) -> u8 {
+        self.share_of(slot, |replica| self.is_open(replica))
+    }
+
+    /// Returns the share of a slot in percent, of the replicas that `counts` returns true for.
+    fn share_of(&self, slot: Slot, counts: impl Fn(&Replica) -> bool) -> u8 {
         let weight = |slot| -> u32 {
-            let open = self.of(slot).filter(|replica| self.is_open(replica));
+            let open = self.of(slot).filter(|replica| counts(replica));
             open.filter_map(|replica| self.place(replica)).map(|place| place.weight).sum()
         };
         share_of(weight(slot), weight(slot.other()))
     }
 
-    /// Returns the state of the environment.
+    /// Returns the state of the environment. A replica that the engine starts again and again is not healthy and takes no
+    /// traffic, whether or not it runs at this moment: else a plan would depend on the moment.
     pub(super) fn observed(&self) -> Observed {
         let mut observed = Observed::default();
+        let is_open = |replica: &Replica| self.is_open(replica) && !replica.is_looping();
         for slot in Slot::ALL {
             let state = observed.slot_mut(slot);
             state.release = self.of(slot).next().map(|replica| replica.sha.clone());
             state.replicas = count(self.of(slot));
-            state.healthy = count(self.of(slot).filter(|replica| self.is_healthy(replica)));
-            state.open = self.open(slot);
-            state.weight = self.share(slot);
+            state.healthy = count(self.of(slot).filter(|replica| self.is_healthy(replica) && !replica.is_looping()));
+            state.open = count(self.of(slot).filter(|replica| is_open(replica)));
+            state.weight = self.share_of(slot, is_open);
         }
+        let looping = self.replicas.iter().filter(|replica| replica.is_looping());
+        observed.note = status::looping_note(looping.map(|replica| (replica.name.as_str(), replica.restarts)));
         observed
     }
 }
@@ -109,6 +119,7 @@ mod tests {
             image: String::new(),
             address: Some(format!("10.0.0.{number}")),
             status: status.to_owned(),
+            restarts: 0,
         }
     }
 
@@ -144,5 +155,30 @@ mod tests {
         let dark = Scene { places: HashMap::new(), ..scene };
         assert_eq!((dark.observed().slot(blue).weight, dark.observed().slot(blue).open), (0, 0));
         assert!(dark.is_dark() && !stale.is_dark() && !Scene::default().is_dark());
+    }
+
+    #[test]
+    fn a_replica_that_ends_again_and_again_is_the_same_at_every_moment() {
+        let (blue, green) = (Slot::Blue, Slot::Green);
+        let with = |status: &str, restarts| {
+            let looping = Replica { restarts, ..replica(blue, 1, status) };
+            let places = [("blue1", place(1, 256, false)), ("green1", place(1, 0, true))];
+            let places = places.into_iter().map(|(name, place)| (name.to_owned(), place)).collect();
+            Scene { replicas: vec![looping, replica(green, 1, "Up 3 minutes")], places }.observed()
+        };
+        let down = with("Restarting (1) 3 seconds ago", 4);
+        let state = SlotState { release: Some("sha of blue".to_owned()), replicas: 1, healthy: 0, open: 0, weight: 0 };
+        assert_eq!(down.slot(blue), &state);
+        assert_eq!(down.live(), None, "nothing serves reliably");
+        let note = "started again and again: shop-production-blue-1 (4 restarts)";
+        assert_eq!(down.note.as_deref(), Some(note));
+        for status in ["Up Less than a second", "Up 2 seconds", "Up 40 seconds (healthy)"] {
+            assert_eq!(with(status, 4), down, "{status}");
+        }
+        // It has ended once, or has run for long since.
+        for (status, restarts) in [("Up 2 seconds", 1), ("Up 3 minutes", 0)] {
+            let well = with(status, restarts);
+            assert_eq!((well.live(), well.slot(blue).serving(), well.note), (Some(blue), 1, None), "{status}");
+        }
     }
 }

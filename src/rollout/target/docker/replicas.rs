@@ -35,6 +35,9 @@ pub(super) struct Replica {
     pub(super) address: Option<String>,
     /// State in the words of `docker ps`: `Up 3 seconds (healthy)`.
     pub(super) status: String,
+    /// How often the engine has started it again after an end; 0 if it has run for a minute since. [`list`] does not ask for
+    /// it.
+    pub(super) restarts: u32,
 }
 
 impl Replica {
@@ -46,6 +49,11 @@ impl Replica {
     /// Whether the process of the replica runs, and Docker's health check succeeds if the image has one.
     pub(super) fn is_well(&self) -> bool {
         status::is_well(&self.status)
+    }
+
+    /// Whether the engine starts the replica again and again, so that it serves only between two ends.
+    pub(super) fn is_looping(&self) -> bool {
+        status::is_looping(&self.status, self.restarts)
     }
 
     /// Whether the health check of the image has no result yet.
@@ -91,6 +99,7 @@ fn replica(found: ContainerSummary, network: &str) -> Option<Replica> {
         image: found.image_id.unwrap_or_default(),
         address: address.filter(|address| !address.is_empty()),
         status: found.status.unwrap_or_default(),
+        restarts: 0,
     })
 }
 

@@ -1,10 +1,12 @@
 //! What Docker knows about a container: its state in the words of `docker ps`, and the evidence of a failure.
 
+use std::collections::HashMap;
 use std::pin::pin;
 use std::time::Duration;
 
 use bollard::query_parameters::EventsOptions;
 use futures_util::StreamExt;
+use futures_util::future::try_join_all;
 use tokio::time::timeout;
 
 use crate::engine::sandbox::docker::client::{DockerClient, DockerError};
@@ -39,6 +41,55 @@ pub(in crate::rollout::target) fn has_ended(status: &str) -> bool {
     ["Exited", "Restarting", "Dead"].iter().any(|word| status.starts_with(word))
 }
 
+/// Number of restarts by the engine from which on a container counts as one that is started again and again. The first
+/// restart may follow a single fault.
+const LOOP: u32 = 2;
+
+/// Whether the engine may be starting a container again and again: it is about to start it, or has started it less than a
+/// minute ago. That is also the longest time for which an engine waits between two starts. The age is the one in the words
+/// of `docker ps`, so that the clock of the engine's machine counts.
+fn is_unsettled(status: &str) -> bool {
+    status.starts_with("Restarting") || (is_running(status) && status.contains(" second"))
+}
+
+/// Whether the engine starts a container again and again. This is so while it runs between two ends, and while it does not.
+/// `restarts` is the number of restarts by the engine.
+pub(in crate::rollout::target) fn is_looping(status: &str, restarts: u32) -> bool {
+    restarts >= LOOP && is_unsettled(status)
+}
+
+/// Returns how often the engine has started containers again, by id. Those that have run for a minute are left out, and so are
+/// those that are removed meanwhile.
+///
+/// # Errors
+/// The engine does not answer.
+pub(in crate::rollout::target) async fn restarts<'c>(
+    client: &DockerClient,
+    containers: impl Iterator<Item = Suspect<'c>>,
+) -> Result<HashMap<String, u32>, DockerError> {
+    let unsettled = containers.filter(|one| is_unsettled(one.status));
+    let asked = unsettled.map(|Suspect { id, .. }| async move {
+        match client.inspect(id).await {
+            Ok(found) => Ok(Some((id.to_owned(), restarts_of(found.restart_count)))),
+            Err(DockerError::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    });
+    Ok(try_join_all(asked).await?.into_iter().flatten().collect())
+}
+
+/// Returns the number of restarts in the answer of an engine. The engine counts only the restarts after an end of the process,
+/// and not those after its own restart.
+fn restarts_of(count: Option<i64>) -> u32 {
+    count.and_then(|count| u32::try_from(count).ok()).unwrap_or_default()
+}
+
+/// Describes containers that the engine starts again and again, each with its number of restarts. `None` without any.
+pub(in crate::rollout::target) fn looping_note<'c>(containers: impl Iterator<Item = (&'c str, u32)>) -> Option<String> {
+    let all: Vec<String> = containers.map(|(name, restarts)| format!("{name} ({restarts} restarts)")).collect();
+    (!all.is_empty()).then(|| format!("started again and again: {}", all.join(", ")))
+}
+
 /// Whether the health check of a container has no result yet.
 pub(in crate::rollout::target) fn is_starting(status: &str) -> bool {
     status.contains("health: starting")
@@ -67,8 +118,7 @@ pub(in crate::rollout::target) async fn replicas<'c>(
             Err(DockerError::Missing { .. }) => continue,
             Err(_) => return None,
         };
-        // The engine counts only the restarts after an end of the process, and not those after its own restart.
-        let restarts = found.restart_count.and_then(|count| u32::try_from(count).ok()).unwrap_or_default();
+        let restarts = restarts_of(found.restart_count);
         let is_down = has_ended(status);
         let end = if is_down { "has ended" } else { "has ended and was started again" };
         all.push(ReplicaState { id: id.to_owned(), restarts, is_down, end: format!("{name} {end}") });
@@ -177,5 +227,22 @@ mod tests {
             let has_begun = status != "Created";
             assert_eq!(has_ended(status), has_begun && !is_running(status), "{status}");
         }
+    }
+
+    #[test]
+    fn a_container_that_ends_again_and_again_is_that_also_while_it_runs() {
+        for status in ["Restarting (3) 1 second ago", "Up Less than a second", "Up 1 second", "Up 59 seconds (healthy)"]
+        {
+            assert!(is_looping(status, 2), "{status}");
+            assert!(!is_looping(status, 1), "{status}: it has ended once");
+        }
+        for status in
+            ["Up About a minute", "Up 2 minutes (unhealthy)", "Up 3 weeks", "Exited (1) 2 seconds ago", "Created"]
+        {
+            assert!(!is_looping(status, 9), "{status}");
+        }
+        let note = looping_note([("web-1", 7), ("web-2", 2)].into_iter());
+        assert_eq!(note.as_deref(), Some("started again and again: web-1 (7 restarts), web-2 (2 restarts)"));
+        assert_eq!(looping_note([].into_iter()), None);
     }
 }
