@@ -93,10 +93,11 @@ pub async fn ask(
             Probe::Http(url) => http(&filled(url)).await,
             Probe::Tcp(address) => match TcpStream::connect(filled(address)).await {
                 Ok(_) => Answer::Good(format!("connected to {}", filled(address))),
-                Err(error) => Answer::Bad(format!("cannot connect to {}: {error}", filled(address))),
+                Err(error) => failed(&format!("cannot connect to {}", filled(address)), &error),
             },
             Probe::Exec(command) => match shell.run(command, variables, limit, (progress, Output::Logged)).await {
-                Err(error) => Answer::Bad(format!("cannot start `sh`: {error}")),
+                // The command was not asked.
+                Err(error) => Answer::Unknown(format!("cannot start `sh`: {error}")),
                 Ok(ended) => match ended.status {
                     None => Answer::Bad(format!("did not finish within {}", crate::model::deployment::written(limit))),
                     Some(status) if status.success() => Answer::Good("exit code 0".to_owned()),
@@ -114,6 +115,15 @@ pub async fn ask(
     match probe {
         Probe::Exec(_) => asked.await,
         _ => timeout(limit, asked).await.unwrap_or_else(|_| late()),
+    }
+}
+
+/// Returns the answer for a connection that failed. Without a network on this machine, nothing is known about the other end.
+fn failed(what: &str, error: &io::Error) -> Answer {
+    let text = format!("{what}: {error}");
+    match error.kind() {
+        io::ErrorKind::NetworkDown | io::ErrorKind::NetworkUnreachable => Answer::Unknown(text),
+        _ => Answer::Bad(text),
     }
 }
 
@@ -144,7 +154,7 @@ async fn http(url: &str) -> Answer {
         io::Result::Ok(line)
     };
     match answered.await {
-        Err(error) => Answer::Bad(format!("GET {url}: {error}")),
+        Err(error) => failed(&format!("GET {url}"), &error),
         Ok(line) => judge(url, &line),
     }
 }
@@ -197,5 +207,22 @@ pub async fn until_good<'a>(
             Verdict::Open => {}
         }
         sleep(timing.interval.max(Duration::from_millis(10))).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_this_machine_cannot_make_tells_nothing_about_the_other_end() {
+        use io::ErrorKind::{ConnectionRefused, ConnectionReset, NetworkDown, NetworkUnreachable};
+        let answer = |kind: io::ErrorKind| failed("GET http://shop", &kind.into());
+        for kind in [ConnectionRefused, ConnectionReset] {
+            assert!(matches!(answer(kind), Answer::Bad(_)), "{kind:?}");
+        }
+        for kind in [NetworkDown, NetworkUnreachable] {
+            assert!(matches!(answer(kind), Answer::Unknown(_)), "{kind:?}");
+        }
     }
 }

@@ -270,6 +270,7 @@ impl Work<'_> {
 async fn served(target: &dyn Target, good: Answer, plan: &Plan, progress: &Progress) -> Answer {
     let new = &plan.new;
     match target.observe(progress).await {
+        Err(error) if error.is_unanswered() => Answer::Unknown(error.to_string()),
         Err(error) => Answer::Bad(error.to_string()),
         Ok(observed) => match observed.slot(new.slot) {
             state if state.weight == 100 && state.serving() >= new.replicas => good,

@@ -122,6 +122,20 @@ pub enum TargetError {
     },
 }
 
+impl TargetError {
+    /// Whether the target gave no answer, so that nothing is known about its replicas.
+    #[must_use]
+    pub fn is_unanswered(&self) -> bool {
+        match self {
+            Self::Docker(error) => error.is_unanswered(),
+            Self::Compose(error) => error.is_unanswered(),
+            Self::Kubernetes(error) => error.is_transient(),
+            Self::Host { error, .. } => error.is_unanswered(),
+            Self::Command(_) | Self::Status { .. } | Self::Store(_) | Self::SameEngine { .. } => false,
+        }
+    }
+}
+
 /// Runs the replicas of an environment on one host, and carries out steps on them. Every step names a target state and
 /// must be idempotent.
 pub trait Target: Send + Sync {

@@ -53,6 +53,15 @@ pub enum DockerError {
         /// Last error of the connection.
         reason: String,
     },
+    /// The engine gave no answer: the connection failed or was closed, or the answer took too long. What was asked about may
+    /// be well.
+    #[error("{doing}: no answer from the container engine: {reason}")]
+    NoAnswer {
+        /// Operation that failed.
+        doing: String,
+        /// Error of the connection.
+        reason: String,
+    },
     /// The image, container, network or volume does not exist.
     #[error("{doing}: {answer}")]
     Missing {
@@ -81,7 +90,21 @@ impl DockerError {
             Error::DockerResponseServerError { status_code: 404, message } => Self::Missing { doing, answer: message },
             Error::DockerResponseServerError { message, .. } => Self::Failed { doing, answer: message },
             Error::DockerStreamError { error } => Self::Failed { doing, answer: error },
+            Error::RequestTimeoutError
+            | Error::IOError { .. }
+            | Error::HyperResponseError { .. }
+            | Error::HyperLegacyError { .. }
+            | Error::SocketNotFoundError(_) => Self::NoAnswer { doing, reason: reason(&error) },
             other => Self::Failed { doing, answer: reason(&other) },
+        }
+    }
+
+    /// Whether no engine answered, so that nothing is known about what was asked.
+    #[must_use]
+    pub fn is_unanswered(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Lost { .. } | Self::NoAnswer { .. } => true,
+            Self::Missing { .. } | Self::Failed { .. } => false,
         }
     }
 }
@@ -92,7 +115,7 @@ impl From<DockerError> for ProviderError {
         match error {
             DockerError::Unreachable(_) | DockerError::Lost { .. } => Self::Unavailable(text),
             DockerError::Missing { .. } => Self::NotFound(text),
-            DockerError::Failed { .. } => Self::Failed(text),
+            DockerError::NoAnswer { .. } | DockerError::Failed { .. } => Self::Failed(text),
         }
     }
 }
@@ -454,6 +477,24 @@ fn short(id: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_of_the_engine_is_an_answer_and_a_broken_connection_is_none() {
+        use bollard::errors::Error;
+        let server = |status_code| Error::DockerResponseServerError { status_code, message: "no".to_owned() };
+        let io = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        for (error, is_unanswered) in [
+            (server(409), false),
+            (server(404), false),
+            (server(500), false),
+            (Error::DockerStreamError { error: "no".to_owned() }, false),
+            (Error::RequestTimeoutError, true),
+            (Error::IOError { err: io }, true),
+        ] {
+            let error = DockerError::of("asked", error);
+            assert_eq!(error.is_unanswered(), is_unanswered, "{error}");
+        }
+    }
 
     #[test]
     fn only_lines_from_before_the_restart_of_the_process_are_kept() {

@@ -198,7 +198,9 @@ impl DockerClient {
 
 /// Whether another attempt may succeed. An unknown host, a refusal and a missing image are permanent.
 fn is_transient(error: &DockerError) -> bool {
-    let DockerError::Failed { answer, .. } = error else { return false };
+    let (DockerError::Failed { answer, .. } | DockerError::NoAnswer { reason: answer, .. }) = error else {
+        return false;
+    };
     let answer = answer.to_lowercase();
     let permanent = ["no such host", "not found", "denied", "unauthorized", "manifest unknown", "invalid reference"];
     !permanent.iter().any(|words| answer.contains(words))
@@ -227,6 +229,7 @@ mod tests {
         let transient =
             |answer: &str| is_transient(&DockerError::Failed { doing: String::new(), answer: answer.to_owned() });
         assert!(transient("connection reset by peer") && transient("i/o timeout"));
+        assert!(is_transient(&DockerError::NoAnswer { doing: String::new(), reason: "connection closed".to_owned() }));
         assert!(!transient("dial tcp: lookup registry.example: no such host") && !transient("manifest unknown"));
         assert!(!transient("pull access denied for nosuch/image"));
     }

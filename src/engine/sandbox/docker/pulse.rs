@@ -81,8 +81,8 @@ impl DockerClient {
     /// Pings the engine once.
     ///
     /// # Errors
-    /// The engine does not respond within [`PING_TIMEOUT`].
-    pub(super) async fn ping(&self) -> Result<(), DockerError> {
+    /// The engine does not respond within 5 s.
+    pub async fn ping(&self) -> Result<(), DockerError> {
         match timeout(PING_TIMEOUT, self.api.ping()).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(self.cut(reason(&error))),

@@ -128,3 +128,11 @@ pub enum ComposeFault {
         wanted: String,
     },
 }
+
+impl ComposeFault {
+    /// Whether the engine gave no answer, so that nothing is known about the containers.
+    #[must_use]
+    pub fn is_unanswered(&self) -> bool {
+        matches!(self, Self::Engine(error) if error.is_unanswered())
+    }
+}

@@ -390,7 +390,11 @@ impl Target for ComposeTarget {
 
     fn health<'t>(&'t self, slot: Slot, plan: &'t Plan, progress: &'t Progress) -> BoxFuture<'t, Answer> {
         let asked = self.healthy(slot, plan, progress);
-        asked.map(|asked| asked.unwrap_or_else(|error| Answer::Bad(error.to_string()))).boxed()
+        let answer = |error: ComposeFault| {
+            let text = error.to_string();
+            if error.is_unanswered() { Answer::Unknown(text) } else { Answer::Bad(text) }
+        };
+        asked.map(move |asked| asked.unwrap_or_else(answer)).boxed()
     }
 
     fn check<'t>(

@@ -147,3 +147,15 @@ pub enum DockerFault {
     #[error("the lock of the environment was lost to another deployment ({0}): nothing more is changed")]
     LockLost(String),
 }
+
+impl DockerFault {
+    /// Whether neither the engine nor the router gave an answer that can be read, so that nothing is known about the replicas.
+    #[must_use]
+    pub fn is_unanswered(&self) -> bool {
+        match self {
+            Self::Engine(error) => error.is_unanswered(),
+            Self::NoEngine(_) | Self::Silent { .. } | Self::Command { .. } => true,
+            _ => false,
+        }
+    }
+}

@@ -355,11 +355,6 @@ impl DockerTarget {
     }
 }
 
-/// Returns the answer of a check. An error counts as a bad answer.
-fn answer(asked: Result<Answer, DockerFault>) -> Answer {
-    asked.unwrap_or_else(|error| Answer::Bad(error.to_string()))
-}
-
 impl Target for DockerTarget {
     fn observe<'t>(&'t self, _: &'t Progress) -> BoxFuture<'t, Result<Observed, TargetError>> {
         async { Ok(self.observed().await?) }.boxed()
@@ -400,7 +395,7 @@ impl Target for DockerTarget {
     }
 
     fn health<'t>(&'t self, slot: Slot, _: &'t Plan, _: &'t Progress) -> BoxFuture<'t, Answer> {
-        self.healthy(slot).map(answer).boxed()
+        health::answered(self.healthy(slot), self.settings.health.timeout).boxed()
     }
 
     fn check<'t>(
@@ -411,7 +406,7 @@ impl Target for DockerTarget {
         plan: &'t Plan,
         progress: &'t Progress,
     ) -> BoxFuture<'t, Answer> {
-        self.checked(probe, limit, slot, plan, progress).map(answer).boxed()
+        health::answered(self.checked(probe, limit, slot, plan, progress), limit).boxed()
     }
 
     fn replicas<'t>(&'t self, plan: &'t Plan) -> BoxFuture<'t, Option<Vec<ReplicaState>>> {

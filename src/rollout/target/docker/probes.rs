@@ -13,6 +13,9 @@ use crate::rollout::check::{self, Answer};
 /// Time within which a refused connection is expected to fail. A connection that is still open then counts as accepted.
 const REFUSED_AFTER: Duration = Duration::from_millis(200);
 
+/// Exit code of a command if the engine reports none, because the connection was lost before its end.
+const NO_CODE: i64 = -1;
+
 /// Maximum number of bytes of an answer that are read.
 const MAX_ANSWER: usize = 64 * 1024;
 
@@ -43,6 +46,7 @@ pub(super) async fn replica(
             Some(Probe::Exec(command)) => match client.run_quietly(&replica.id, &["sh", "-c", command]).await? {
                 (0, _) => Ok(Answer::Good(format!("{name}: exit code 0"))),
                 (check::UNKNOWN, _) => Ok(Answer::Unknown(format!("{name}: exit code {}", check::UNKNOWN))),
+                (NO_CODE, _) => Ok(Answer::Unknown(format!("{name}: the engine reports no exit code"))),
                 (code, output) => {
                     let last = output.trim().lines().last().unwrap_or_default();
                     Ok(Answer::Bad(format!("{name}: exit code {code} {last}").trim_end().to_owned()))
@@ -51,11 +55,17 @@ pub(super) async fn replica(
             _ => connect(client, router, name, port).await,
         }
     };
-    match timeout(limit, asked).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => Answer::Bad(DockerError::to_string(&error)),
-        Err(_) => Answer::Bad(format!("{name}: no answer within {}", written(limit))),
-    }
+    let error = match timeout(limit, asked).await {
+        Ok(Ok(answer)) => return answer,
+        Ok(Err(error)) => error,
+        // It is not known yet whether the service or the engine hangs.
+        Err(_) => match client.ping().await {
+            Ok(()) => return Answer::Bad(format!("{name}: no answer within {}", written(limit))),
+            Err(error) => error,
+        },
+    };
+    let is_unanswered = DockerError::is_unanswered(&error);
+    if is_unanswered { Answer::Unknown(format!("{name}: {error}")) } else { Answer::Bad(error.to_string()) }
 }
 
 async fn get(client: &DockerClient, router: &str, name: &str, port: u16, path: &str) -> Result<Answer, DockerError> {
@@ -68,6 +78,10 @@ async fn get(client: &DockerClient, router: &str, name: &str, port: u16, path: &
     if printed.output.is_empty() && !printed.errors.is_empty() {
         return Ok(Answer::Bad(format!("GET {url}: {}", first_line(&printed.errors))));
     }
+    if printed.output.is_empty() {
+        // The output also ends when the connection to the engine does.
+        client.ping().await?;
+    }
     Ok(check::judge(&url, &printed.output))
 }
 
@@ -76,6 +90,11 @@ async fn connect(client: &DockerClient, router: &str, name: &str, port: u16) -> 
     match timeout(REFUSED_AFTER, tunnel.read(|output| !output.is_empty())).await {
         Ok(printed) if printed.output.is_empty() && !printed.errors.is_empty() => {
             Ok(Answer::Bad(format!("{name}:{port}: {}", first_line(&printed.errors))))
+        }
+        Ok(printed) if printed.output.is_empty() => {
+            // The service has closed the connection, or the one to the engine was lost.
+            client.ping().await?;
+            Ok(Answer::Good(format!("connected to {name}:{port}")))
         }
         _ => Ok(Answer::Good(format!("connected to {name}:{port}"))),
     }
@@ -111,6 +130,38 @@ pub(super) fn judge(slot: Slot, limits: RouterLimits, seen: Counters) -> Answer 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rollout::target::docker::testing::engine;
+
+    #[tokio::test]
+    async fn a_probe_is_unknown_if_the_engine_gives_no_answer_and_bad_if_it_refuses() {
+        let one = Replica {
+            id: "abc".to_owned(),
+            name: "shop-live-blue-1".to_owned(),
+            slot: Slot::Blue,
+            number: 1,
+            sha: "v1".to_owned(),
+            deployment: String::new(),
+            image: String::new(),
+            address: None,
+            status: "Up 3 minutes".to_owned(),
+            restarts: 0,
+        };
+        let probes = [None, Some(Probe::Path("/health".to_owned())), Some(Probe::Exec("true".to_owned()))];
+        for probe in &probes {
+            let asked = async |status: &'static str| {
+                let answer =
+                    move |request: &str| request.contains("/exec").then(|| (status, r#"{"message":"no"}"#.to_owned()));
+                let client = engine(answer).await;
+                replica(&client, "router", &one, 80, probe.as_ref(), Duration::from_secs(5)).await
+            };
+            let broken = asked("").await;
+            assert!(matches!(&broken, Answer::Unknown(text) if text.contains("no answer")), "{probe:?}: {broken:?}");
+            for status in ["409 Conflict", "404 Not Found", "500 Internal Server Error"] {
+                let refused = asked(status).await;
+                assert!(matches!(refused, Answer::Bad(_)), "{probe:?}, {status}: {refused:?}");
+            }
+        }
+    }
 
     #[test]
     fn a_release_is_bad_as_soon_as_its_errors_cannot_be_few_enough() {

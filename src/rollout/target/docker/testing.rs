@@ -6,7 +6,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::engine::sandbox::docker::client::DockerClient;
 
 /// Starts an engine. `answer` gets the first line of each request, and returns the status and the body of its answer.
-/// Without one, the engine answers with its version.
+/// Without one, the engine answers with its version. With an empty status, it closes the connection without an answer.
 pub(super) async fn engine(answer: impl Fn(&str) -> Option<(&'static str, String)> + Send + 'static) -> DockerClient {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = format!("tcp://{}", listener.local_addr().expect("an address"));
@@ -15,6 +15,9 @@ pub(super) async fn engine(answer: impl Fn(&str) -> Option<(&'static str, String
             let request = request(&mut stream).await;
             let version = || ("200 OK", r#"{"ApiVersion":"1.41","Version":"1"}"#.to_owned());
             let (status, body) = answer(&request).unwrap_or_else(version);
+            if status.is_empty() {
+                continue;
+            }
             let length = body.len();
             let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n");
             let sent = format!("{head}Content-Length: {length}\r\n\r\n{body}");

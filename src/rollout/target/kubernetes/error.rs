@@ -153,7 +153,7 @@ pub enum KubernetesFault {
 
 impl KubernetesFault {
     /// Whether the same request may succeed a moment later.
-    pub(super) fn is_transient(&self) -> bool {
+    pub(in crate::rollout::target) fn is_transient(&self) -> bool {
         matches!(self, Self::Unreachable { .. })
     }
 }
