@@ -94,6 +94,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     if args.plan {
         let plan = if is_planned { Some(block_on(deployments.plan(&prepared))??) } else { None };
         notes.extend(plan.as_ref().and_then(|plan| prepared.plain_start(plan)));
+        notes.extend(plan.as_ref().and_then(|plan| prepared.contradicted(plan)));
         let style = Style::of_output();
         if args.json {
             style::json(&preview(&prepared, notes).document(plan.as_ref()))?;
@@ -102,8 +103,9 @@ pub(super) fn run(args: &Args) -> Outcome {
         }
         return Ok(Exit::Success);
     }
-    block_on(deployments.check_halfway(&prepared))??;
-    show(&prepared, None, notes);
+    let found = if is_planned { block_on(deployments.foresee(&mut prepared))?? } else { None };
+    notes.extend(prepared.notes_of_target(found.as_ref()));
+    show(&prepared, found.as_ref(), notes);
     if is_production(&args.environment) {
         confirm(&args.environment, "a production environment by its name", "deploy to it", &args.yes)?;
     }
@@ -249,7 +251,7 @@ pub(super) fn unrecorded(
 fn preview(prepared: &PreparedDeployment, notes: Vec<String>) -> Preview<'_> {
     let gates = prepared.closed().iter().map(|closed| closed.sentence.as_str()).collect();
     let notes = prepared.left().iter().cloned().chain(notes).collect();
-    let (live, is_live_known) = (prepared.live(), prepared.knows_live());
+    let (live, is_live_known) = prepared.replaced(None);
     Preview { settings: prepared.settings(), release: prepared.release(), live, is_live_known, gates, notes }
 }
 

@@ -307,6 +307,29 @@ fn env_has_the_difference_the_health_and_the_former_release_as_the_screen_does()
 }
 
 #[test]
+fn a_deployment_says_which_release_it_replaces_as_the_target_reports_it() {
+    let shop = Shop::new();
+    for tag in ["v1", "v2"] {
+        shop.call(&["deploy", "staging", tag]).expect(0, &["is live"]);
+    }
+    let status = "[environments.staging.target]\nstatus = 'cat $LIVE/status'\n";
+    shop.configure(&SETTINGS.replace("[environments.staging.target]\n", status));
+    let sha = git(&shop.project.root(), &["rev-parse", "v1"]);
+    fs::write(shop.path("status"), format!("blue {} 2 2 100\n", sha.trim())).expect("written");
+    // Its health check fails.
+    let said = shop.call(&["deploy", "staging", "v3"]).text();
+    for part in ["staging: v1 ", " → v3 ", "note: recorded v2 ", ", but v1 "] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    fs::remove_file(shop.path("status")).expect("removed");
+    let said = shop.call(&["deploy", "staging", "v3"]).text();
+    for part in ["staging: unknown → v3 ", "note: cannot determine what is running: ", "; v2 ", " is recorded as live"]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+#[test]
 fn a_server_that_cannot_record_deployments_is_said_before_one_is_made() {
     let shop = Shop::new();
     shop.configure(&settings_with("staging", "record = 'github'"));

@@ -545,6 +545,38 @@ healthy = "true"
         assert_eq!(staging.phase(), Some(Phase::Done(Conclusion::Neutral)));
     }
 
+    #[tokio::test]
+    async fn a_deployment_names_the_release_that_the_target_runs_and_none_if_it_does_not_answer() {
+        let shop = Shop::new();
+        shop.deployed("staging", &[("v1", Cause::Manual), ("v2", Cause::Manual)]);
+        let head = release::known(shop.folder.path(), None, "HEAD").expect("a commit");
+        let found = async |status: &str| {
+            let status = format!("status = \"{status}\"\nstart =");
+            std::fs::write(shop.folder.path().join(".cuelight.toml"), SETTINGS.replacen("start =", &status, 1))
+                .expect("written");
+            let deployments = shop.deployments();
+            let (environment, release) = ("staging".to_owned(), Some("v1".to_owned()));
+            let (cause, reason) = (Cause::Manual, String::new());
+            let request = DeployRequest { environment, release, cause, reason, overrides: false, trust: true };
+            let mut prepared = deployments.prepare(request).expect("prepared");
+            let plan = deployments.foresee(&mut prepared).await.expect("nothing was left halfway");
+            let (replaced, is_known) = prepared.replaced(plan.as_ref());
+            let replaced = replaced.map(|release| release.sha.clone());
+            (replaced, is_known, prepared.notes_of_target(plan.as_ref()).join("; "))
+        };
+        let (replaced, is_known, notes) = found(&format!("echo blue {} 2 2 100", head.sha)).await;
+        assert_eq!((replaced, is_known), (Some(head.sha.clone()), true));
+        assert!(
+            notes.starts_with("recorded v2 ") && notes.ends_with(&format!("but {} serves", head.short())),
+            "{notes}"
+        );
+        assert_eq!(found("true").await.0, None, "nothing runs there");
+        let (replaced, is_known, notes) = found("exit 3").await;
+        assert_eq!((replaced, is_known), (None, false));
+        assert!(notes.contains("cannot determine what is running") && notes.contains("; v2 "), "{notes}");
+        assert!(notes.ends_with("is recorded as live"), "{notes}");
+    }
+
     #[test]
     fn deployments_whose_workers_run_are_listed_and_those_that_wait_come_first() {
         let shop = Shop::new();

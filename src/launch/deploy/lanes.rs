@@ -32,7 +32,7 @@ pub(super) const MAX_DEPLOYMENTS: usize = 50;
 const COUNTED: Duration = Duration::from_mins(1);
 
 /// Maximum time that a target has to report what it runs.
-const REPORT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const REPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Results that are expensive to determine, for later calls of [`Deployments::lanes`].
 #[derive(Default)]

@@ -3,11 +3,14 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::lanes::MAX_DEPLOYMENTS;
+use tokio::time::timeout;
+
+use super::lanes::{MAX_DEPLOYMENTS, REPORT_TIMEOUT};
 use super::{DeployError, DeployRequest, Deployments, PreparedDeployment};
 use crate::launch::commands::{self, CommandError};
 use crate::model::deployment::{Cause, DeploymentPlan, DeploymentRecord, EnvironmentState, Outcome};
 use crate::model::environment::Release;
+use crate::model::lane::NoReport;
 use crate::model::rollback::{RollbackRequest, TargetError};
 use crate::model::{Command, DeploymentOrder, Phase, Run, Timestamp};
 use crate::rollout::driver::Position;
@@ -147,20 +150,27 @@ impl Deployments {
         position.pause(open.record.paused).or(waits)
     }
 
-    /// Checks that a deployment that was interrupted, or that failed halfway, has not left the environment between two
-    /// releases. The target is asked only after such a deployment.
+    /// Returns the plan of a deployment that is about to start, for the release that it replaces: what the ledger has as live
+    /// need not be what the target runs. `None` if the target does not report what it runs, or did not answer; see
+    /// [`PreparedDeployment::notes_of_target`]. A target that reports nothing matters only after a deployment that was
+    /// interrupted, or failed halfway.
     ///
     /// # Errors
-    /// The environment is between two releases, or the state folder cannot be read. If the target does not answer, the
-    /// deployment itself reports that.
-    pub async fn check_halfway(&self, prepared: &PreparedDeployment) -> Result<(), DeployError> {
-        if self.left_by(prepared)?.is_none() {
-            return Ok(());
+    /// Such a deployment has left the environment between two releases, or the state folder cannot be read. Any other
+    /// obstacle is reported by the deployment itself.
+    pub async fn foresee(&self, prepared: &mut PreparedDeployment) -> Result<Option<DeploymentPlan>, DeployError> {
+        let reports = prepared.settings().target.reports();
+        if !reports && self.left_by(prepared)?.is_none() {
+            return Ok(None);
         }
-        match self.plan(prepared).await {
-            Err(error @ DeployError::OnItsWay(_)) => Err(error),
-            _ => Ok(()),
-        }
+        let why = match timeout(REPORT_TIMEOUT, self.planned(prepared)).await {
+            Ok(Ok((plan, _))) => return Ok(Some(plan).filter(|_| reports)),
+            Ok(Err(error @ DeployError::OnItsWay(_))) => return Err(error),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => NoReport::NoAnswer.text(),
+        };
+        prepared.unobserved = Some(why).filter(|_| reports);
+        Ok(None)
     }
 
     /// Returns the deployment without a worker that may have left the environment halfway.
@@ -344,10 +354,21 @@ impl Deployments {
 
 impl PreparedDeployment {
     /// Returns the release that the deployment replaces, and whether it is known which one that is; see
-    /// [`DeploymentPlan::replaced`].
+    /// [`DeploymentPlan::replaced`]. It is not known if the target was asked and gave no answer.
     #[must_use]
     pub fn replaced<'r>(&'r self, plan: Option<&'r DeploymentPlan>) -> (Option<&'r Release>, bool) {
-        DeploymentPlan::replaced(plan, self.settings().target.reports(), (self.live(), self.knows_live()))
+        let recorded = if self.unobserved.is_some() { (None, false) } else { (self.live(), self.knows_live()) };
+        DeploymentPlan::replaced(plan, self.settings().target.reports(), recorded)
+    }
+
+    /// Returns what a person should know about what the target runs, in sentences: that it is not the recorded release, what
+    /// the target says about it, or why it is not known. `plan` is the plan that [`Deployments::foresee`] has made.
+    #[must_use]
+    pub fn notes_of_target(&self, plan: Option<&DeploymentPlan>) -> Vec<String> {
+        let recorded = || self.live().map(|live| format!("; {} is recorded as live", live.title())).unwrap_or_default();
+        let unobserved = self.unobserved.as_ref().map(|why| format!("{why}{}", recorded()));
+        let found = plan.into_iter().flat_map(DeploymentPlan::notes).map(str::to_owned);
+        unobserved.into_iter().chain(plan.and_then(|plan| self.contradicted(plan))).chain(found).collect()
     }
 
     /// Returns the release that the ledger has as live, and the one that the target runs instead. `None` if the target does

@@ -67,6 +67,8 @@ pub struct PreparedDeployment {
     unreadable: Vec<String>,
     missing: Vec<Needed>,
     left: Vec<String>,
+    /// Why the target did not say what it runs, although it reports that. `None` if it did, or was not asked.
+    pub(super) unobserved: Option<String>,
     consent: Consent,
 }
 
@@ -122,6 +124,7 @@ impl Deployments {
             unreadable,
             missing,
             left,
+            unobserved: None,
             consent,
         })
     }
@@ -165,6 +168,16 @@ impl Deployments {
     /// The repository is not trusted and the target is to be asked, the target does not report what is running, or no
     /// plan can be made from its report, as after a deployment that was left halfway.
     pub async fn plan(&self, prepared: &PreparedDeployment) -> Result<DeploymentPlan, DeployError> {
+        let (plan, checked) = self.planned(prepared).await?;
+        checked.map_err(DeployError::NotDeliverable)?;
+        Ok(plan)
+    }
+
+    /// Returns the plan of a deployment, as [`Self::plan`] does, and whether the target can carry it out.
+    pub(super) async fn planned(
+        &self,
+        prepared: &PreparedDeployment,
+    ) -> Result<(DeploymentPlan, Result<(), TargetError>), DeployError> {
         if prepared.settings.target.asks().is_some() {
             prepared.consent.require()?;
         }
@@ -175,8 +188,8 @@ impl Deployments {
         let known = |sha: &str| release::known(&self.repository.root, Some(&state), sha);
         let plan = plan::over(&prepared.settings, &hosts, &prepared.release.release, known);
         let plan = plan.map_err(|error| self.no_plan(prepared, error))?;
-        targets.can_carry_out(&plan).await.map_err(DeployError::NotDeliverable)?;
-        Ok(plan)
+        let checked = targets.can_carry_out(&plan).await;
+        Ok((plan, checked))
     }
 
     /// Returns the targets of an environment, to ask them something.
