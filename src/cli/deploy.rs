@@ -119,7 +119,7 @@ pub(super) fn roll_back(
     yes: &[String],
     (detach, json): (bool, bool),
 ) -> Outcome {
-    let request = match deployments.way_back(wanted)? {
+    let request = match block_on(deployments.find_way_back(wanted))?? {
         WayBack::Deploy(request) => request,
         WayBack::Abort(open) => return abort(deployments, &open, wanted, yes, (detach, json)),
     };
@@ -127,7 +127,7 @@ pub(super) fn roll_back(
     prepared.require_open()?;
     trust::ask(deployments.runs(), prepared.consent_mut())?;
     let plan = block_on(deployments.plan(&prepared))??;
-    prepared.check_from(&plan, wanted.from.as_deref())?;
+    prepared.check_rollback(&plan, wanted.from.as_deref())?;
     let notes = prepared.contradicted(&plan).into_iter();
     show(&prepared, Some(&plan), notes.chain(unrecorded(deployments, prepared.settings(), false)?).collect());
     let replaced = prepared.replaced(Some(&plan)).0.or(prepared.live()).cloned();

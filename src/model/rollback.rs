@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::environment::{DeploymentState, Environment, EnvironmentDeployment};
+use super::environment::{DeploymentState, Environment, EnvironmentDeployment, FOUND, Origin, Release};
 use super::rights::{MAX_RERUN_AGE, MAX_RERUNS};
 use super::short_sha;
 
@@ -283,6 +283,30 @@ impl Environment {
         self.unknown.is_none() || self.current().is_some_and(has_failed)
     }
 
+    /// Returns the environment with another release as the live one than the recorded one: it serves there, and was deployed from
+    /// elsewhere. A rollback then leaves that release, and the recorded one is among those to go back to.
+    #[must_use]
+    pub fn with_serving(&self, release: &Release) -> Self {
+        let serving = EnvironmentDeployment {
+            release: release.clone(),
+            state: DeploymentState::Success,
+            succeeded: true,
+            began: true,
+            creator: String::new(),
+            created: self.deployments.first().map(EnvironmentDeployment::at).unwrap_or_default(),
+            ended: None,
+            description: FOUND.to_owned(),
+            origin: Origin { is_found: true, ..Origin::default() },
+            outcome: None,
+            run: None,
+            local: None,
+            job: None,
+            url: None,
+        };
+        let deployments = [serving].into_iter().chain(self.deployments.iter().cloned()).collect();
+        Self { deployments, unknown: None, live_unknown: false, ..self.clone() }
+    }
+
     /// Returns the current deployment, and the one to roll back to. Without a release in the request, that is the last
     /// one that succeeded before the live release did so for the first time: after a rollback, the release that was
     /// left because it was bad is not offered as the way back.
@@ -411,6 +435,26 @@ mod tests {
         let tag = |one: &EnvironmentDeployment| one.release.tag.clone().unwrap_or_default();
         let found = environment.rollback(&request).map_err(|error| error.to_string());
         found.map(|(from, to)| format!("{} to {}", tag(from), tag(to)))
+    }
+
+    #[test]
+    fn a_rollback_leaves_the_release_that_serves_although_another_one_is_recorded() {
+        use DeploymentState::{Inactive, Success};
+        let recorded = environment(&[("v2", Success), ("v1", Inactive)]);
+        let with = |tag: &str| recorded.with_serving(&deployment_of(tag, Success, Timestamp(0)).release);
+        let elsewhere = with("v3");
+        assert_eq!(rollback(&elsewhere, None, Some("v3")), Ok("v3 to v2".to_owned()));
+        assert_eq!(
+            rollback(&elsewhere, Some("v2"), None),
+            Ok("v3 to v2".to_owned()),
+            "what is recorded does not serve"
+        );
+        assert_eq!(rollback(&elsewhere, Some("v1"), None), Ok("v3 to v1".to_owned()));
+        let error = rollback(&elsewhere, None, Some("v2")).expect_err("it does not serve");
+        assert!(error.contains("v3 ") && error.contains(" is live"), "{error}");
+        // Another machine went back from v2 already: it was left there because it was bad.
+        let error = rollback(&with("v1"), None, None).expect_err("nothing is before v1");
+        assert!(error.contains("no earlier release"), "{error}");
     }
 
     #[test]

@@ -330,6 +330,24 @@ fn a_deployment_says_which_release_it_replaces_as_the_target_reports_it() {
 }
 
 #[test]
+fn a_rollback_is_from_the_release_that_the_target_runs() {
+    let shop = Shop::new();
+    for tag in ["v1", "v2"] {
+        shop.call(&["deploy", "staging", tag]).expect(0, &["is live"]);
+    }
+    let status = "[environments.staging.target]\nstatus = 'cat $LIVE/status'\n";
+    shop.configure(&SETTINGS.replace("[environments.staging.target]\n", status));
+    let sha = git(&shop.project.root(), &["rev-parse", "v3"]);
+    fs::write(shop.path("status"), format!("blue {} 2 2 100\n", sha.trim())).expect("written");
+    for args in [&["rollback", "staging", "--from", "v3"][..], &["rollback", "staging", "--to", "v2"]] {
+        let said = shop.call(args);
+        said.expect(2, &["staging: v3 ", " → v2 ", "recorded v2 ", ", but v3 ", "confirm it with --yes=staging"]);
+    }
+    shop.call(&["rollback", "staging", "--from", "v2"]).expect(4, &["`v2` is not in staging: v3 "]);
+    shop.call(&["rollback", "staging", "--to", "v3"]).expect(4, &["is already live in staging"]);
+}
+
+#[test]
 fn a_server_that_cannot_record_deployments_is_said_before_one_is_made() {
     let shop = Shop::new();
     shop.configure(&settings_with("staging", "record = 'github'"));

@@ -78,8 +78,8 @@ impl App {
             self.toast = Some(Notice::bad(format!("roll-back: {environment}: {reason}")));
             return Vec::new();
         }
-        let live =
-            lane.environment.live().map(|live| format!(", {} is live", live.release.title())).unwrap_or_default();
+        let served = lane.as_served();
+        let live = served.live().map(|live| format!(", {} is live", live.release.title())).unwrap_or_default();
         let live = if lane.on_its_way().is_some() { String::new() } else { live };
         let title = format!("Roll back {environment}{live}");
         self.open_rollback(environment, &title)

@@ -167,16 +167,17 @@ impl App {
             let label = format!("{back}  by aborting {}, which is in progress", open.release.title());
             return vec![(label, Pick::Lane(LaneRequest::PlanRollback { environment, to: None })).into()];
         }
-        let current = lane.environment.current().map(|current| current.release.sha.as_str());
+        let served = lane.as_served();
+        let current = served.current().map(|current| current.release.sha.as_str());
         let mut known: Vec<&EnvironmentDeployment> = Vec::new();
-        for one in lane.environment.deployments.iter().filter(|one| one.succeeded) {
+        for one in served.deployments.iter().filter(|one| one.succeeded) {
             let sha = one.release.sha.as_str();
             if current != Some(sha) && known.iter().all(|known| known.release.sha != sha) {
                 known.push(one);
             }
         }
         // The release that a rollback goes to unless another one is named: never one that was left as bad.
-        let usual = lane.environment.rollback(&RollbackRequest::default()).ok().map(|(_, to)| &to.release.sha);
+        let usual = served.rollback(&RollbackRequest::default()).ok().map(|(_, to)| &to.release.sha);
         known.sort_by_key(|one| (usual != Some(&one.release.sha), !lane.is_running(&one.release)));
         // Commits are counted from the release that was current when they were read.
         let details = self.state.details(&environment).ok().filter(|details| details.current.as_deref() == current);
@@ -207,6 +208,10 @@ impl App {
 
     /// Describes how long a release was live after a deployment, who deployed it, and why.
     fn was_live(&self, lane: &Lane, one: &EnvironmentDeployment) -> String {
+        if lane.serves.is_some() && lane.environment.live() == Some(one) {
+            let length = text::ago(self.state.now.since(one.at()));
+            return format!("recorded as live for {length}, {}", one.by_and_why());
+        }
         // The deployments are sorted, the newest first.
         let later = lane.environment.deployments.iter().take_while(|later| *later != one).filter(|it| it.succeeded);
         let until = later.last().map_or(self.state.now, EnvironmentDeployment::at);

@@ -240,6 +240,19 @@ fn a_list_without_history_says_why() {
 }
 
 #[test]
+fn the_recorded_release_is_one_to_go_back_to_while_another_one_serves() {
+    let mut production = lane("production", &[("v1.4.0", 50), ("v1.3.9", 90)]);
+    production.serves = Some(release("v1.5.0"));
+    let mut driver = showing(120, 24, Glyphs::Unicode, vec![production]);
+    driver.press("B");
+    assert!(driver.shows("Roll back production, v1.5.0") && driver.shows("▌ v1.4.0"), "{}", driver.screen());
+    assert!(driver.shows("recorded as live for") && driver.shows("v1.3.9"), "{}", driver.screen());
+    driver.press("<enter>");
+    let (environment, to) = ("production".to_owned(), Some(release("v1.4.0").sha));
+    assert_eq!(asked(&mut driver), [LaneRequest::PlanRollback { environment, to }]);
+}
+
+#[test]
 fn releases_to_go_back_to_have_their_commits() {
     for (width, height) in SIZES {
         let mut driver = showing(width, height, Glyphs::Unicode, lanes());

@@ -129,7 +129,7 @@ fn missing_consent(
     let interrupted = match request {
         LaneRequest::Plan { .. } => None,
         LaneRequest::PlanRollback { environment, to } => {
-            match deployments.way_back(&rollback(environment.clone(), to.clone())) {
+            match deployments.way_back(&rollback(environment.clone(), to.clone()), None) {
                 Ok(WayBack::Deploy(_)) => None,
                 Ok(WayBack::Abort(open)) => match interrupted(*open) {
                     Some(folder) => Some(folder),
@@ -175,13 +175,15 @@ async fn carry_out(
             let request = DeployRequest { environment, release, cause, reason, overrides: false, trust: false };
             return prepared(deployments, request).await;
         }
-        LaneRequest::PlanRollback { environment, to } => match deployments.way_back(&rollback(environment, to))? {
-            WayBack::Deploy(request) => return prepared(deployments, request).await,
-            WayBack::Abort(open) => {
-                let preview = preview_of_abort(deployments, &open);
-                return Ok(Answer::Shown(Shown::Abort(open), Box::new(preview)));
+        LaneRequest::PlanRollback { environment, to } => {
+            match deployments.find_way_back(&rollback(environment, to)).await? {
+                WayBack::Deploy(request) => return prepared(deployments, request).await,
+                WayBack::Abort(open) => {
+                    let preview = preview_of_abort(deployments, &open);
+                    return Ok(Answer::Shown(Shown::Abort(open), Box::new(preview)));
+                }
             }
-        },
+        }
         LaneRequest::Promote { environment, run, full } => {
             let open = open(deployments, &environment, &run)?;
             deployments.order(&open, DeploymentOrder::Promote { full }).await?;
@@ -226,6 +228,9 @@ async fn prepared(deployments: &Deployments, request: DeployRequest) -> Result<A
     // While another deployment changes what the target runs, the steps are not known.
     let behind = if is_rollback { None } else { deployments.waits_behind(&prepared.settings().name)? };
     let plan = if behind.is_none() { Some(deployments.plan(&prepared).await?) } else { None };
+    if let Some(plan) = plan.as_ref().filter(|_| is_rollback) {
+        prepared.check_rollback(plan, None)?;
+    }
     let steps: Vec<String> =
         plan.iter().flat_map(|plan| plan.steps().into_iter().map(move |step| plan.describe(&step))).collect();
     let plain_start = plan.as_ref().and_then(|plan| prepared.plain_start(plan));

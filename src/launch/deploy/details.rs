@@ -520,17 +520,19 @@ healthy = "true"
         let deployments = shop.deployments();
         let (environment, from) = ("staging".to_owned(), Some("v2".to_owned()));
         let wanted = RollbackRequest { environment, from, ..RollbackRequest::default() };
-        let Ok(WayBack::Deploy(request)) = deployments.way_back(&wanted) else { panic!("v2 is recorded as live") };
+        let Ok(WayBack::Deploy(request)) = deployments.way_back(&wanted, None) else {
+            panic!("v2 is recorded as live")
+        };
         let prepared = deployments.prepare(DeployRequest { trust: true, ..request }).expect("prepared");
         let plan = deployments.plan(&prepared).await.expect("planned");
         let recorded = prepared.live().cloned().expect("v2 is recorded as live");
         let said = format!("recorded {}, but {} serves", recorded.title(), head.short());
         assert_eq!(prepared.contradicted(&plan), Some(said.clone()));
         assert_eq!(prepared.replaced(Some(&plan)).0.map(|release| &release.sha), Some(&head.sha));
-        let error = prepared.check_from(&plan, Some("v2")).expect_err("v2 does not serve").to_string();
+        let error = prepared.check_rollback(&plan, Some("v2")).expect_err("v2 does not serve").to_string();
         assert!(error.starts_with("`v2` is not in staging: ") && error.contains(&said), "{error}");
         for from in [None, Some(head.sha.as_str())] {
-            prepared.check_from(&plan, from).expect("the release that serves");
+            prepared.check_rollback(&plan, from).expect("the release that serves");
         }
         deployments.check_replaced(&prepared, Some(&head)).await.expect("it was shown");
         let moved = deployments.check_replaced(&prepared, Some(&recorded)).await;
@@ -543,6 +545,61 @@ healthy = "true"
         let [staging] = shown.as_slice() else { panic!("one environment") };
         assert_eq!(staging.health, Some(format!("{said}, 2/2 healthy")));
         assert_eq!(staging.phase(), Some(Phase::Done(Conclusion::Neutral)));
+    }
+
+    #[tokio::test]
+    async fn a_rollback_from_the_release_that_serves_is_not_refused_because_another_one_is_recorded() {
+        let shop = Shop::new();
+        shop.deployed("staging", &[("v1", Cause::Manual), ("v2", Cause::Manual)]);
+        let resolve = |name: &str| release::known(shop.folder.path(), None, name).expect("a commit");
+        let head = resolve("HEAD");
+        let status = shop.state.path().join("status");
+        let command = format!("status = \"cat {}\"\nstart =", status.display());
+        let settings = SETTINGS.replacen("start =", &command, 1);
+        std::fs::write(shop.folder.path().join(".cuelight.toml"), settings).expect("written");
+        let deployments = shop.deployments();
+        trust::grant(deployments.runs(), deployments.repository(), deployments.named()).expect("written");
+        let serve = |sha: &str| std::fs::write(&status, format!("blue {sha} 2 2 100\n")).expect("written");
+        let wanted = |to: Option<&str>, from: Option<&str>| {
+            let (environment, to, from) = ("staging".to_owned(), to.map(str::to_owned), from.map(str::to_owned));
+            RollbackRequest { environment, to, from, ..RollbackRequest::default() }
+        };
+        let way = async |to: Option<&str>, from: Option<&str>| match deployments.find_way_back(&wanted(to, from)).await
+        {
+            Ok(WayBack::Deploy(request)) => Ok(request.release.expect("a release")),
+            Ok(WayBack::Abort(_)) => panic!("nothing is in progress"),
+            Err(error) => Err(error.to_string()),
+        };
+        let (v1, v2) = (resolve("v1").sha, resolve("v2").sha);
+        serve(&head.sha);
+        // The last other release that succeeded is the recorded one.
+        assert_eq!(way(None, Some(head.short())).await, Ok(v2.clone()));
+        assert_eq!(way(None, None).await, Ok(v2.clone()));
+        assert_eq!(way(Some("v2"), None).await, Ok(v2.clone()), "it does not serve");
+        assert_eq!(way(Some("v1"), None).await, Ok(v1.clone()));
+        let error = way(None, Some("v2")).await.expect_err("v2 does not serve");
+        assert!(error.starts_with("`v2` is not in staging: ") && error.contains(head.short()), "{error}");
+        // The recorded release serves.
+        serve(&v2);
+        assert_eq!(way(None, Some("v2")).await, Ok(v1.clone()));
+        assert!(way(None, Some(head.short())).await.expect_err("it is not live").contains("v2 "));
+        // Without an answer, the ledger decides.
+        std::fs::remove_file(&status).expect("removed");
+        assert_eq!(way(None, Some("v2")).await, Ok(v1.clone()));
+        // Another machine has gone back to v1 already.
+        serve(&v1);
+        let request = DeployRequest {
+            environment: "staging".to_owned(),
+            release: Some(v1),
+            cause: Cause::Rollback,
+            reason: String::new(),
+            overrides: false,
+            trust: true,
+        };
+        let prepared = deployments.prepare(request).expect("prepared");
+        let plan = deployments.plan(&prepared).await.expect("planned");
+        let error = prepared.check_rollback(&plan, None).expect_err("v1 serves").to_string();
+        assert!(error.starts_with("v1 ") && error.ends_with("is already live in staging"), "{error}");
     }
 
     #[tokio::test]

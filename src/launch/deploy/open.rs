@@ -3,14 +3,11 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::time::timeout;
-
-use super::lanes::{MAX_DEPLOYMENTS, REPORT_TIMEOUT};
+use super::lanes::MAX_DEPLOYMENTS;
 use super::{DeployError, DeployRequest, Deployments, PreparedDeployment};
 use crate::launch::commands::{self, CommandError};
-use crate::model::deployment::{Cause, DeploymentPlan, DeploymentRecord, EnvironmentState, Outcome};
+use crate::model::deployment::{Cause, DeploymentPlan, DeploymentRecord, EnvironmentState, Outcome, Plan};
 use crate::model::environment::Release;
-use crate::model::lane::NoReport;
 use crate::model::rollback::{RollbackRequest, TargetError};
 use crate::model::{Command, DeploymentOrder, Phase, Run, Timestamp};
 use crate::rollout::driver::Position;
@@ -150,31 +147,8 @@ impl Deployments {
         position.pause(open.record.paused).or(waits)
     }
 
-    /// Returns the plan of a deployment that is about to start, for the release that it replaces: what the ledger has as live
-    /// need not be what the target runs. `None` if the target does not report what it runs, or did not answer; see
-    /// [`PreparedDeployment::notes_of_target`]. A target that reports nothing matters only after a deployment that was
-    /// interrupted, or failed halfway.
-    ///
-    /// # Errors
-    /// Such a deployment has left the environment between two releases, or the state folder cannot be read. Any other
-    /// obstacle is reported by the deployment itself.
-    pub async fn foresee(&self, prepared: &mut PreparedDeployment) -> Result<Option<DeploymentPlan>, DeployError> {
-        let reports = prepared.settings().target.reports();
-        if !reports && self.left_by(prepared)?.is_none() {
-            return Ok(None);
-        }
-        let why = match timeout(REPORT_TIMEOUT, self.planned(prepared)).await {
-            Ok(Ok((plan, _))) => return Ok(Some(plan).filter(|_| reports)),
-            Ok(Err(error @ DeployError::OnItsWay(_))) => return Err(error),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => NoReport::NoAnswer.text(),
-        };
-        prepared.unobserved = Some(why).filter(|_| reports);
-        Ok(None)
-    }
-
     /// Returns the deployment without a worker that may have left the environment halfway.
-    fn left_by(&self, prepared: &PreparedDeployment) -> Result<Option<OpenDeployment>, DeployError> {
+    pub(super) fn left_by(&self, prepared: &PreparedDeployment) -> Result<Option<OpenDeployment>, DeployError> {
         let open = self.newest_open(&self.ledger()?.of(&prepared.settings().name), MAX_DEPLOYMENTS);
         Ok(open.filter(|open| !open.is_running && open.is_on_its_way()))
     }
@@ -262,13 +236,36 @@ impl Deployments {
         Ok(self.all_settings()?.contains_key(name))
     }
 
+    /// Returns how an earlier release of an environment is restored, as [`Self::way_back`] does, from the release that the
+    /// target runs. It is asked only in a trusted repository, and only if its answer matters: a release to restore that the
+    /// ledger knows is restored from any other one.
+    ///
+    /// # Errors
+    /// As for [`Self::way_back`], and the trust cannot be determined.
+    pub async fn find_way_back(&self, wanted: &RollbackRequest) -> Result<WayBack, DeployError> {
+        let recorded = self.way_back(wanted, None);
+        let is_settled = match &recorded {
+            Ok(WayBack::Abort(_)) | Err(DeployError::OnItsWay(_)) => true,
+            Ok(WayBack::Deploy(_)) => wanted.to.is_some(),
+            Err(_) => false,
+        };
+        if is_settled {
+            return recorded;
+        }
+        match self.serves_instead_of_recorded(&wanted.environment).await? {
+            Some(serving) => self.way_back(wanted, Some(&serving)),
+            None => recorded,
+        }
+    }
+
     /// Returns how an earlier release of an environment is restored. A deployment in progress is aborted, because
-    /// another one would wait for its end; one that was interrupted or failed halfway is undone, too.
+    /// another one would wait for its end; one that was interrupted or failed halfway is undone, too. `serving` is the
+    /// release that the target runs, if the ledger has another one as live, or none.
     ///
     /// # Errors
     /// Nothing is live, the live release is not the one that is named, no earlier release is known, or aborting the
     /// deployment in progress would not restore the release that is named.
-    pub fn way_back(&self, wanted: &RollbackRequest) -> Result<WayBack, DeployError> {
+    pub fn way_back(&self, wanted: &RollbackRequest, serving: Option<&Release>) -> Result<WayBack, DeployError> {
         let name = &wanted.environment;
         if let Ok(open) = self.find_open(name)
             && open.is_on_its_way()
@@ -278,6 +275,10 @@ impl Deployments {
         self.settings(name)?;
         let state = self.ledger()?.of(name);
         let shown = state.shown(now());
+        let shown = match serving {
+            Some(serving) => shown.with_serving(serving),
+            None => shown,
+        };
         if let Some(unknown) = state.unknown().filter(|_| !shown.is_known_to_roll_back()) {
             let last = state.last_success().map(|live| live.release.title());
             return Err(DeployError::Unknown {
@@ -384,21 +385,29 @@ impl PreparedDeployment {
         self.contradiction(plan).map(|(recorded, found)| recorded.contradicted_by(found))
     }
 
-    /// Checks that the target also runs the release that a rollback is to replace, given as its tag or commit. The ledger
-    /// lacks what others have deployed. Nothing is checked without such a release.
+    /// Checks a rollback against what the target runs, because the ledger lacks what others have deployed: it runs the release
+    /// that is to be replaced, given as its tag or commit, and not already the one that is to be restored. Without the former,
+    /// only the latter is checked. Nothing is checked for a target that does not report what it runs.
     ///
     /// # Errors
-    /// The target runs another release.
-    pub fn check_from(&self, plan: &DeploymentPlan, from: Option<&str>) -> Result<(), DeployError> {
-        let Some(from) = from else { return Ok(()) };
-        match self.contradiction(plan).filter(|(_, found)| !found.is(from)) {
-            None => Ok(()),
-            Some((recorded, found)) => Err(DeployError::Rollback(TargetError::Moved {
-                environment: self.settings().name.clone(),
-                wanted: from.to_owned(),
-                actual: recorded.contradicted_by(found),
-            })),
+    /// The target runs another release, or already the one to restore.
+    pub fn check_rollback(&self, plan: &DeploymentPlan, from: Option<&str>) -> Result<(), DeployError> {
+        if !self.settings().target.reports() {
+            return Ok(());
         }
+        let environment = self.settings().name.clone();
+        let runs = || plan.plans().filter_map(|plan| plan.old.as_ref()).map(|old| &old.release);
+        if let Some((from, found)) = from.and_then(|from| Some((from, runs().find(|release| !release.is(from))?))) {
+            let recorded = self.live().filter(|recorded| recorded.sha != found.sha);
+            let actual = recorded.map(|recorded| recorded.contradicted_by(found));
+            let (wanted, actual) = (from.to_owned(), actual.unwrap_or_else(|| format!("{} is live", found.title())));
+            return Err(TargetError::Moved { environment, wanted, actual }.into());
+        }
+        let is_there = |plan: &Plan| plan.served().is_some_and(|served| served.sha == self.release().sha);
+        if plan.plans().all(is_there) {
+            return Err(TargetError::Same { environment, release: self.release().title() }.into());
+        }
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use indexmap::IndexMap;
 use tokio::time::timeout;
 
+use super::lanes::REPORT_TIMEOUT;
 use super::{DeployError, Deployments, masked};
 use crate::launch::trust::{self, Consent, Trust};
 use crate::model::deployment::{
@@ -15,6 +16,7 @@ use crate::model::deployment::{
     Observed, Strategy, TargetSettings, workflow_name,
 };
 use crate::model::environment::Release;
+use crate::model::lane::NoReport;
 use crate::model::rollback::{ChangedCommit, Changes};
 use crate::model::{Event, JobId, RunId, RunInfo, StepNumber};
 use crate::repo::git::{Repository, git};
@@ -190,6 +192,29 @@ impl Deployments {
         let plan = plan.map_err(|error| self.no_plan(prepared, error))?;
         let checked = targets.can_carry_out(&plan).await;
         Ok((plan, checked))
+    }
+
+    /// Returns the plan of a deployment that is about to start, for the release that it replaces: what the ledger has as live
+    /// need not be what the target runs. `None` if the target does not report what it runs, or did not answer; see
+    /// [`PreparedDeployment::notes_of_target`]. A target that reports nothing matters only after a deployment that was
+    /// interrupted, or failed halfway.
+    ///
+    /// # Errors
+    /// Such a deployment has left the environment between two releases, or the state folder cannot be read. Any other
+    /// obstacle is reported by the deployment itself.
+    pub async fn foresee(&self, prepared: &mut PreparedDeployment) -> Result<Option<DeploymentPlan>, DeployError> {
+        let reports = prepared.settings().target.reports();
+        if !reports && self.left_by(prepared)?.is_none() {
+            return Ok(None);
+        }
+        let why = match timeout(REPORT_TIMEOUT, self.planned(prepared)).await {
+            Ok(Ok((plan, _))) => return Ok(Some(plan).filter(|_| reports)),
+            Ok(Err(error @ DeployError::OnItsWay(_))) => return Err(error),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => NoReport::NoAnswer.text(),
+        };
+        prepared.unobserved = Some(why).filter(|_| reports);
+        Ok(None)
     }
 
     /// Returns the targets of an environment, to ask them something.

@@ -1,5 +1,7 @@
 //! Environments of this machine side by side: what is live in each, what is being deployed, and what a person may do.
 
+use std::borrow::Cow;
+
 use super::capabilities::{Operation, Unavailable};
 use super::deployment::{Cause, Lock, Observed, Slot, SlotState};
 use super::environment::{DeploymentState, Environment, Impairment, Release, title_of};
@@ -178,6 +180,15 @@ impl Lane {
         (all > 0).then_some((healthy, all))
     }
 
+    /// Returns the environment for a rollback: the release that serves is the live one, whatever is recorded.
+    #[must_use]
+    pub fn as_served(&self) -> Cow<'_, Environment> {
+        match &self.serves {
+            Some(serves) => Cow::Owned(self.environment.with_serving(serves)),
+            None => Cow::Borrowed(&self.environment),
+        }
+    }
+
     /// Describes that another release serves than the one that is recorded as live: `recorded v2 3abf217, but v3 fa04af3
     /// serves`. `None` if the target does not contradict the record.
     #[must_use]
@@ -326,9 +337,10 @@ impl Lane {
                 if self.on_its_way().is_some_and(|open| open.step.is_some()) {
                     return self.check(Operation::AbortDeployment);
                 }
-                check(self.environment.is_known_to_roll_back(), Unavailable::LiveUnknown)?;
-                check(self.environment.current().is_some(), Unavailable::NothingLive)?;
-                check(self.environment.rollback(&RollbackRequest::default()).is_ok(), Unavailable::NoEarlierRelease)
+                let environment = self.as_served();
+                check(environment.is_known_to_roll_back(), Unavailable::LiveUnknown)?;
+                check(environment.current().is_some(), Unavailable::NothingLive)?;
+                check(environment.rollback(&RollbackRequest::default()).is_ok(), Unavailable::NoEarlierRelease)
             }
             Operation::LockEnvironment => check(self.lock.is_none(), Unavailable::Locked),
             Operation::UnlockEnvironment => check(self.lock.is_some(), Unavailable::NotLocked),
