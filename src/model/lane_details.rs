@@ -224,6 +224,7 @@ mod tests {
             open: None,
             reported: None,
             no_report: None,
+            is_asked: false,
             serves: None,
             wanted: 0,
         };

@@ -78,11 +78,7 @@ impl App {
             self.toast = Some(Notice::bad(format!("roll-back: {environment}: {reason}")));
             return Vec::new();
         }
-        let served = lane.as_served();
-        let live = served.live().map(|live| format!(", {} is live", live.release.title())).unwrap_or_default();
-        let live = if lane.on_its_way().is_some() { String::new() } else { live };
-        let title = format!("Roll back {environment}{live}");
-        self.open_rollback(environment, &title)
+        self.open_rollback(environment)
     }
 
     /// Returns the list of the deployments to the environment of this machine: what, when, who and why. `None` if no

@@ -13,7 +13,7 @@ use crate::app::text_input::TextInput;
 use crate::model::lane::LaneRequest;
 use crate::model::rollback::RollbackRequest;
 use crate::model::stored::StoredFile;
-use crate::model::{JobId, RunId};
+use crate::model::{JobId, RunId, Timestamp};
 use crate::store::logs::pattern::Pattern;
 use crate::store::logs::query::LogKey;
 use crate::ui::frame::Scroll;
@@ -55,8 +55,8 @@ pub(in crate::app) struct Picker {
 pub(in crate::app) enum ReleasesOf {
     /// Deploy one of them, or any other release that is typed.
     Deploy(String),
-    /// Go back to one of them.
-    RollBack(String),
+    /// Go back to one of them. The list was opened at this time: what still runs is known from a target that was asked since.
+    RollBack(String, Timestamp),
 }
 
 /// A row of a list to pick from.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::app::msg::Effect;
+use crate::model::Timestamp;
 use crate::model::environment::{EnvironmentDeployment, Release};
 use crate::model::feed::{Notice, Request};
 use crate::model::lane::{Lane, LaneRequest};
@@ -36,9 +37,10 @@ impl App {
     }
 
     /// Opens the list of releases that an environment can go back to. Requests their commits, and what still runs.
-    pub(super) fn open_rollback(&mut self, lane: &str, title: &str) -> Vec<Effect> {
-        let picker = Picker::new(title, Vec::<PickRow>::new());
-        self.overlay = Some(Overlay::Picker(picker.of_releases(ReleasesOf::RollBack(lane.to_owned()))));
+    pub(super) fn open_rollback(&mut self, lane: &str) -> Vec<Effect> {
+        let picker = Picker::new("", Vec::<PickRow>::new());
+        let releases = ReleasesOf::RollBack(lane.to_owned(), self.state.now);
+        self.overlay = Some(Overlay::Picker(picker.of_releases(releases)));
         self.refresh_releases();
         let details = Request::DescribeLane { environment: lane.to_owned() };
         vec![Effect::Request(Request::ListLanes), Effect::Request(details)]
@@ -46,8 +48,8 @@ impl App {
 
     /// Shows the newest state of the environment in the open list of releases.
     pub(in crate::app) fn refresh_releases(&mut self) {
-        let Some((lane, deploys)) = self.lane_of_releases() else { return };
-        let details = self.state.details(lane.name());
+        let Some((lane, opened)) = self.lane_of_releases() else { return };
+        let (deploys, details) = (opened.is_none(), self.state.details(lane.name()));
         let mut note = match details {
             Err(missing) => missing.text().to_owned(),
             Ok(details) if deploys && details.releases.is_empty() => {
@@ -55,9 +57,9 @@ impl App {
             }
             Ok(_) => String::new(),
         };
-        let (rows, preferred) = match details {
-            _ if !deploys => (self.rollback_rows(lane), Some(0)),
-            Ok(details) => {
+        let (rows, preferred) = match (opened, details) {
+            (Some(opened), _) => (self.rollback_rows(lane, opened), Some(0)),
+            (None, Ok(details)) => {
                 let rows = details.releases.iter().map(|one| self.deployable_row(lane, details, one)).collect();
                 let offered = offered(lane, details);
                 if let (Err(reason), true) = (&offered, note.is_empty()) {
@@ -65,26 +67,29 @@ impl App {
                 }
                 (rows, offered.ok())
             }
-            Err(_) => (offered_row(lane).into_iter().collect(), Some(0)),
+            (None, Err(_)) => (offered_row(lane).into_iter().collect(), Some(0)),
         };
-        let title = deploys.then(|| {
+        let title = if deploys {
             let live = lane.live_title();
             format!("Deploy to {}, {live} is live", lane.name())
-        });
+        } else {
+            rollback_title(lane)
+        };
         if let Some(Overlay::Picker(picker)) = &mut self.overlay {
-            picker.title = title.unwrap_or_else(|| std::mem::take(&mut picker.title));
+            picker.title = title;
             picker.replace(rows, preferred, note);
         }
     }
 
-    /// Returns the environment whose releases are listed in the open dialog, and whether one of them is to be deployed.
-    fn lane_of_releases(&self) -> Option<(&Lane, bool)> {
+    /// Returns the environment whose releases are listed in the open dialog and, unless one of them is to be deployed, the
+    /// time at which the list was opened.
+    fn lane_of_releases(&self) -> Option<(&Lane, Option<Timestamp>)> {
         let Some(Overlay::Picker(picker)) = &self.overlay else { return None };
-        let (name, deploys) = match picker.releases()? {
-            ReleasesOf::Deploy(name) => (name, true),
-            ReleasesOf::RollBack(name) => (name, false),
+        let (name, opened) = match picker.releases()? {
+            ReleasesOf::Deploy(name) => (name, None),
+            ReleasesOf::RollBack(name, opened) => (name, Some(*opened)),
         };
-        Some((self.state.lane(name)?, deploys))
+        Some((self.state.lane(name)?, opened))
     }
 
     /// Returns the request for the details of the environment whose releases are listed, if a deployment has changed
@@ -159,14 +164,18 @@ impl App {
     }
 
     /// Returns the releases that an environment can go back to: first the usual one, then those that still run, then
-    /// the newest. While a deployment is carrying out its steps, the only choice is to abort it.
-    fn rollback_rows(&self, lane: &Lane) -> Vec<PickRow> {
+    /// the newest. While a deployment is carrying out its steps, the only choice is to abort it. Only a target that was asked
+    /// since `opened` tells what still runs.
+    fn rollback_rows(&self, lane: &Lane, opened: Timestamp) -> Vec<PickRow> {
         let environment = lane.name().to_owned();
         if let Some(open) = lane.on_its_way().filter(|open| open.is_running && open.step.is_some()) {
             let back = open.former();
             let label = format!("{back}  by aborting {}, which is in progress", open.release.title());
             return vec![(label, Pick::Lane(LaneRequest::PlanRollback { environment, to: None })).into()];
         }
+        let is_reported = lane.current_report().is_some_and(|report| report.at >= opened);
+        let is_running = |release: &Release| is_reported && lane.is_running(release);
+        let unreported = if is_reported { None } else { unreported(lane) };
         let served = lane.as_served();
         let current = served.current().map(|current| current.release.sha.as_str());
         let mut known: Vec<&EnvironmentDeployment> = Vec::new();
@@ -178,11 +187,11 @@ impl App {
         }
         // The release that a rollback goes to unless another one is named: never one that was left as bad.
         let usual = served.rollback(&RollbackRequest::default()).ok().map(|(_, to)| &to.release.sha);
-        known.sort_by_key(|one| (usual != Some(&one.release.sha), !lane.is_running(&one.release)));
+        known.sort_by_key(|one| (usual != Some(&one.release.sha), !is_running(&one.release)));
         // Commits are counted from the release that was current when they were read.
         let details = self.state.details(&environment).ok().filter(|details| details.current.as_deref() == current);
         let cells = |one: &&EnvironmentDeployment| {
-            let instant = match (lane.is_running(&one.release), self.area.width < WIDE) {
+            let instant = match (is_running(&one.release), self.area.width < WIDE) {
                 (true, true) => "instant",
                 (true, false) => "still running, instant",
                 (false, _) => "",
@@ -201,7 +210,8 @@ impl App {
             let about = format!("{instant}{undone}{subject}").trim_end().to_owned();
             let to = Some(one.release.sha.clone());
             let pick = Pick::Lane(LaneRequest::PlanRollback { environment: environment.clone(), to });
-            PickRow::new(one.release.title(), about, pick).with_note(self.was_live(lane, one))
+            let note = unreported.iter().cloned().chain([self.was_live(lane, one)]).collect::<Vec<_>>().join("; ");
+            PickRow::new(one.release.title(), about, pick).with_note(note)
         };
         known.iter().zip(&cells).map(row).collect()
     }
@@ -223,6 +233,23 @@ impl App {
             length => text::ago(length),
         };
         format!("live {length}, until {}, {}", text::past(self.state.now.since(until)), one.by_and_why())
+    }
+}
+
+/// Returns the title of the list of releases to go back to, with the release that would be left.
+fn rollback_title(lane: &Lane) -> String {
+    let served = lane.as_served();
+    let live = served.live().filter(|_| lane.on_its_way().is_none());
+    let live = live.map(|live| format!(", {} is live", live.release.title())).unwrap_or_default();
+    format!("Roll back {}{live}", lane.name())
+}
+
+/// Returns why it is not known what still runs in an environment whose target has not reported it since the list was opened.
+/// `None` if it is not asked.
+fn unreported(lane: &Lane) -> Option<String> {
+    match &lane.no_report {
+        Some(why) => Some(format!("{}, so what still runs is not known", why.short())),
+        None => lane.is_asked.then(|| "asking what still runs".to_owned()),
     }
 }
 

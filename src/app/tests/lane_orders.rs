@@ -3,7 +3,7 @@
 use super::lanes::{NOW, asked, commit, keeping, lane, lanes, on_its_way, release, reported, showing};
 use super::*;
 use crate::model::deployment::Slot;
-use crate::model::lane::{DeploymentPreview, DeploymentWay, Lane, LaneDeployment, LaneRequest, LaneStep};
+use crate::model::lane::{DeploymentPreview, DeploymentWay, Lane, LaneDeployment, LaneRequest, LaneStep, Reported};
 use crate::model::rollback::Changes;
 
 /// Returns the environments, and production as the environment that the selected run deployed to.
@@ -48,7 +48,8 @@ fn without_a_selected_environment_the_user_picks_one() {
 #[test]
 fn the_open_list_of_releases_shows_which_still_run_and_keeps_the_selected_row() {
     let mut all = deployed_by_the_run();
-    let report = all[2].reported.take();
+    // The target is asked after the list was opened.
+    let report = all[2].reported.take().map(|report| Reported { at: Timestamp(NOW), ..report });
     let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
     driver.send(Msg::Tick(Timestamp(NOW))).feed(Feed::Lanes(all.clone())).press("B");
     assert!(!driver.shows("still running, instant") && driver.shows("live 40h, until 2d ago"), "{}", driver.screen());

@@ -40,6 +40,7 @@ pub(super) fn lane(name: &str, tags: &[(&str, u64)]) -> Lane {
         open: None,
         reported: None,
         no_report: None,
+        is_asked: false,
         serves: None,
         wanted: 0,
         stops: None,

@@ -5,7 +5,7 @@ use super::lanes::{HOUR, NOW, asked, commit, lane, lanes, on_its_way, release, s
 use super::*;
 use crate::model::deployment::Needed;
 use crate::model::environment::{Protection, Release};
-use crate::model::lane::{DeploymentPreview, DeploymentWay, Lane, LaneDeployment, LaneRequest};
+use crate::model::lane::{DeploymentPreview, DeploymentWay, Lane, LaneDeployment, LaneRequest, NoReport};
 use crate::model::lane_details::{
     CommitResult, Deployable, DeployedCommits, Distance, EarlierRelease, LaneDetails, NextDeployment,
 };
@@ -250,6 +250,29 @@ fn the_recorded_release_is_one_to_go_back_to_while_another_one_serves() {
     driver.press("<enter>");
     let (environment, to) = ("production".to_owned(), Some(release("v1.4.0").sha));
     assert_eq!(asked(&mut driver), [LaneRequest::PlanRollback { environment, to }]);
+}
+
+#[test]
+fn a_release_is_instant_only_if_the_target_was_asked_since_the_list_was_opened() {
+    let mut all = lanes();
+    all[2].is_asked = true;
+    // The last report is 5 minutes old.
+    let mut driver = showing(120, 24, Glyphs::Unicode, all.clone());
+    driver.press("GB");
+    let asks = "asking what still runs; live 40h";
+    assert!(driver.shows(asks) && !driver.shows("instant"), "{}", driver.screen());
+    all[2].reported.as_mut().expect("a report").at = Timestamp(NOW);
+    driver.feed(Feed::Lanes(all.clone()));
+    assert!(driver.shows("still running, instant") && !driver.shows("asking what"), "{}", driver.screen());
+    all[2].no_report = Some(NoReport::NoAnswer);
+    driver.feed(Feed::Lanes(all.clone()));
+    let unknown = "no answer, so what still runs is not known; live 40h";
+    assert!(driver.shows(unknown) && !driver.shows("instant"), "{}", driver.screen());
+    // The release that the target turns out to serve is in the title.
+    all[2].no_report = None;
+    all[2].serves = Some(release("v1.5.0"));
+    driver.feed(Feed::Lanes(all));
+    assert!(driver.shows("Roll back production, v1.5.0"), "{}", driver.screen());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Describes the environments of this machine for screens that show them side by side.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +49,8 @@ pub struct LaneMemory {
     reported: BTreeMap<String, Reported>,
     /// What targets that count requests have counted lately, by environment, the oldest first.
     counted: BTreeMap<String, VecDeque<Counted>>,
+    /// Environments whose targets were asked at the last look.
+    asked: BTreeSet<String>,
     /// Why targets reported nothing when they were asked last, by environment.
     silent: BTreeMap<String, NoReport>,
     /// The targets, with their connections, by environment, and the settings that they are for. Over SSH, to log in may take
@@ -153,6 +155,7 @@ impl Deployments {
         if !reporting.is_empty() && !self.is_trusted()? {
             reporting.clear();
         }
+        memory.asked = reporting.iter().map(|settings| settings.name.clone()).collect();
         let is_asked = |name: &str| reporting.iter().any(|settings| settings.name == name);
         memory.reported.retain(|name, _| is_asked(name));
         memory.silent.retain(|name, _| is_asked(name));
@@ -260,6 +263,7 @@ impl Deployments {
             reported,
             stops,
             no_report: memory.silent.get(&settings.name).cloned(),
+            is_asked: memory.asked.contains(&settings.name),
             wanted: wanted(settings, state, position.as_ref()),
             environment,
         }

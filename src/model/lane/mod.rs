@@ -36,6 +36,8 @@ pub struct Lane {
     /// Why the target reported nothing when it was asked last; `None` if it did, or was not asked. [`Lane::reported`] is from
     /// before then.
     pub no_report: Option<NoReport>,
+    /// Whether the target is asked what it runs: it reports that, and the repository is trusted.
+    pub is_asked: bool,
     /// The release that serves alone according to the target, although another one is recorded as live. `None` if the target
     /// does not contradict the record, or while a deployment changes what serves.
     pub serves: Option<Release>,
@@ -380,6 +382,7 @@ mod tests {
                 open: None,
                 reported: Some(Reported { observed, at: Timestamp(0), requests: None }),
                 no_report: None,
+                is_asked: false,
                 serves: None,
                 wanted: 0,
             };
@@ -417,6 +420,7 @@ mod tests {
             open: None,
             reported: Some(Reported { observed: observed.clone(), at: Timestamp(1), requests: None }),
             no_report: None,
+            is_asked: false,
             serves: Some(serves),
             // As many replicas of v2 were deployed.
             wanted: 5,
@@ -444,6 +448,7 @@ mod tests {
                 open: None,
                 reported: Some(Reported { observed, at: Timestamp(1), requests: None }),
                 no_report: None,
+                is_asked: false,
                 serves: None,
                 wanted,
             };
@@ -499,6 +504,7 @@ mod tests {
                 open: None,
                 reported,
                 no_report: None,
+                is_asked: false,
                 serves: None,
                 wanted: 0,
                 stops: None,
