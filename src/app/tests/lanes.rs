@@ -313,7 +313,12 @@ fn targets_are_asked_while_the_pane_is_on_the_screen() {
 
 /// Returns production with a deployment that is live and keeps the former release running.
 pub(super) fn keeping() -> Lane {
-    let kept = Kept { release: release("v1.4.0"), slot: Slot::Blue, until: Timestamp(NOW + HOUR - 20_000) };
+    let kept = Kept {
+        release: release("v1.4.0"),
+        slot: Slot::Blue,
+        until: Timestamp(NOW + HOUR - 20_000),
+        is_confirmed: true,
+    };
     let open = LaneDeployment {
         has_succeeded: true,
         kept: Some(kept),

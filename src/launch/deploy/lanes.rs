@@ -16,7 +16,7 @@ use crate::model::deployment::{
     Cause, Counters, EnvironmentSettings, EnvironmentState, Ledger, Observed, Outcome, Slot,
 };
 use crate::model::environment::{DeploymentState, Drift, Environment, Release};
-use crate::model::lane::{Lane, LaneDeployment, LaneStep, NoReport, Reported, Requests};
+use crate::model::lane::{Kept, Lane, LaneDeployment, LaneStep, NoReport, Reported, Requests};
 use crate::repo::git::git;
 use crate::rollout::driver::Position;
 use crate::rollout::gates::{self, Closed, GateFacts, GateKind};
@@ -249,7 +249,9 @@ impl Deployments {
         if let Some(open) = &mut open {
             // A later deployment may have taken the slot, or have made the release live again.
             let (live, observed) = (environment.live(), reported.as_ref().map(|reported| &reported.observed));
-            open.kept = open.kept.take().filter(|kept| kept.still_holds(live.map(|live| &live.release), observed));
+            let kept = open.kept.take().filter(|kept| kept.still_holds(live.map(|live| &live.release), observed));
+            let is_silent = observed.is_none() || memory.silent.contains_key(&settings.name);
+            open.kept = kept.map(|kept| Kept { is_confirmed: !settings.target.reports() || !is_silent, ..kept });
         }
         let is_changing = open.as_ref().is_some_and(|open| !open.has_succeeded && open.step.is_some());
         let observed = reported.as_ref().filter(|_| !is_changing).map(|reported| &reported.observed);

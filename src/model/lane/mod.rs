@@ -90,6 +90,8 @@ pub struct Kept {
     pub slot: Slot,
     /// When it is stopped.
     pub until: Timestamp,
+    /// Whether its target has reported that it runs, or reports nothing, so that only the record tells.
+    pub is_confirmed: bool,
 }
 
 impl Kept {
@@ -100,10 +102,15 @@ impl Kept {
     }
 
     /// Describes the release and what it is good for: `v1.4.0 9093b37 still runs, kept for 59m: a rollback to it is
-    /// instant`.
+    /// instant`. Says so if its target has not reported that it runs.
     #[must_use]
     pub fn text(&self, now: Timestamp) -> String {
-        format!("{} still runs, {}: a rollback to it is instant", self.release.title(), self.short(now))
+        let (title, kept) = (self.release.title(), self.short(now));
+        if self.is_confirmed {
+            format!("{title} still runs, {kept}: a rollback to it is instant")
+        } else {
+            format!("{title} is {kept}, but its target has not reported whether it runs")
+        }
     }
 
     /// Whether the release is still kept. It is not once it is live again, after a rollback to it. If the target has reported
@@ -472,7 +479,10 @@ mod tests {
     #[test]
     fn a_release_is_kept_while_its_slot_has_its_replicas_and_they_are_healthy() {
         let release = |tag| deployment_of(tag, DeploymentState::Success, Timestamp(0)).release;
-        let kept = Kept { release: release("v1"), slot: Slot::Green, until: Timestamp(9) };
+        let kept = Kept { release: release("v1"), slot: Slot::Green, until: Timestamp(60_000), is_confirmed: true };
+        assert!(kept.text(Timestamp(0)).ends_with(" still runs, kept for 1m: a rollback to it is instant"));
+        let unknown = Kept { is_confirmed: false, ..kept.clone() }.text(Timestamp(0));
+        assert!(unknown.ends_with(" is kept for 1m, but its target has not reported whether it runs"), "{unknown}");
         let release_of_v2 = release("v2");
         let with = |release: Option<String>, replicas, healthy| {
             let mut observed = Observed::default();

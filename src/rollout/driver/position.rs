@@ -140,7 +140,7 @@ impl Position {
         let plan = self.plan.of(step.host);
         let slot = plan.new.slot.other();
         let release = plan.release(slot).filter(|_| !plan.stops_new(&step.step))?.clone();
-        Some(Kept { release, slot, until: since.after(after) })
+        Some(Kept { release, slot, until: since.after(after), is_confirmed: false })
     }
 
     /// Returns how long after the deployment the environment is stopped, if that is the current step.
