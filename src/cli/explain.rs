@@ -88,6 +88,8 @@ fn of_run(args: &Args) -> Outcome {
     let failed = if job.is_none() { diagnosis::of(&run, &folder)? } else { None };
     let state = if job.is_none() && step.is_none() { deploy::state_of(&folder)? } else { None };
     let standing = state.as_ref().and_then(|(state, position)| Standing::of(&run, state, position.clone()));
+    let observed = if standing.is_some() { block_on(deploy::observed_of(&folder))? } else { None };
+    let standing = standing.map(|standing| standing.with_report(observed));
     let awaited = if job.is_none() { deploy::awaited(&folder) } else { None };
     if args.json {
         if let Some(standing) = &standing {

@@ -181,8 +181,7 @@ impl Row<'_> {
 
     /// Returns what is wrong with the live release according to the target: `0/2 healthy`. `None` if nothing is known to be.
     fn fault(&self) -> Option<String> {
-        let environment = self.environment?;
-        environment.no_report.clone().or_else(|| environment.impairment.and(environment.health.clone()))
+        self.environment?.fault()
     }
 
     /// Returns how the deployment came about, and its position or why it ended, as far as these are known.

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::model::Run;
 use crate::model::deployment::{DeploymentRecord, EnvironmentState, Outcome};
+use crate::model::environment::Environment;
+use crate::model::{Phase, Run};
 use crate::ui::terminal_text::{TerminalText, text};
 use crate::ui::theme::Hue;
 
@@ -15,6 +16,8 @@ use super::{deployments, quoted};
 pub struct Standing<'s> {
     record: &'s DeploymentRecord,
     is_live: bool,
+    /// The environment with the report of its target, if the release is live and the target was asked.
+    environment: Option<Environment>,
     /// Position in its plan, if it is in progress or was left halfway.
     position: Option<String>,
     next: Option<String>,
@@ -31,21 +34,33 @@ impl<'s> Standing<'s> {
         Some(Self {
             record,
             is_live: state.is_live(record),
+            environment: None,
             position: position.filter(|_| is_open && record.began),
             next: next(record, state, has_failed_step),
         })
     }
 
-    /// Returns the state, why the deployment ended as it did, and the next command, as lines. `has_cause` is whether a
-    /// likely cause follows, which has a next command, too.
+    /// Adds what the target of the environment reports about the live release.
+    #[must_use]
+    pub fn with_report(self, environment: Option<Environment>) -> Self {
+        Self { environment, ..self }
+    }
+
+    /// Returns the state, what is wrong with the live release now, why the deployment ended as it did, and the next command, as
+    /// lines. `has_cause` is whether a likely cause follows, which has a next command, too.
     #[must_use]
     pub fn text(&self, has_cause: bool, style: Style) -> TerminalText {
         let Self { record, is_live, .. } = self;
         let mut lines = TerminalText::default();
         let (environment, release) = (&record.environment, record.release.title());
         let state = style.bold(text!("{} {}", release, record.state_words(*is_live)));
-        let glyph = style.glyph(&record.state(*is_live).phase(environment));
+        let impairment = self.environment.as_ref().and_then(|environment| environment.impairment);
+        let phase = impairment.map(|impairment| Phase::Done(impairment.conclusion()));
+        let glyph = style.glyph(&phase.unwrap_or_else(|| record.state(*is_live).phase(environment)));
         lines.push_line(&text!("{} {}: {}", glyph, environment, state));
+        if let Some(fault) = self.environment.as_ref().and_then(Environment::fault) {
+            lines.push_line(&style.paint(Hue::Bad, text!("    now: {}", fault)));
+        }
         for line in record.end_reason.lines() {
             lines.push_line(&text!("    {}", style.paint(Hue::Dim, line)));
         }
@@ -65,6 +80,7 @@ impl<'s> Standing<'s> {
     pub fn document(&self) -> Value {
         let mut document = deployments::document(self.record, self.is_live, self.position.as_deref());
         document["next"] = json!(self.next);
+        document["fault"] = json!(self.environment.as_ref().and_then(Environment::fault));
         json!({ "deployment": document })
     }
 }
@@ -98,7 +114,7 @@ fn next(record: &DeploymentRecord, state: &EnvironmentState, has_failed_step: bo
 mod tests {
     use super::*;
     use crate::model::deployment::{Action, Actor, Cause, Entry, Ledger};
-    use crate::model::environment::Release;
+    use crate::model::environment::{Impairment, Release};
     use crate::model::{RunId, RunInfo, Timestamp};
     use crate::store::runs::RunStore;
     use crate::ui::theme::Glyphs;
@@ -117,6 +133,11 @@ mod tests {
 
     /// Returns what is explained about the deployment `r1` of v2 that ended like this; `None` if it has not ended.
     fn explained(began: bool, end: Option<(Outcome, &str)>) -> String {
+        explained_with(began, end, None)
+    }
+
+    /// Returns the same, with the report of the target.
+    fn explained_with(began: bool, end: Option<(Outcome, &str)>, environment: Option<Environment>) -> String {
         let release = Release { sha: "d92af2e0".to_owned(), reference: "v2".to_owned(), tag: Some("v2".to_owned()) };
         let mut entries = vec![entry("r1", Action::Requested { release, from: None, cause: Cause::Manual }, "")];
         entries.extend(began.then(|| entry("r1", Action::Began, "")));
@@ -126,8 +147,23 @@ mod tests {
         store.open(RunInfo { id: RunId::new("r1"), ..RunInfo::default() });
         let run = store.run(&RunId::new("r1")).expect("open");
         let position = Some("step 4/9, Watch green".to_owned());
-        let standing = Standing::of(run, &state, position).expect("in the ledger");
+        let standing = Standing::of(run, &state, position).expect("in the ledger").with_report(environment);
         standing.text(false, Style::new(Glyphs::Unicode, false)).plain().into_owned()
+    }
+
+    #[test]
+    fn a_live_release_that_does_not_serve_has_no_sign_of_success() {
+        let health = "0/2 healthy, started again and again: shop-1 (7 restarts)".to_owned();
+        let down = Environment {
+            health: Some(health.clone()),
+            impairment: Some(Impairment::Down),
+            ..Environment::named("production")
+        };
+        let text = explained_with(true, Some((Outcome::Succeeded, "")), Some(down));
+        assert!(text.starts_with("✗ production: v2 d92af2e") && text.contains(&format!("    now: {health}")), "{text}");
+        let well = Environment { health: Some("2/2 healthy".to_owned()), ..Environment::named("production") };
+        let text = explained_with(true, Some((Outcome::Succeeded, "")), Some(well));
+        assert!(text.starts_with("✓ production") && !text.contains("now: "), "{text}");
     }
 
     #[test]

@@ -30,7 +30,7 @@ mod prepared;
 pub use error::DeployError;
 pub use lanes::{LaneMemory, TargetReport};
 pub(super) use open::closed_to_resume;
-pub use open::{OpenDeployment, WayBack, awaited, settle, state_of};
+pub use open::{OpenDeployment, WayBack, awaited, observed_of, settle, state_of};
 pub use prepared::{DeployRequest, PreparedDeployment};
 
 /// Returns the local user if the run is a deployment by this machine. `None` for any other run.

@@ -1,5 +1,6 @@
 //! Finds deployments that are in progress or can be continued, and the way back to an earlier release.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use super::lanes::MAX_DEPLOYMENTS;
 use super::{DeployError, DeployRequest, Deployments, PreparedDeployment};
 use crate::launch::commands::{self, CommandError};
 use crate::model::deployment::{Cause, DeploymentPlan, DeploymentRecord, EnvironmentState, Outcome, Plan};
-use crate::model::environment::Release;
+use crate::model::environment::{Environment, Release};
 use crate::model::rollback::{RollbackRequest, TargetError};
 use crate::model::{Command, DeploymentOrder, Phase, Run, Timestamp};
 use crate::rollout::driver::Position;
@@ -422,6 +423,17 @@ pub fn state_of(folder: &RunFolder) -> Result<Option<(EnvironmentState, Option<S
     let state = LedgerFile::of(&folder.runs(), &deployment.scope).read()?.of(&deployment.settings.name);
     let position = state.deployment(folder.id()).and_then(|record| position(folder, record));
     Ok(Some((state, position)))
+}
+
+/// Returns the environment of a deployment whose release is live, with what its target reports now. `None` for any other run, and
+/// if the repository of the deployment cannot be read any more.
+pub async fn observed_of(folder: &RunFolder) -> Option<Environment> {
+    let (state, _) = state_of(folder).ok()??;
+    state.deployment(folder.id()).filter(|record| state.is_live(record))?;
+    let work = RunSpec::read(folder).ok()?.work;
+    let deployment = work.deployment()?;
+    let deployments = Arc::new(Deployments::of(&folder.runs(), &deployment.repository).ok()?);
+    deployments.observed(Some(&deployment.settings.name)).await.ok()?.pop()
 }
 
 /// Returns the position of a deployment in its plan, in words, with the pause that a person has requested of its worker.

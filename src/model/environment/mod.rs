@@ -345,6 +345,12 @@ impl Environment {
         self.deployments.iter().find(|deployment| deployment.state == DeploymentState::Success)
     }
 
+    /// Returns what is wrong with the live release according to the target: `0/2 healthy`. `None` if nothing is known to be.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        self.no_report.clone().or_else(|| self.impairment.and(self.health.clone()))
+    }
+
     /// Whether it is known which release is live, or that none is.
     #[must_use]
     pub fn knows_live(&self) -> bool {
