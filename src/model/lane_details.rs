@@ -135,6 +135,10 @@ impl LaneDetails {
     /// known.
     #[must_use]
     pub fn distance(&self, lane: &Lane, one: &Deployable) -> Distance {
+        if let Some(serves) = &lane.serves {
+            // The distances that were read are from the recorded release.
+            return if serves.sha == one.release.sha { Distance::Live } else { Distance::Unknown };
+        }
         match lane.environment.live() {
             _ if self.is_current(lane) => one.distance,
             Some(live) if live.release.sha == one.release.sha => Distance::Live,

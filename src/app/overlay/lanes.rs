@@ -62,6 +62,7 @@ impl App {
                 let length = text::ago(self.state.now.since(live.at()));
                 format!("{} live for {length}", live.release.title())
             });
+            let live = lane.contradicted().or(live);
             let why = lane.check(Operation::RollBack).err().map(|reason| reason.to_string());
             let about = live.into_iter().chain(why).collect::<Vec<_>>().join(self.theme.dot());
             PickRow::new(lane.name(), about, Pick::Environment(lane.name().to_owned()))

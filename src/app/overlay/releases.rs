@@ -127,7 +127,7 @@ impl App {
 
     fn deployable_row(&self, lane: &Lane, details: &LaneDetails, one: &Deployable) -> PickRow {
         // The details may be older than the last deployment to another environment.
-        let is_live = |lane: &&Lane| lane.environment.live().is_some_and(|live| live.release.sha == one.release.sha);
+        let is_live = |lane: &&Lane| lane.live().is_some_and(|live| live.sha == one.release.sha);
         let live_in: Vec<&str> = self.state.lanes.iter().filter(is_live).map(Lane::name).collect();
         let here = live_in.contains(&lane.name()).then(|| "live here".to_owned());
         let elsewhere: Vec<&str> = live_in.into_iter().filter(|name| *name != lane.name()).collect();

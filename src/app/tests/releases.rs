@@ -140,6 +140,20 @@ fn what_is_live_in_the_environment_before_is_offered_first() {
 }
 
 #[test]
+fn the_list_of_releases_to_deploy_goes_from_the_release_that_serves() {
+    let (mut production, details) = production();
+    production.serves = Some(release("v1.4.3"));
+    let mut driver = showing(120, 24, Glyphs::Unicode, vec![production]);
+    driver.press("d").feed(Feed::LaneDetails(Box::new(details)));
+    assert!(driver.shows("Deploy to production, v1.4.3 ") && driver.shows("▌ v1.4.1"), "{}", driver.screen());
+    // The numbers of commits are from the recorded release.
+    assert!(driver.shows("from v1.4.3 ") && !driver.shows("commits are new"), "{}", driver.screen());
+    assert_eq!(driver.screen().matches("(live here").count(), 1, "{}", driver.screen());
+    driver.press("<up><up>");
+    assert!(driver.shows("▌ v1.4.3") && driver.shows(" is live already"), "{}", driver.screen());
+}
+
+#[test]
 fn what_opens_a_closed_environment_is_a_key_on_the_screen() {
     let (production, mut details) = production();
     let locked = "production is locked by ada@web; `cuelight unlock production` opens it";

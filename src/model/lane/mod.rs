@@ -155,10 +155,16 @@ impl Lane {
         self.environment.live().is_some() || unknown.is_none() && is_told()
     }
 
+    /// Returns the live release: the one that serves, whatever is recorded. `None` if none is live, or if that is not known.
+    #[must_use]
+    pub fn live(&self) -> Option<&Release> {
+        self.serves.as_ref().or(self.environment.live().map(|live| &live.release))
+    }
+
     /// Returns the title of the live release: `nothing` if none is live, or `unknown` if that is not known.
     #[must_use]
     pub fn live_title(&self) -> String {
-        title_of(self.environment.live().map(|live| &live.release), self.knows_live())
+        title_of(self.live(), self.knows_live())
     }
 
     /// Returns the name of the environment.
