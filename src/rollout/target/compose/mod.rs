@@ -328,7 +328,11 @@ impl ComposeTarget {
         // The words of Docker have the age of the container, so they differ each time.
         let is_starting = |replica: &&Replica| status::is_starting(&replica.container.status);
         if let Some(Replica { container, .. }) = ours().find(|replica| !replica.is_well() && !is_starting(replica)) {
-            let how = if status::is_running(&container.status) { "is unhealthy" } else { "is started again and again" };
+            let how = match container.status.as_str() {
+                status if status::is_paused(status) => "is paused",
+                status if status::is_running(status) => "is unhealthy",
+                _ => "is started again and again",
+            };
             return Ok(Answer::Bad(format!("{} {how}", container.name)));
         }
         if let Some(Replica { container, .. }) = ours().find(is_starting) {

@@ -167,6 +167,8 @@ mod tests {
         assert_eq!(scene.observed().slot(Slot::Green), &state("sha256:2", 1, 1, 50));
         let restarting = Scene::new(vec![container(1, "Restarting (1) 2 seconds ago", &ours("blue", "abc"))], "live");
         assert_eq!(restarting.observed().slot(Slot::Blue), &state("abc", 1, 0, 100));
+        let paused = Scene::new(vec![container(1, "Up 2 hours (Paused)", &ours("blue", "abc"))], "live");
+        assert_eq!(paused.observed().slot(Slot::Blue), &state("abc", 1, 0, 100), "it answers nothing");
     }
 
     #[test]

@@ -33,7 +33,12 @@ pub(in crate::rollout::target) fn is_running(status: &str) -> bool {
 
 /// Whether the process of a container runs, and its health check succeeds if it has one.
 pub(in crate::rollout::target) fn is_well(status: &str) -> bool {
-    is_running(status) && !status.contains("unhealthy") && !is_starting(status)
+    is_running(status) && !status.contains("unhealthy") && !is_starting(status) && !is_paused(status)
+}
+
+/// Whether somebody has paused a container, so that it answers nothing.
+pub(in crate::rollout::target) fn is_paused(status: &str) -> bool {
+    status.contains("(Paused)")
 }
 
 /// Whether the process of a container has ended, also if the engine is about to start it again.
@@ -219,6 +224,7 @@ mod tests {
             ("Up 3 seconds (healthy)", (true, true)),
             ("Up 3 seconds (unhealthy)", (true, false)),
             ("Up 1 second (health: starting)", (true, false)),
+            ("Up 3 minutes (Paused)", (true, false)),
             ("Restarting (1) 2 seconds ago", (false, false)),
             ("Exited (0) 2 seconds ago", (false, false)),
             ("Created", (false, false)),
