@@ -7,6 +7,7 @@ use crate::launch::artifacts::{DeleteError, DownloadError};
 use crate::launch::upload::artifact::{self, ArtifactUpload, ArtifactUploadError};
 use crate::report::lists;
 use crate::report::style;
+use crate::report::style::Style;
 use crate::ui::terminal_text::{reveal, text};
 
 use super::{Exit, Failure, Outcome, RunArg, block_on, runs_dir, servers};
@@ -73,7 +74,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         if *json {
             style::json(&added.artifact)?;
         } else {
-            style::print(&lists::artifacts(&[added.artifact]))?;
+            style::print(&lists::artifacts(&[added.artifact], Style::of_output()))?;
         }
         return Ok(Exit::Success);
     }
@@ -101,7 +102,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     } else if artifacts.is_empty() {
         style::notice(&format!("{} has no artifacts", folder.id()));
     } else {
-        style::print(&lists::artifacts(&artifacts))?;
+        style::print(&lists::artifacts(&artifacts, Style::of_output()))?;
     }
     Ok(Exit::Success)
 }

@@ -8,6 +8,7 @@ use crate::launch::caches;
 use crate::launch::upload::cache::{CacheUpload, CacheUploadError, Compression};
 use crate::report::lists;
 use crate::report::style;
+use crate::report::style::Style;
 use crate::store::cache::CacheEntry;
 use crate::ui::terminal_text::{reveal, text};
 
@@ -108,7 +109,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     } else if entries.is_empty() {
         style::notice("the cache is empty");
     } else {
-        style::print(&lists::caches(&entries, key.is_some(), !has_one_repository))?;
+        style::print(&lists::caches(&entries, key.is_some(), !has_one_repository, Style::of_output()))?;
     }
     Ok(Exit::Success)
 }
@@ -126,7 +127,7 @@ fn upload(args: &Args, upload: &CacheUpload<'_>) -> Outcome {
     if args.json {
         lists::caches_json(&[added.entry])?;
     } else {
-        style::print(&lists::caches(&[added.entry], false, false))?;
+        style::print(&lists::caches(&[added.entry], false, false, Style::of_output()))?;
     }
     Ok(Exit::Success)
 }

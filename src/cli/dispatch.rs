@@ -1,13 +1,13 @@
 //! `dispatch` and `workflow`: start workflows on a server, and list, enable and disable them.
 
-use std::io;
-
 use serde_json::json;
 
 use crate::backend::github::address::Repository;
 use crate::backend::github::poller::Poller;
 use crate::backend::github::workflows::dispatch::Dispatch;
+use crate::report::lists;
 use crate::report::style;
+use crate::report::style::Style;
 use crate::ui::terminal_text::text;
 
 use super::run::Watch;
@@ -130,16 +130,14 @@ fn list(ListArgs { repository, json }: &ListArgs) -> Outcome {
         let here = "`cuelight plan` lists the workflows in this folder";
         Failure::new(failure.exit, format!("{}; {here}", failure.message))
     })?;
-    let width = workflows.iter().map(|workflow| workflow.file().len()).max().unwrap_or_default();
-    workflows.iter().try_for_each(|workflow| -> io::Result<()> {
-        let (file, state) = (workflow.file(), workflow.state.text());
-        if *json {
-            let (name, id, path) = (&workflow.name, workflow.id, &workflow.path);
-            return style::json(&json!({"id": id, "name": name, "path": path, "state": workflow.state.word()}));
-        }
-        let room = " ".repeat(width.saturating_sub(file.len()));
-        style::line(&text!("{}{}  {}  ({})", file, room, workflow.name, state))
-    })?;
+    if !*json {
+        style::print(&lists::workflows(&workflows, Style::of_output()))?;
+        return Ok(Exit::Success);
+    }
+    for workflow in &workflows {
+        let (name, id, path) = (&workflow.name, workflow.id, &workflow.path);
+        style::json(&json!({"id": id, "name": name, "path": path, "state": workflow.state.word()}))?;
+    }
     Ok(Exit::Success)
 }
 

@@ -14,7 +14,6 @@ use crate::report::lint::{Format, Linter, ending};
 use crate::report::style;
 use crate::report::style::{Out, Style};
 use crate::ui::terminal_text::TerminalText;
-use crate::ui::theme::Colours;
 use crate::workflow::lint::{Policy, RULES};
 use crate::workflow::sarif;
 
@@ -73,7 +72,6 @@ pub(super) fn run(args: &Args) -> Outcome {
     let here = std::env::current_dir()?;
     let repository = workflows::root_of(&here).unwrap_or(&here);
     let files = chosen(&args.files, &here, repository)?;
-    let colour = Style::of_output().colours() == Colours::Terminal;
     // Workflows of a repository are checked together with the files that they use. Any other file is checked alone.
     let root = args
         .root
@@ -87,7 +85,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     let looked_up = root.is_some() || args.refs.is_some();
     let below = looked_up.then(|| Below { root, refs: args.refs.clone(), policy });
     let format = args.format;
-    let linter = Linter { format, colour };
+    let linter = Linter { format, style: Style::of_output() };
     let mut stdout = io::BufWriter::new(io::stdout().lock());
     let mut out = Out::new(&mut stdout);
     let (mut errors, mut warnings) = (0, 0);

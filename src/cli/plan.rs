@@ -13,9 +13,8 @@ use crate::repo::git::{Access, Repository};
 use crate::repo::workflows;
 use crate::report::plan as report;
 use crate::report::style;
+use crate::report::style::Style;
 use crate::ui::terminal_text::TerminalText;
-use crate::ui::terminal_text::text;
-use crate::ui::text::width;
 use crate::workflow;
 use crate::workflow::diagnostic::{Diagnostic, Severity};
 use crate::workflow::diagram;
@@ -97,10 +96,8 @@ pub(super) fn run(args: &Args) -> Outcome {
     let state = runs_dir()?;
     let access = facts.as_ref().map_or(Access::Guarded, |repository| trust::access(&state, repository));
     let called = called::known(&workflow, &root, &Config::load(Some(&root))?, access);
-    let plan = Plan::new(workflow, &known, &|name| called.callee(name)).map_err(|faults| {
-        let rendered: Vec<_> = faults.iter().map(|(source, fault)| fault.render(source, false)).collect();
-        Failure::rendered(Exit::Failed, rendered.join("\n\n"), false)
-    })?;
+    let plan = Plan::new(workflow, &known, &|name| called.callee(name))
+        .map_err(|faults| Failure::of_faults(faults.iter().map(|(source, fault)| (&**source, fault))))?;
     let is_mistyped = !runs && event_meant_by(&event).is_some();
     if is_mistyped || (!runs && args.format != Format::Json) {
         let events: Vec<_> = plan.workflow().triggers.iter().map(|trigger| trigger.event.value.clone()).collect();
@@ -138,15 +135,8 @@ fn overview(args: &Args, repository: &Repository) -> Outcome {
         style::json(&json!({"event": event, "workflows": workflows}))?;
     } else if decided.is_empty() {
         return Err(Failure::new(Exit::NotFound, format!("no workflow in {}", workflows::FOLDER)));
-    } else if style::is_linear() {
-        for one in &decided {
-            style::line(&text!("{}: {}, {}", one.name, one.word(), one.reason()))?;
-        }
     } else {
-        let columns = style::column(decided.iter().map(|one| width(&one.name)));
-        for one in &decided {
-            style::line(&text!("{:<columns$}  {:<7}  {}", one.name, one.word(), one.reason()))?;
-        }
+        style::print(&report::overview(&decided, Style::of_output()))?;
     }
     let broken: Vec<_> = decided.iter().filter(|one| one.is_broken()).collect();
     let Some(first) = broken.first() else { return Ok(Exit::Success) };
@@ -160,8 +150,7 @@ fn overview(args: &Args, repository: &Repository) -> Outcome {
 /// Returns the failure for a workflow file with errors.
 fn refused(diagnostics: &[Diagnostic], source: &Source) -> Failure {
     let errors = diagnostics.iter().filter(|found| found.severity == Severity::Error);
-    let rendered: Vec<_> = errors.map(|found| found.render(source, false)).collect();
-    Failure::rendered(Exit::Failed, rendered.join("\n\n"), false)
+    Failure::of_faults(errors.map(|found| (source, found)))
 }
 
 impl From<DocumentError> for Failure {

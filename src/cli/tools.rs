@@ -8,6 +8,7 @@ use crate::launch::tools;
 use crate::launch::tools::{Installation, ToolsError};
 use crate::report::lists;
 use crate::report::style;
+use crate::report::style::Style;
 
 use super::{Exit, Failure, Outcome, block_on, runs_dir};
 
@@ -62,7 +63,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     } else if found.is_empty() {
         style::notice("no Python, Node.js, Go or Java found; `cuelight tools add FOLDER` adds an installation");
     } else {
-        style::print(&lists::installations(&found))?;
+        style::print(&lists::installations(&found, Style::of_output()))?;
     }
     Ok(Exit::Success)
 }

@@ -9,7 +9,9 @@ use crate::launch::trust;
 use crate::launch::trust::{Consent, Trust};
 use crate::model::Preview;
 use crate::repo::git::Repository;
+use crate::report::lists;
 use crate::report::style;
+use crate::report::style::Style;
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::ui::terminal_text::{TerminalText, reveal};
 
@@ -32,8 +34,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     let runs = runs_dir()?;
     if args.list {
         for trusted in trust::list(&runs)? {
-            let origin = if trusted.origin.is_empty() { "no origin" } else { &trusted.origin };
-            style::line(&format!("{}  {}", reveal(&trusted.root.path.display().to_string()), reveal(origin)))?;
+            style::line(&lists::trusted(&trusted, Style::of_output()))?;
         }
         return Ok(Exit::Success);
     }

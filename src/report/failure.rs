@@ -28,6 +28,8 @@ use crate::repo::snapshot::SnapshotError;
 use crate::repo::workflows::WorkflowFileError;
 use crate::store::{StoreError, hint, is_full};
 use crate::ui::terminal_text::TerminalText;
+use crate::workflow::diagnostic::Diagnostic;
+use crate::workflow::source::Source;
 
 use super::exit::Exit;
 
@@ -61,6 +63,15 @@ impl Failure {
     /// them.
     pub(crate) fn rendered(exit: Exit, message: String, colour: bool) -> Self {
         Self { exit, message, form: if colour { Form::Coloured } else { Form::Plain } }
+    }
+
+    /// Creates the failure of a workflow with faults: each with its source line, or in a sentence for a screen reader.
+    pub(crate) fn of_faults<'f>(faults: impl Iterator<Item = (&'f Source, &'f Diagnostic)>) -> Self {
+        let (colour, is_linear) = (style::colour_of_errors(), style::is_linear());
+        let written: Vec<_> = faults
+            .map(|(source, fault)| if is_linear { fault.sentence(source) } else { fault.render(source, colour) })
+            .collect();
+        Self::rendered(Exit::Failed, written.join(if is_linear { "\n" } else { "\n\n" }), colour)
     }
 
     /// Creates a result that is not an error: its message has no heading.
@@ -173,9 +184,8 @@ impl From<SecretError> for Failure {
 
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
-        let colour = style::colour_of_errors();
         match refusal {
-            Refusal::Faults(_) => Self::rendered(Exit::Failed, refusal.render(colour), colour),
+            Refusal::Faults(faults) => Self::of_faults(faults.iter().map(|(source, fault)| (&**source, fault))),
             Refusal::Event { .. } | Refusal::Leg(_) | Refusal::Breakpoint(_) | Refusal::Inputs(_) => {
                 Self::new(Exit::Usage, refusal.to_string())
             }

@@ -17,8 +17,22 @@ pub fn keys(keymap: &Keymap, entry: &Entry) -> Vec<String> {
     keymap.keys(entry.action).iter().map(ToString::to_string).collect()
 }
 
-/// Lists the actions by context.
+/// Returns a sentence per action, for a screen reader.
+fn sentences(keymap: &Keymap) -> TerminalText {
+    let sentence = |entry: &Entry| {
+        let place = panel(entry).map_or_else(|| "in every panel".to_owned(), |panel| format!("in {}", panel.name()));
+        let keys = keys(keymap, entry);
+        let keys = if keys.is_empty() { "no key".to_owned() } else { keys.join(" or ") };
+        text!("{}: {}, {}: {}\n", entry.name, keys, place, entry.doc)
+    };
+    ACTIONS.iter().map(sentence).collect()
+}
+
+/// Lists the actions by context; for a screen reader, in a sentence each.
 pub fn table(keymap: &Keymap, style: Style) -> TerminalText {
+    if style.is_linear() {
+        return sentences(keymap);
+    }
     let rows = || ACTIONS.iter().map(|entry| (panel(entry), keys(keymap, entry).join(", "), entry));
     let columns = rows().map(|(_, keys, _)| width(&keys)).max().unwrap_or_default();
     let names = ACTIONS.iter().map(|entry| entry.name.len()).max().unwrap_or_default();
@@ -46,6 +60,16 @@ pub fn table(keymap: &Keymap, style: Style) -> TerminalText {
 mod tests {
     use super::*;
     use crate::ui::theme::Glyphs;
+
+    #[test]
+    fn each_action_is_a_sentence_for_a_screen_reader() {
+        let keymap = Keymap::new([("wrap", vec!["ctrl-w".to_owned()])]).expect("no conflict");
+        let sentences = table(&keymap, Style::linear());
+        assert_eq!(sentences.as_str().lines().count(), ACTIONS.len(), "{}", sentences.as_str());
+        assert!(!sentences.as_str().contains("  "), "{}", sentences.as_str());
+        let wrap = sentences.as_str().lines().find(|line| line.starts_with("wrap: ")).expect("a sentence");
+        assert!(wrap.starts_with("wrap: ctrl-w") && wrap.contains(", in Log: "), "{wrap}");
+    }
 
     #[test]
     fn every_action_is_listed_with_the_keys_that_it_has() {

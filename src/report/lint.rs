@@ -10,11 +10,15 @@ use crate::repo::lint::Checked;
 use crate::repo::lint::check;
 use crate::ui::terminal_text::{TerminalText, text};
 use crate::ui::text::counted;
+use crate::ui::theme::Colours;
+#[cfg(test)]
+use crate::ui::theme::Glyphs;
 use crate::workflow::diagnostic::{Diagnostic, Severity};
 use crate::workflow::sarif;
 use crate::workflow::source::Source;
 
 use super::github::command;
+use super::style::Style;
 
 /// Format of reports.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,8 +54,8 @@ pub struct Report {
 pub struct Linter {
     /// Format of the reports.
     pub format: Format,
-    /// Whether text is coloured.
-    pub colour: bool,
+    /// Style of text.
+    pub style: Style,
 }
 
 impl Linter {
@@ -62,10 +66,14 @@ impl Linter {
             report.errors += usize::from(found.severity == Severity::Error);
             report.warnings += usize::from(found.severity == Severity::Warning);
             match self.format {
+                Format::Text if self.style.is_linear() => {
+                    report.text.push_line(&TerminalText::lines(&found.sentence(source)));
+                }
                 Format::Text => {
-                    let rendered = found.render(source, self.colour);
+                    let colour = self.style.colours() == Colours::Terminal;
+                    let rendered = found.render(source, colour);
                     let rendered =
-                        if self.colour { TerminalText::coloured(&rendered) } else { TerminalText::lines(&rendered) };
+                        if colour { TerminalText::coloured(&rendered) } else { TerminalText::lines(&rendered) };
                     report.text.push_line(&text!("{}\n", rendered));
                 }
                 Format::Json => report.text.push_line(&TerminalText::json(&line(&found, source).to_string())),
@@ -74,7 +82,8 @@ impl Linter {
             }
         }
         if self.format == Format::Text && !is_complete {
-            report.text.push_line(&text!("{}: {}\n", source.name, UNCHECKED));
+            let end = if self.style.is_linear() { "" } else { "\n" };
+            report.text.push_line(&text!("{}: {}{}", source.name, UNCHECKED, TerminalText::lines(end)));
         }
         report
     }
@@ -91,8 +100,10 @@ pub fn ending(files: usize, errors: usize, warnings: usize) -> TerminalText {
 /// Returns the output of every format for a file. GitHub's runner reads the first one.
 #[cfg(test)]
 pub fn printed(source: &Arc<Source>) -> [TerminalText; 5] {
-    let with =
-        |format, colour| Linter { format, colour }.report(source, check(std::path::Path::new("ci.yml"), source, None));
+    let with = |format, colour| {
+        let style = Style::new(Glyphs::Unicode, colour);
+        Linter { format, style }.report(source, check(std::path::Path::new("ci.yml"), source, None))
+    };
     let log = TerminalText::json(&format!("{:#}", sarif::log(with(Format::Sarif, false).results)));
     let text = |format, colour| with(format, colour).text;
     [text(Format::Github, false), text(Format::Text, false), text(Format::Text, true), text(Format::Json, false), log]
@@ -135,6 +146,19 @@ mod tests {
         assert!(broken.contains("ci.yml: because of these errors, contexts and types in expressions, "), "{broken}");
         let whole = text("on: push\njobs: {a: {runs-on: ubuntu-latest, if: github.nosuch, steps: [{run: 'true'}]}}\n");
         assert!(!whole.contains("were not checked"), "{whole}");
+    }
+
+    #[test]
+    fn a_fault_is_one_sentence_for_a_screen_reader() {
+        let source = Source::new("ci.yml", "on: push\njobs: {a: {runs-on: x, run-on: y, steps: 1}}\n");
+        let checked = check(std::path::Path::new("ci.yml"), &source, None);
+        let faults = checked.found.len();
+        let report = Linter { format: Format::Text, style: Style::linear() }.report(&source, checked);
+        let lines: Vec<&str> = report.text.as_str().lines().collect();
+        assert!(faults > 0 && lines.len() == faults + 1, "{lines:#?}");
+        assert!(lines[..faults].iter().all(|line| line.starts_with("error: ci.yml, line 2, column ")), "{lines:#?}");
+        assert!(lines[faults].starts_with("ci.yml: because of these errors"), "{lines:#?}");
+        assert!(!report.text.as_str().contains(['|', '^']), "{lines:#?}");
     }
 
     #[test]

@@ -6,12 +6,14 @@ use std::io::{self, IsTerminal};
 use serde::Serialize;
 
 use crate::backend::github::auth::HostStatus;
+use crate::backend::github::workflows::ServerWorkflow;
 use crate::launch::doctor::Finding;
 use crate::launch::tools::Installation;
+use crate::launch::trust::Trusted;
 use crate::store::artifacts::Artifact;
 use crate::store::cache::CacheEntry;
-use crate::ui::terminal_text::{TerminalText, text};
-use crate::ui::text::{bytes, count, counted, wrap};
+use crate::ui::terminal_text::{TerminalText, reveal, text};
+use crate::ui::text::{bytes, count, counted, width, wrap};
 use crate::ui::theme::{Colours, Glyphs, Hue};
 
 use super::style;
@@ -52,11 +54,17 @@ pub fn commands(
     list
 }
 
-/// Lists artifacts, one per line.
-pub fn artifacts(artifacts: &[Artifact]) -> TerminalText {
+/// Lists artifacts, one per line: a table, or a sentence about each for a screen reader.
+pub fn artifacts(artifacts: &[Artifact], style: Style) -> TerminalText {
     let width = artifacts.iter().map(|artifact| artifact.name.chars().count()).max().unwrap_or_default();
     let mut list = TerminalText::default();
     for Artifact { name, size, job, attempt, created, .. } in artifacts {
+        if style.is_linear() {
+            let attempt = if *attempt > 1 { text!(", attempt {}", attempt) } else { text!("") };
+            let job = if job.is_empty() { text!("") } else { text!(", job {}", job) };
+            list.push_line(&text!("{}: {}{}{}, {}", name, bytes(*size), job, attempt, created.clock()));
+            continue;
+        }
         let attempt = if *attempt > 1 { text!(" attempt {}", attempt) } else { text!("") };
         let padding = " ".repeat(width.saturating_sub(name.chars().count()));
         list.push_line(&text!("{}{}  {:>9}  {}  {}{}", name, padding, bytes(*size), created.clock(), job, attempt));
@@ -66,10 +74,17 @@ pub fn artifacts(artifacts: &[Artifact]) -> TerminalText {
     list
 }
 
-/// Lists entries of caches, one per line.
-pub fn caches(entries: &[CacheEntry], deleted: bool, with_repository: bool) -> TerminalText {
+/// Lists entries of caches, one per line: a table, or a sentence about each for a screen reader.
+pub fn caches(entries: &[CacheEntry], deleted: bool, with_repository: bool, style: Style) -> TerminalText {
     let mut list = TerminalText::default();
     for CacheEntry { key, scope, repository, size, used, .. } in entries {
+        if style.is_linear() {
+            let state = if deleted { "deleted, " } else { "" };
+            let of = if with_repository { text!(" of {}", repository) } else { text!("") };
+            let last = used.clock();
+            list.push_line(&text!("{}: {}{}, saved for {}{}, last used {}", key, state, bytes(*size), scope, of, last));
+            continue;
+        }
         let repository = if with_repository { text!("  {}", repository) } else { text!("") };
         list.push_line(&text!("{:>9}  used {}  {}  {}{}", bytes(*size), used.clock(), key, scope, repository));
     }
@@ -94,12 +109,44 @@ pub fn caches_json(entries: &[CacheEntry]) -> io::Result<()> {
     entries.iter().try_for_each(|entry| style::json(&Document { entry, used: entry.used.0 }))
 }
 
-/// Lists installations, one per line.
-pub fn installations(found: &[Installation]) -> TerminalText {
+/// Lists installations, one per line: a table, or a sentence about each for a screen reader.
+pub fn installations(found: &[Installation], style: Style) -> TerminalText {
     let mut list = TerminalText::default();
     for Installation { tool, version, home, source, .. } in found {
         let (version, home) = (version.to_string(), home.display().to_string());
+        if style.is_linear() {
+            list.push_line(&text!("{} {}: source {}, folder {}", tool.name(), version, *source, home));
+            continue;
+        }
         list.push_line(&text!("{:<8}{:<10}{:<15}{}", tool.name(), version, *source, home));
+    }
+    list
+}
+
+/// Formats a trusted repository in one line. Unsafe characters are shown, because the paths and addresses decide what may
+/// run.
+pub fn trusted(repository: &Trusted, style: Style) -> TerminalText {
+    let root = reveal(&repository.root.path.display().to_string());
+    let origin = reveal(&repository.origin);
+    match (style.is_linear(), origin.is_empty()) {
+        (true, true) => text!("{}: trusted, the repository has no origin", root),
+        (true, false) => text!("{}: trusted, its origin is {}", root, origin),
+        (false, true) => text!("{}  no origin", root),
+        (false, false) => text!("{}  {}", root, origin),
+    }
+}
+
+/// Lists the workflows of a repository on a server, one per line: a table, or a sentence about each for a screen reader.
+pub fn workflows(workflows: &[ServerWorkflow], style: Style) -> TerminalText {
+    let columns = style::column(workflows.iter().map(|workflow| width(workflow.file())));
+    let mut list = TerminalText::default();
+    for workflow in workflows {
+        let (file, name, state) = (workflow.file(), &workflow.name, workflow.state.text());
+        list.push_line(&if style.is_linear() {
+            text!("{}: {}, {}", file, name, state)
+        } else {
+            text!("{:<columns$}  {}  ({})", file, name, state)
+        });
     }
     list
 }
@@ -150,7 +197,7 @@ fn account_sentences(status: &HostStatus, account: &str) -> Vec<TerminalText> {
         text!("{}: good, the account is {}", host, account)
     };
     let source = Some(&status.source).filter(|source| !source.is_empty());
-    let source = source.map(|source| text!("{}: the token is from {}", host, source));
+    let source = source.map(|source| text!("{}: source of the token: {}", host, source));
     let scopes = status.scopes.as_ref().map(|scopes| {
         let scopes = if scopes.is_empty() { "none".to_owned() } else { scopes.join(", ") };
         text!("{}: the scopes of the token are {}", host, scopes)
@@ -181,4 +228,71 @@ pub fn account(status: &HostStatus, style: Style) -> Vec<TerminalText> {
         lines.push(text!("  limit   {} of {} requests left", rate.remaining, rate.limit));
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::backend::github::workflows::WorkflowState;
+    use crate::model::Timestamp;
+
+    fn artifact(name: &str, job: &str, attempt: u32) -> Artifact {
+        Artifact {
+            id: 1,
+            name: name.to_owned(),
+            size: 1500,
+            media_type: String::new(),
+            digest: None,
+            created: Timestamp(0),
+            expires: None,
+            job: job.to_owned(),
+            attempt,
+        }
+    }
+
+    #[test]
+    fn lists_for_a_screen_reader_are_sentences_without_columns() {
+        let style = Style::linear();
+        let artifacts = artifacts(&[artifact("a", "build", 1), artifact("longer", "", 2)], style);
+        assert_eq!(
+            artifacts.as_str(),
+            "a: 1.5 kB, job build, 1970-01-01 00:00 UTC\n\
+             longer: 1.5 kB, attempt 2, 1970-01-01 00:00 UTC\n\
+             2 artifacts, 3.0 kB\n"
+        );
+        let entry = CacheEntry {
+            key: "npm-1".to_owned(),
+            version: String::new(),
+            scope: "refs/heads/main".to_owned(),
+            repository: "octo/app".to_owned(),
+            size: 20,
+            created: Timestamp(0),
+            used: Timestamp(0),
+        };
+        let entries = [entry];
+        assert_eq!(
+            caches(&entries, false, true, style).as_str(),
+            "npm-1: 20 B, saved for refs/heads/main of octo/app, last used 1970-01-01 00:00 UTC\n1 entry, 20 B\n"
+        );
+        let deleted = caches(&entries, true, false, style);
+        assert!(deleted.as_str().starts_with("npm-1: deleted, 20 B, saved for refs/heads/main, "), "{deleted:?}");
+        let workflow =
+            |path: &str, state| ServerWorkflow { name: "Build".to_owned(), path: path.to_owned(), id: None, state };
+        let listed = [
+            workflow(".github/workflows/ci.yml", WorkflowState::Active),
+            workflow(".github/workflows/nightly.yml", WorkflowState::Disabled),
+        ];
+        assert_eq!(workflows(&listed, style).as_str(), "ci.yml: Build, active\nnightly.yml: Build, disabled\n");
+        let table = workflows(&listed, Style::new(Glyphs::Unicode, false));
+        assert_eq!(table.as_str(), "ci.yml       Build  (active)\nnightly.yml  Build  (disabled)\n");
+        let mut repository = Trusted::default();
+        repository.root.path = PathBuf::from("/src/app");
+        let none = trusted(&repository, style);
+        assert_eq!(none.as_str(), "/src/app: trusted, the repository has no origin");
+        repository.origin = "https://github.com/octo/app".to_owned();
+        let some = trusted(&repository, style);
+        assert_eq!(some.as_str(), "/src/app: trusted, its origin is https://github.com/octo/app");
+    }
 }

@@ -3,16 +3,18 @@
 use std::io::IsTerminal;
 
 use crate::app::panes::graph::picture as picture_of;
+use crate::launch::triggers::TriggerDecision;
 use crate::model::{Event, JobId, Record, RunId, RunInfo, Timestamp};
 use crate::store::runs::RunStore;
 use crate::ui::export::Picture;
 use crate::ui::terminal_text::{TerminalText, text};
-use crate::ui::text::counted;
+use crate::ui::text::{counted, width};
 use crate::ui::theme::{Colours, Theme};
 use crate::workflow::outline::outline;
 use crate::workflow::plan::Plan;
 
 use super::style;
+use super::style::Style;
 
 /// Width of the graph in columns if the output is not a terminal.
 const COLUMNS: u16 = 500;
@@ -29,6 +31,19 @@ pub fn graph(plan: &Plan) -> Picture {
     let terminal = std::io::stdout().is_terminal().then(crossterm::terminal::size);
     let columns = terminal.and_then(Result::ok).map_or(COLUMNS, |(columns, _)| columns);
     store.run(&id).map(|run| picture_of(run, theme, columns).into()).unwrap_or_default()
+}
+
+/// Lists which workflows an event runs, and why: a table, or a sentence about each for a screen reader.
+pub fn overview(decided: &[TriggerDecision], style: Style) -> TerminalText {
+    let columns = style::column(decided.iter().map(|one| width(&one.name)));
+    let line = |one: &TriggerDecision| {
+        if style.is_linear() {
+            text!("{}: {}, {}\n", one.name, one.word(), one.reason())
+        } else {
+            text!("{:<columns$}  {:<7}  {}\n", one.name, one.word(), one.reason())
+        }
+    };
+    decided.iter().map(line).collect()
 }
 
 /// Returns a sentence per job, for a screen reader.

@@ -29,7 +29,7 @@ pub const TOKEN: &str = "GITHUB_TOKEN";
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// The workflow files have errors.
-    #[error("{}", quoted(.0, false))]
+    #[error("{}", quoted(.0))]
     Faults(Vec<(Arc<Source>, Diagnostic)>),
     /// The workflow does not run on the event.
     #[error("{workflow} does not run on `{event}`; its events are {}{}", .known.join(", "), event_hint(.event))]
@@ -67,19 +67,9 @@ pub enum Refusal {
     WorkingTree(#[source] GitError),
 }
 
-impl Refusal {
-    /// Returns the refusal as text: the message, or the errors with their source lines.
-    #[must_use]
-    pub fn render(&self, colour: bool) -> String {
-        match self {
-            Self::Faults(faults) => quoted(faults, colour),
-            other => other.to_string(),
-        }
-    }
-}
-
-fn quoted(faults: &[(Arc<Source>, Diagnostic)], colour: bool) -> String {
-    let rendered: Vec<_> = faults.iter().map(|(source, fault)| fault.render(source, colour)).collect();
+/// Returns faults with their source lines.
+fn quoted(faults: &[(Arc<Source>, Diagnostic)]) -> String {
+    let rendered: Vec<_> = faults.iter().map(|(source, fault)| fault.render(source, false)).collect();
     rendered.join("\n\n")
 }
 

@@ -267,7 +267,7 @@ fn may_use_files_of_now(spec: &WorkflowSpec, resumed: &HashMap<JobId, Resumed>) 
 
 /// Returns the reason for the end of an attempt that could not start.
 fn not_started(refusal: &Refusal) -> EndReason {
-    EndReason::NotStarted(refusal.render(false))
+    EndReason::NotStarted(refusal.to_string())
 }
 
 /// One attempt of a workflow run.

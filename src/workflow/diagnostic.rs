@@ -61,6 +61,18 @@ impl Diagnostic {
         Self { hint: Some(hint.into()), ..self }
     }
 
+    /// Returns the diagnostic as one sentence for a screen reader: severity, position, message, rule and hint.
+    #[must_use]
+    pub fn sentence(&self, source: &Source) -> String {
+        let Span { line, column, .. } = self.span;
+        let hint = self.hint.as_ref().map(|hint| format!("; help: {hint}")).unwrap_or_default();
+        let (word, name) = (self.severity.word(), &source.name);
+        in_one_line(&format!(
+            "{word}: {name}, line {line}, column {column}: {}, rule {}{hint}",
+            self.message, self.rule
+        ))
+    }
+
     /// Renders the diagnostic for a terminal: message, `file:line:column`, the source line with a marker, and the hint.
     #[must_use]
     pub fn render(&self, source: &Source, colour: bool) -> String {

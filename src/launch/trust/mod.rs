@@ -31,7 +31,7 @@ pub use consent::Consent;
 pub(super) use consent::Subject;
 
 /// A trusted repository.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trusted {
     /// Root of the working tree. Entries of an earlier version of cuelight lack it and trust nothing.
     #[serde(default)]
