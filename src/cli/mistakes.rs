@@ -1,11 +1,12 @@
 //! Messages about mistyped commands and options, and about those that other tools have.
 
+use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Arg;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::report::{other_tools, style};
+use crate::report::{arguments, other_tools, style};
 use crate::ui::terminal_text::{TerminalText, reveal, text};
 
 use super::{Exit, Failure, command, deploy};
@@ -30,12 +31,46 @@ pub(super) fn no_run(wanted: &str, mut failure: Failure) -> Failure {
     failure
 }
 
+/// Returns the texts that an error of the parser has of this kind. Their unsafe characters are made visible, because they
+/// may be names of files of a repository (`cuelight lint *`).
+fn texts(error: &clap::Error, kind: ContextKind) -> Vec<String> {
+    match error.get(kind) {
+        Some(ContextValue::String(text)) => vec![reveal(text)],
+        Some(ContextValue::Strings(texts)) => texts.iter().map(|text| reveal(text)).collect(),
+        Some(ContextValue::StyledStr(text)) => vec![reveal(text.to_string().lines().next().unwrap_or_default())],
+        _ => Vec::new(),
+    }
+}
+
+/// Returns the message about wrong arguments; `None` for an error that the parser describes best. `words` are the
+/// arguments of the program.
+fn message(error: &clap::Error, words: &[String]) -> Option<String> {
+    let one = |kind| texts(error, kind).into_iter().next().unwrap_or_default();
+    let (argument, value, usage) =
+        (one(ContextKind::InvalidArg), one(ContextKind::InvalidValue), one(ContextKind::Usage));
+    let usage = usage.strip_prefix("Usage: ").unwrap_or(&usage);
+    match error.kind() {
+        ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand => {
+            let is_word = error.kind() == ErrorKind::UnknownArgument && !argument.starts_with('-');
+            mistyped(error, words).or_else(|| is_word.then(|| arguments::surplus(&argument, usage)))
+        }
+        ErrorKind::InvalidValue => {
+            Some(arguments::unknown_value(&value, &argument, &texts(error, ContextKind::ValidValue)))
+        }
+        ErrorKind::ValueValidation => Some(arguments::invalid_value(&value, &argument, error.source())),
+        ErrorKind::TooManyValues => Some(arguments::needless_value(&value, &argument)),
+        ErrorKind::ArgumentConflict if argument.is_empty() => {
+            mistyped(error, words).or_else(|| Some(arguments::surplus(&one(ContextKind::InvalidSubcommand), usage)))
+        }
+        ErrorKind::ArgumentConflict => Some(arguments::conflict(&argument, &texts(error, ContextKind::PriorArg))),
+        ErrorKind::MissingRequiredArgument => Some(arguments::missing(&texts(error, ContextKind::InvalidArg), usage)),
+        _ => None,
+    }
+}
+
 /// Returns the message about a mistyped command with arguments, which the parser takes for the name of a run, or about an
 /// unknown option of a command. `words` are the arguments of the program. `None` for any other error.
 fn mistyped(error: &clap::Error, words: &[String]) -> Option<String> {
-    if !matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand) {
-        return None;
-    }
     let invalid = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(invalid)) => invalid.as_str(),
         _ => "",
@@ -59,10 +94,18 @@ fn mistyped(error: &clap::Error, words: &[String]) -> Option<String> {
         };
     };
     let mut name = first.clone();
-    let inner = after_flags(subcommand, &words[1..]).first();
-    if let Some(inner) = inner.and_then(|inner| subcommand.find_subcommand(inner)) {
-        name = format!("{name} {}", inner.get_name());
-        subcommand = inner;
+    if let Some(word) = after_flags(subcommand, &words[1..]).first() {
+        if let Some(inner) = subcommand.find_subcommand(word) {
+            name = format!("{name} {}", inner.get_name());
+            subcommand = inner;
+        } else if subcommand.has_subcommands() && !invalid.starts_with('-') && !word.starts_with('-') {
+            let names = subcommand.get_subcommands().map(clap::Command::get_name).filter(|name| *name != "help");
+            let near = arguments::command_meant(word, &names.collect::<Vec<_>>());
+            // The word may also be the run that the command takes.
+            if near.is_some() || subcommand.get_positionals().next().is_none() {
+                return Some(arguments::no_command(program, &name, &reveal(word), near));
+            }
+        }
     }
     invalid.starts_with('-').then(|| unknown_option(subcommand, &name, invalid))
 }
@@ -109,8 +152,11 @@ pub(super) fn misread(error: clap::Error) -> ExitCode {
         command().try_get_matches().err().unwrap_or(error).exit();
     }
     let words: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-    if let Some(message) = mistyped(&error, &words) {
+    if let Some(message) = message(&error, &words) {
         style::complain(&TerminalText::paragraph(&message));
+        if let Some(environments) = environments_to_name(&error) {
+            style::notice(&environments);
+        }
         return Exit::Usage.into();
     }
     // The message quotes arguments, which may be names of files of a repository (`cuelight lint *`), so their unsafe
@@ -123,9 +169,6 @@ pub(super) fn misread(error: clap::Error) -> ExitCode {
     } else {
         TerminalText::lines(rendered.to_string().trim_end())
     });
-    if let Some(environments) = environments_to_name(&error) {
-        style::notice(&environments);
-    }
     Exit::Usage.into()
 }
 
@@ -137,7 +180,7 @@ mod tests {
     fn said(line: &str) -> Option<String> {
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
         let all = std::iter::once("cuelight".to_owned()).chain(words.clone());
-        mistyped(&command().try_get_matches_from(all).err()?, &words)
+        message(&command().try_get_matches_from(all).err()?, &words)
     }
 
     #[test]
@@ -178,6 +221,39 @@ mod tests {
     }
 
     #[test]
+    fn wrong_arguments_lead_to_what_to_write() {
+        for (line, expected) in [
+            ("cache ls", "there is no command `cache ls`; did you mean `cuelight cache list`?"),
+            ("workflow lst", "there is no command `workflow lst`; did you mean `cuelight workflow list`?"),
+            ("help cache lst", "there is no command `cache lst`; did you mean `cuelight help cache list`?"),
+            ("cache xyzzy", "there is no command `cache xyzzy`: `cuelight cache --help` lists the commands"),
+            (
+                "artifacts uplod latest a b",
+                "there is no command `artifacts uplod`; did you mean `cuelight artifacts upload`?",
+            ),
+            ("plan --format jsn", "unknown value `jsn` of `--format`; did you mean `json`?"),
+            ("plan --format qqq", "unknown value `qqq` of `--format`: write text, svg, json, template, mermaid or dot"),
+            ("run --job", "`--job` needs a value: write `--job <JOB>`"),
+            ("runs --limit x", "invalid value `x` of `--limit`: write a whole number, without a sign"),
+            (
+                "runs --limit 99999999999999999999999",
+                "invalid value `99999999999999999999999` of `--limit`: write a smaller number",
+            ),
+            ("run --hold-minutes 0", "invalid value `0` of `--hold-minutes`: write a number from 1 to 1440"),
+            ("run --sandbox bad", "invalid value `bad` of `--sandbox`: write `host`, `docker` or `docker:IMAGE`"),
+            ("runs --json=x", "`--json` takes no value, but has `x`: write `--json` alone"),
+            ("runs --json --json", "`--json` is given more than once: write it once"),
+            ("run ci --detach --json", "`--detach` cannot be used with `--json`: leave one out"),
+            ("runs --limit -1", "invalid value `-1` of `--limit`: write a whole number, without a sign"),
+            ("artifacts latest x", "unexpected argument `x`: write `cuelight artifacts [OPTIONS] [RUN]`"),
+            ("run --remote", "missing `<WORKFLOW>`: write `cuelight run --remote <WORKFLOW>`"),
+            ("lock", "missing `--reason <TEXT>` and `<ENV>`: write `cuelight lock --reason <TEXT> <ENV>`"),
+        ] {
+            assert_eq!(said(line).as_deref(), Some(expected), "{line}");
+        }
+    }
+
+    #[test]
     fn common_short_options_are_understood() {
         for line in [
             "logs -f",
@@ -209,7 +285,7 @@ mod tests {
             Some("there is no command `lgos`; did you mean `cuelight help logs`?")
         );
         assert_eq!(said("shwo x").as_deref(), Some("there is no command `shwo`; did you mean `cuelight show`?"));
-        assert_eq!(said("show x y"), None, "the parser names the word that is too many");
+        assert_eq!(said("show x y").as_deref(), Some("unexpected argument `y`: write `cuelight show [OPTIONS] [RUN]`"));
     }
 
     #[test]

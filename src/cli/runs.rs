@@ -30,7 +30,7 @@ const LIMIT: usize = 20;
 #[derive(clap::Args, Default)]
 pub(super) struct ListArgs {
     /// Maximum number of runs to show [default: 20]
-    #[arg(long, short = 'n', short_alias = 'L')]
+    #[arg(long, short = 'n', short_alias = 'L', allow_negative_numbers = true)]
     limit: Option<usize>,
     /// Only runs of this workflow: its path, its file with or without extension, or its name
     #[arg(long, short)]

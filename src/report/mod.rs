@@ -4,6 +4,7 @@
 //! A printer turns records and log lines into text. It has no access to files, processes or terminals, so tests give it
 //! records and compare its output.
 
+pub mod arguments;
 mod bell;
 mod clauses;
 pub mod conditions;

@@ -91,7 +91,7 @@ pub(super) struct Args {
     #[arg(long, requires = "remote")]
     fail_fast: bool,
     /// Maximum number of jobs at once [default: the number of processors]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     max_parallel: Option<usize>,
     /// Run in the repository's folder itself instead of a private copy per job
     #[arg(long)]
