@@ -1,5 +1,6 @@
 //! `plan`: shows what a workflow would run.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use serde_json::json;
 
 use crate::config::Config;
 use crate::files;
+use crate::launch;
 use crate::launch::{PUSH, called, request, triggers, trust};
 use crate::repo::git::{Access, Repository};
 use crate::repo::workflows;
@@ -24,7 +26,7 @@ use crate::workflow::plan::Plan;
 use crate::workflow::source::Source;
 use crate::workflow::triggers::{event_hint, event_meant_by, likely_event};
 
-use super::run::EventArgs;
+use super::run::{EventArgs, PlanArgs};
 use super::{Exit, Failure, Outcome, runs_dir};
 
 #[derive(clap::Args)]
@@ -33,6 +35,8 @@ pub(super) struct Args {
     workflow: Option<String>,
     #[command(flatten)]
     event: EventArgs,
+    #[command(flatten)]
+    choice: PlanArgs,
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -58,6 +62,23 @@ enum Format {
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
+    let is_chosen = args.choice.is_given();
+    if is_chosen && (args.workflow.is_none() || args.format == Format::Template) {
+        let message = "--job, --matrix, --env, --input and --var choose what one workflow runs: name the workflow, and \
+                       leave out --format template";
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    if args.workflow.is_some() && (is_chosen || args.event.has_payload()) && args.format != Format::Template {
+        // What is given decides the plan, so it is the one of the run.
+        let request = args.choice.request(args.workflow.as_deref(), &args.event)?;
+        let planned = launch::plan(&runs_dir()?, &request)?;
+        let info = planned.info();
+        if args.event.name.is_none() && info.event != PUSH {
+            style::notice(&super::other_event(&info.workflow, &info.event));
+        }
+        style::line(&text_of(planned.plan(), args.format)?)?;
+        return Ok(Exit::Success);
+    }
     let folder = std::env::current_dir()?;
     let repository = Repository::discover(&folder);
     if args.workflow.is_none() && matches!(args.format, Format::Text | Format::Json) {
@@ -105,17 +126,20 @@ pub(super) fn run(args: &Args) -> Outcome {
         let message = format!("{} does not run on `{event}`; its events are {known}{hint}", source.name);
         return Err(Failure::new(if is_mistyped { Exit::Usage } else { Exit::Failed }, message));
     }
-    let text = match args.format {
-        Format::Json if !runs => style::document(&json!({"jobs": []}))?,
-        Format::Json => style::document(&document::expanded(&plan))?,
-        Format::Mermaid => TerminalText::lines(&diagram::mermaid(&plan)),
-        Format::Dot => TerminalText::lines(&diagram::dot(&plan)),
-        Format::Svg => report::graph(&plan).svg(),
-        Format::Text if style::is_linear() => report::sentences(&plan),
-        Format::Text | Format::Template => report::lines(&plan),
-    };
-    style::line(&text)?;
+    style::line(&if runs { text_of(&plan, args.format)? } else { style::document(&json!({"jobs": []}))? })?;
     Ok(Exit::Success)
+}
+
+/// Returns a plan in a format.
+fn text_of(plan: &Plan, format: Format) -> io::Result<TerminalText> {
+    Ok(match format {
+        Format::Json => style::document(&document::expanded(plan))?,
+        Format::Mermaid => TerminalText::lines(&diagram::mermaid(plan)),
+        Format::Dot => TerminalText::lines(&diagram::dot(plan)),
+        Format::Svg => report::graph(plan).svg(),
+        Format::Text if style::is_linear() => report::sentences(plan),
+        Format::Text | Format::Template => report::lines(plan),
+    })
 }
 
 /// Prints the workflows that the event runs or skips, and why. Fails if a workflow has errors, as `lint` does.

@@ -117,6 +117,24 @@ fn an_expression_without_its_contexts_names_them() {
 }
 
 #[test]
+fn a_plan_has_the_inputs_variables_and_jobs_that_are_given() {
+    let project = Project::new(
+        "on: {workflow_dispatch: {inputs: {n: {type: string, default: '1'}}}}\njobs:\n  \
+         one: {runs-on: x, strategy: {matrix: {n: '${{ fromJSON(inputs.n) }}', v: ['${{ vars.V }}']}}, steps: [{run: x}]}\n  \
+         two: {runs-on: x, steps: [{run: x}]}\n",
+    );
+    let plan = |args: &[&str]| project.call(&[&["plan", "ci", "--linear"], args].concat());
+    let said = plan(&["--input", "n=[5, 6]", "--var", "V=w", "--job", "one"]);
+    said.expect(0, &["2 jobs\n1: one (5, w) starts at once\n2: one (6, w) starts at once\n"]);
+    assert!(!said.text().contains("two"), "{}", said.text());
+    plan(&["--input", "n=[5, 6]", "--var", "V=w", "--job", "one", "--matrix", "n=6"])
+        .expect(0, &["1 job\n1: one (6, w)"]);
+    plan(&["--job", "three"]).expect(3, &["three"]);
+    plan(&["--input", "m=1"]).expect(2, &["`m`"]);
+    project.call(&["plan", "--input", "n=[1]"]).expect(2, &["name the workflow"]);
+}
+
+#[test]
 fn a_plan_is_told_in_sentences() {
     let project = Project::new(
         "on: push\njobs:\n  lint: {runs-on: x, steps: [{run: x}]}\n  \

@@ -41,9 +41,57 @@ pub(super) struct EventArgs {
 }
 
 impl EventArgs {
+    /// Whether a part of the event's payload is given.
+    pub(super) fn has_payload(&self) -> bool {
+        self.file.is_some() || !self.values.is_empty()
+    }
+
     /// Returns the given parts of the event's payload.
     pub(super) fn payload(&self) -> Payload {
         Payload { file: self.file.clone(), values: self.values.clone(), ..Payload::default() }
+    }
+}
+
+/// What decides which jobs of a workflow run, besides its event, and with which values.
+#[derive(clap::Args)]
+pub(super) struct PlanArgs {
+    /// Only this job, by id or name, and the jobs that it needs (may be given more than once)
+    #[arg(long = "job", short, value_name = "JOB")]
+    jobs: Vec<String>,
+    /// Only legs with this value in their matrix (may be given more than once)
+    #[arg(long, value_name = "KEY=VALUE")]
+    matrix: Vec<String>,
+    /// A variable for all steps; overrides the `env` of the workflow and its jobs
+    #[arg(long = "env", value_name = "NAME=VALUE")]
+    env: Vec<String>,
+    /// An input of the workflow
+    #[arg(long = "input", short, value_name = "NAME=VALUE")]
+    inputs: Vec<String>,
+    /// A configuration variable
+    #[arg(long = "var", value_name = "NAME=VALUE")]
+    vars: Vec<String>,
+}
+
+impl PlanArgs {
+    /// Whether any of them is given.
+    pub(super) fn is_given(&self) -> bool {
+        [&self.jobs, &self.matrix, &self.env, &self.inputs, &self.vars].iter().any(|given| !given.is_empty())
+    }
+
+    /// Returns the request for a run of a workflow on an event in the current folder.
+    pub(super) fn request(&self, workflow: Option<&str>, event: &EventArgs) -> Result<LaunchRequest, Failure> {
+        Ok(LaunchRequest {
+            folder: std::env::current_dir()?,
+            workflow: workflow.map(str::to_owned),
+            event: event.name.clone(),
+            payload: event.payload(),
+            inputs: pairs(&self.inputs, "--input")?,
+            vars: pairs(&self.vars, "--var")?,
+            jobs: self.jobs.clone(),
+            matrix: pairs(&self.matrix, "--matrix")?,
+            env: pairs(&self.env, "--env")?,
+            ..LaunchRequest::default()
+        })
     }
 }
 
@@ -62,27 +110,14 @@ pub(super) struct Args {
     workflow: Option<String>,
     #[command(flatten)]
     event: EventArgs,
-    /// Only this job, by id or name, and the jobs that it needs (may be given more than once)
-    #[arg(long = "job", short, value_name = "JOB")]
-    jobs: Vec<String>,
-    /// Only legs with this value in their matrix (may be given more than once)
-    #[arg(long, value_name = "KEY=VALUE")]
-    matrix: Vec<String>,
-    /// A variable for all steps; overrides the `env` of the workflow and its jobs
-    #[arg(long = "env", value_name = "NAME=VALUE")]
-    env: Vec<String>,
-    /// An input of the workflow
-    #[arg(long = "input", short, value_name = "NAME=VALUE")]
-    inputs: Vec<String>,
+    #[command(flatten)]
+    choice: PlanArgs,
     /// A secret; without a value it is taken from the environment
     #[arg(long = "secret", short, value_name = "NAME[=VALUE]")]
     secrets: Vec<String>,
     /// A file with secrets in the form of `.env`
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
-    /// A configuration variable
-    #[arg(long = "var", value_name = "NAME=VALUE")]
-    vars: Vec<String>,
     /// Run the files of this repository, as they are, on its server: they are pushed to a temporary branch, and the
     /// workflow is started there
     #[arg(long, requires = "workflow", conflicts_with_all = LOCAL)]
@@ -201,17 +236,7 @@ impl Args {
         }
         let minutes = self.hold_minutes.unwrap_or(DEFAULT_HOLD_MINUTES);
         Ok(LaunchRequest {
-            folder: std::env::current_dir()?,
-            known: None,
-            workflow: self.workflow.clone(),
-            event: self.event.name.clone(),
-            payload: self.event.payload(),
-            inputs: pairs(&self.inputs, "--input")?,
             secrets: file.chain(self.secrets.iter().map(|text| text.as_str().into())).collect(),
-            vars: pairs(&self.vars, "--var")?,
-            jobs: self.jobs.clone(),
-            matrix: pairs(&self.matrix, "--matrix")?,
-            env: pairs(&self.env, "--env")?,
             max_parallel: self.max_parallel,
             sandbox: self.sandbox.clone(),
             in_place: self.in_place,
@@ -224,6 +249,7 @@ impl Args {
             trust: self.trust,
             any_runner: self.runner.is_some(),
             slug: self.repository.clone(),
+            ..self.choice.request(self.workflow.as_deref(), &self.event)?
         })
     }
 }

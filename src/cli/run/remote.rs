@@ -21,7 +21,7 @@ pub(super) fn run(runs: &RunsDir, args: &Args, workflow: &str) -> Outcome {
     let request = RemoteRequest {
         folder: std::env::current_dir()?,
         workflow: workflow.to_owned(),
-        inputs: pairs(&args.inputs, "--input")?,
+        inputs: pairs(&args.choice.inputs, "--input")?,
         trust: args.trust,
     };
     let sources = Runs::new(runs.clone());
