@@ -38,7 +38,7 @@ impl App {
         }
         let action = meant(action, self.subject());
         if let Some(reason) = unavailable(action, &self.state, self.subject()) {
-            self.toast = Some(Notice::bad(refusal(action, self.subject(), reason)));
+            self.toast = Some(Notice::refused(refusal(action, self.subject(), reason), reason));
             return Vec::new();
         }
         match action {
@@ -186,7 +186,7 @@ impl App {
             marked.iter().zip(&reasons).filter(|(_, reason)| reason.is_none()).map(|(run, _)| *run).collect();
         if able.is_empty() {
             let reason = reasons.into_iter().flatten().next().unwrap_or(Unavailable::NoRun);
-            self.toast = Some(Notice::bad(format!("{}: no marked run: {reason}", action.entry().name)));
+            self.toast = Some(Notice::refused(format!("{}: no marked run: {reason}", action.entry().name), reason));
             return;
         }
         self.overlay = Some(match action {
@@ -417,7 +417,7 @@ impl App {
                 vec![Effect::Request(Request::Compose { service, starts })]
             }
             (_, Some(reason)) => {
-                self.toast = Some(Notice::bad(format!("{verb} a service: {reason}")));
+                self.toast = Some(Notice::refused(format!("{verb} a service: {reason}"), reason));
                 Vec::new()
             }
             (None, None) => {

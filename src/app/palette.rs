@@ -113,7 +113,7 @@ impl App {
     /// Asks for what a deployment or a rollback would do, with a notice meanwhile, unless nothing may be changed.
     fn ask_for_preview(&mut self, action: Action, news: &str, request: Request) -> Vec<Effect> {
         if let Some(reason) = self.state.refusal() {
-            self.toast = Some(Notice::bad(format!("{}: {reason}", action.entry().name)));
+            self.toast = Some(Notice::refused(format!("{}: {reason}", action.entry().name), reason));
             return Vec::new();
         }
         self.toast = Some(Notice::news(news));
@@ -148,7 +148,7 @@ impl App {
             Pick::Environment(name) => return self.roll_back(&name),
             Pick::Stored(run, file) => {
                 if let Some(reason) = self.state.refusal() {
-                    self.toast = Some(Notice::bad(format!("artifacts: {reason}")));
+                    self.toast = Some(Notice::refused(format!("artifacts: {reason}"), reason));
                 } else {
                     self.overlay = Some(Self::stored_question(run, file));
                 }

@@ -308,12 +308,22 @@ fn guarded(act: impl FnOnce() -> Outcome) -> Outcome {
     panic::catch_unwind(AssertUnwindSafe(act)).unwrap_or(Ok(Exit::Internal))
 }
 
+/// Returns why a command was not carried out because of an option before it; `None` without such an option.
+fn misplaced(cli: &Cli) -> Option<&'static str> {
+    cli.command.as_ref()?;
+    if cli.read_only {
+        return Some(
+            "nothing was done: --read-only only opens the screen, where nothing can be changed; leave it out to carry out \
+             the command, or leave out the command to open the screen",
+        );
+    }
+    cli.all.then_some("nothing was done: --all stands behind the command that it is for, as in `cuelight runs --all`")
+}
+
 fn carry_out(cli: &Cli) -> Outcome {
     style::asks_for_sentences().map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
-    for (is_given, option) in [(cli.read_only, "--read-only"), (cli.all, "--all")] {
-        if is_given && cli.command.is_some() {
-            return Err(Failure::new(Exit::Usage, format!("{option} cannot be used before a command")));
-        }
+    if let Some(message) = misplaced(cli) {
+        return Err(Failure::note(Exit::Usage, message.to_owned()));
     }
     match &cli.command {
         Some(Command::Run(args)) => run::run(args),
@@ -373,6 +383,18 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         command().debug_assert();
+    }
+
+    #[test]
+    fn options_of_the_screen_before_a_command_are_refused_without_an_error() {
+        for (line, part) in [("--read-only run", "leave out the command to open the screen"), ("-a runs", "runs --all")]
+        {
+            let words = std::iter::once("cuelight").chain(line.split(' '));
+            let failure = carry_out(&Cli::try_parse_from(words).expect("parsed")).expect_err("refused");
+            assert!(failure.exit == Exit::Usage && !failure.is_error(), "{}", failure.message);
+            assert!(failure.message.starts_with("nothing was done: ") && failure.message.contains(part), "{line}");
+        }
+        assert!(misplaced(&Cli::parse_from(["cuelight", "--read-only"])).is_none());
     }
 
     #[test]

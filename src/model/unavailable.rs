@@ -10,7 +10,7 @@ pub enum Unavailable {
     #[error("this is a replay")]
     Replay,
     /// The screen is read-only.
-    #[error("the screen is read-only")]
+    #[error("the screen is read-only: open it without --read-only")]
     ReadOnly,
     /// The backend does not show a past run.
     #[error("this is not a replay")]

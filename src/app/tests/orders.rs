@@ -130,7 +130,8 @@ fn a_read_only_screen_sends_no_requests() {
     driver.asked();
     for key in ["s", "S", "r", "u"] {
         driver.press(key);
-        assert!(driver.shows("the screen is read-only") && driver.app.overlay.is_none());
+        assert!(driver.shows("the screen is read-only: open it without --read-only"), "{}", driver.screen());
+        assert!(driver.app.overlay.is_none() && !driver.app.toast.as_ref().is_some_and(|toast| toast.bad));
     }
     assert!(driver.shows("READ-ONLY") && !driver.shows("replay"));
     driver.press("qq");

@@ -20,6 +20,7 @@ use super::lane_details::LaneDetails;
 use super::rights::KnownRights;
 use super::rollback::{Rollback, RollbackRequest};
 use super::stored::{JobSummary, StoredFile};
+use super::unavailable::Unavailable;
 use super::{Command, Expected, JobId, Preview, Record, Reply, RepositoryId, RunId, RunInfo, Service, Summary};
 
 /// A report of a backend.
@@ -205,6 +206,11 @@ impl Notice {
     /// Creates a message that reports a failure.
     pub fn bad(text: impl Into<String>) -> Self {
         Self { bad: true, text: text.into() }
+    }
+
+    /// Creates a message that an operation is not possible. It reports no failure if the screen changes nothing at all.
+    pub fn refused(text: impl Into<String>, reason: Unavailable) -> Self {
+        Self { bad: !matches!(reason, Unavailable::ReadOnly | Unavailable::Replay), text: text.into() }
     }
 }
 
