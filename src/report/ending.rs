@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 
 use crate::model::legs::{self, alike, titled};
-use crate::model::{Annotation, Conclusion, EndReason, Job, Level, LineRange, Phase, Run, Step, StepKind, Timestamp};
+use crate::model::{Annotation, Conclusion, Job, Level, LineRange, Phase, Run, Step, Timestamp};
 use crate::report::style::{Style, column};
 use crate::store::first_error;
 use crate::store::first_error::FirstError;
@@ -17,7 +17,8 @@ use crate::ui::terminal_text::text;
 use crate::ui::text::{duration, width};
 use crate::ui::theme::{Colours, Hue};
 
-use super::{Logs, diagnosis, quoted};
+use super::next_steps::next_steps;
+use super::{Logs, diagnosis};
 
 /// Number of lines at the end of a failed step's log in which its first error is searched. The limit keeps the search
 /// of a very long log fast.
@@ -238,11 +239,6 @@ pub(super) fn is_failed(phase: &Phase) -> bool {
     matches!(phase.conclusion(), Some(Conclusion::Failure | Conclusion::TimedOut))
 }
 
-/// Whether a job of a run failed. None did if the run was cancelled in time, or could not start.
-pub(super) fn has_failed_job(run: &Run) -> bool {
-    run.jobs.values().any(|job| is_failed(&job.phase))
-}
-
 /// Returns the first failed step of a job; `None` if none failed.
 pub(super) fn failed_step(job: &Job) -> Option<&Step> {
     job.steps.iter().find(|step| is_failed(&step.phase))
@@ -313,7 +309,6 @@ fn annotations(run: &Run, causes: &IndexMap<Cause<'_>, Vec<&Job>>, links: &Links
 
 /// Returns the result of the run, and what to do next.
 fn closing(run: &Run, style: Style) -> TerminalText {
-    let id = &run.info.id;
     let time = took(run.started, run.finished);
     let reason =
         run.reason.as_ref().map(|reason| text!(": {}", TerminalText::paragraph(&reason.text()))).unwrap_or_default();
@@ -323,31 +318,11 @@ fn closing(run: &Run, style: Style) -> TerminalText {
     if let Some(edited) = run.edited() {
         closing.push_line(&style.paint(Hue::Busy, text!("  {}: {}", run.info.version(), edited)));
     }
-    let is_bad = run.phase.conclusion().is_some_and(Conclusion::is_bad);
-    if run.reason == Some(EndReason::WorkerLost) {
-        // What a deployment has begun can be undone, too, unless its release is live.
-        let is_halfway = is_bad && run.info.is_deployment();
-        let begun = run.jobs.values().find(|job| is_halfway && job.started.is_some());
-        let environment = begun.and_then(|job| job.environment.as_ref());
-        let abort = environment.map(|name| text!(" · cuelight abort {}", quoted(name))).unwrap_or_default();
-        closing.push_line(&text!("  {}", style.paint(Hue::Dim, text!("cuelight resume {}{}", id, abort))));
-    } else if is_bad && run.info.is_deployment() {
-        closing.push_line(&text!("  {}", style.paint(Hue::Dim, text!("cuelight logs {} · cuelight deploys", id))));
-    } else if is_bad && !has_failed_job(run) {
-        closing.push_line(&text!("  {}", style.paint(Hue::Dim, text!("cuelight rerun {}", id))));
-    } else if is_bad {
-        // Ids of runs are long: on one line, a terminal of 80 columns would break one of them.
-        let mut next = vec![text!("cuelight logs {} --failed", id), text!("cuelight rerun {} --failed", id)];
-        let failed = |job: &&Job| {
-            let of_the_file = |step: &Step| step.kind == StepKind::Main && step.outcome == Some(Conclusion::Failure);
-            job.steps.iter().any(of_the_file)
-        };
-        if let Some(job) = run.jobs.values().find(failed).filter(|_| run.info.remote.is_none()) {
-            next.push(text!("cuelight shell {} --job {}", id, job.id));
-        }
-        for next in next {
-            closing.push_line(&text!("  {}", style.paint(Hue::Dim, next)));
-        }
+    let next: Vec<String> = next_steps(run).into_iter().map(|next| next.command).collect();
+    // Ids of runs are long: commands that all have one would not fit into a line of 80 columns.
+    let next = if run.info.is_deployment() { vec![next.join(" · ")] } else { next };
+    for next in next.iter().filter(|next| !next.is_empty()) {
+        closing.push_line(&text!("  {}", style.paint(Hue::Dim, next)));
     }
     closing
 }

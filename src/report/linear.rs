@@ -4,8 +4,8 @@
 use std::io;
 
 use crate::model::{
-    Conclusion, EndReason, Event, Gate, Job, JobId, PendingReview, Phase, Record, Run, Step, StepKind, StepNumber,
-    Summary, Timestamp,
+    Conclusion, Event, Gate, Job, JobId, PendingReview, Phase, Record, Run, Step, StepKind, StepNumber, Summary,
+    Timestamp,
 };
 use crate::report::style::{Out, Style};
 use crate::store::clock::now;
@@ -13,8 +13,9 @@ use crate::ui::terminal_text::{TerminalText, text};
 use crate::ui::text::counted;
 
 use super::clauses;
-use super::ending::{Cause, causes, first_line, has_failed_job, is_in_end, named, took};
+use super::ending::{Cause, causes, first_line, is_in_end, named, took};
 use super::lines::log_line;
+use super::next_steps::{NextStep, next_steps};
 use super::reviews::waiting;
 use super::{Lines, Logs, Printer, diagnosis, held};
 
@@ -203,16 +204,10 @@ impl Linear {
         if let Some((job, step)) = held {
             return held::ways(id, &job.id, step);
         }
-        match run.phase.conclusion() {
-            _ if run.reason == Some(EndReason::WorkerLost) => text!("next: `cuelight resume {}` continues the run", id),
-            Some(end) if end.is_bad() && run.info.is_deployment() => {
-                text!("next: `cuelight logs {}` prints its log, `cuelight deploys` lists the deployments", id)
-            }
-            Some(end) if end.is_bad() && has_failed_job(run) => {
-                text!("next: `cuelight logs {} --failed` prints the log of what failed", id)
-            }
-            Some(Conclusion::Cancelled) => text!("next: `cuelight rerun {}` runs it again", id),
-            _ => TerminalText::default(),
+        let next = next_steps(run).into_iter().map(|NextStep { command, does }| format!("`{command}` {does}"));
+        match next.collect::<Vec<_>>().join(", ") {
+            next if next.is_empty() => TerminalText::default(),
+            next => text!("next: {}", next),
         }
     }
 }
@@ -313,7 +308,7 @@ impl Printer for Linear {
 mod tests {
     use super::*;
     use crate::model::testing::annotation;
-    use crate::model::{StepOutline, testing};
+    use crate::model::{EndReason, StepOutline, testing};
     use crate::report::testing::Story;
     use crate::ui::theme::Glyphs;
 
@@ -418,6 +413,38 @@ mod tests {
             assert_eq!(text.matches(&format!("\n{job}: {asks}")).count(), 1, "{text}");
         }
         assert_eq!(text.matches("needs review").count(), 3, "the last one is of the run: {text}");
+    }
+
+    #[test]
+    fn every_form_of_the_summary_offers_the_same_next() {
+        let start = || {
+            let mut script = testing::Script::new(Timestamp(0));
+            script.start(vec![testing::outline("a", "a", &[])]);
+            script
+        };
+        let end = |reason| Event::RunFinished { conclusion: Conclusion::Failure, reason: Some(reason) };
+        let mut not_started = start();
+        not_started.event(end(EndReason::NotStarted("no such input".to_owned())));
+        let mut lost = start();
+        lost.event(end(EndReason::WorkerLost));
+        let mut failed = Story::new(&["Test"]);
+        failed.step("Test", 2, "Run", &["wrong"], 1);
+        failed.finish("Test", Conclusion::Failure);
+        failed.end(Conclusion::Failure);
+        for (story, first, count) in [
+            (Story::of(not_started), format!("cuelight rerun {RUN}"), 1),
+            (Story::of(lost), format!("cuelight resume {RUN}"), 1),
+            (failed, format!("cuelight logs {RUN} --failed"), 3),
+        ] {
+            let next: Vec<String> = next_steps(&story.run()).into_iter().map(|next| next.command).collect();
+            assert_eq!((next.first(), next.len()), (Some(&first), count), "{next:?}");
+            let linear = story.print(&mut Linear::default());
+            let normal = story.print(&mut Lines::new(Style::new(Glyphs::Unicode, false)));
+            for command in next {
+                assert!(linear.contains(&format!("`{command}` ")), "{command}: {linear}");
+                assert!(normal.contains(&format!("  {command}\n")), "{command}: {normal}");
+            }
+        }
     }
 
     #[test]

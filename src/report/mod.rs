@@ -24,6 +24,7 @@ mod lines;
 pub mod lint;
 pub mod lists;
 mod logs;
+mod next_steps;
 mod orders;
 pub mod other_tools;
 pub mod plan;
