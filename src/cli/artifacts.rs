@@ -19,7 +19,7 @@ pub(super) struct Args {
     command: Option<Command>,
     #[command(flatten)]
     run: RunArg,
-    /// Download these artifacts, or all of them
+    /// Download these artifacts; without a name, all of them
     #[arg(long, num_args = 0.., value_name = "NAME")]
     download: Option<Vec<String>>,
     /// Folder for the downloads

@@ -13,7 +13,7 @@ use super::{Exit, Failure, Outcome, block_on, config, runs_dir};
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// Keep this many of the newest runs [default: `keep_runs` of the configuration, 50]
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     keep: Option<usize>,
     /// Remove all runs that are not in progress
     #[arg(long, conflicts_with = "keep")]

@@ -42,10 +42,11 @@ pub(super) struct RerunArgs {
     /// Only this job, and the jobs that need it; JOB/STEP is the job from this step on
     #[arg(long, short, conflicts_with = "failed")]
     job: Option<String>,
-    /// Re-run the job from this step (number or name) on, with the files that its last attempt left
+    /// Re-run the job from this step (number or name) on, with the files that its last attempt left: the job given with
+    /// --job, or else the only one that failed
     #[arg(long, alias = "step", conflicts_with = "failed", value_name = "STEP")]
     from_step: Option<String>,
-    /// Enable debug logging (for a run on a server)
+    /// Enable debug logging (only for a run on a server)
     #[arg(long)]
     debug: bool,
     /// Re-run one job with GitHub's debugger, a preview: the job given with --job, or else the first that failed.

@@ -125,6 +125,20 @@ mod tests {
     }
 
     #[test]
+    fn the_help_says_what_an_option_that_is_left_out_stands_for() {
+        for (name, parts) in [
+            ("rerun", &["or else the only one that failed"][..]),
+            ("run", &["[default: end]", "[default: `max_parallel` of the configuration, "]),
+            ("plan", &["cuelight plan ci --job test", "--input <NAME=VALUE>"]),
+            ("screenshot", &["Keys that are pressed before the screen is drawn"]),
+        ] {
+            let mut found = command().find_subcommand(name).expect("a command").clone().term_width(0);
+            let help = plain(&found.render_long_help().to_string());
+            assert!(parts.iter().all(|part| help.contains(part)), "{name}: {help}");
+        }
+    }
+
+    #[test]
     fn the_help_of_a_command_is_asked_for_in_two_ways() {
         let help = |words: &[&str]| {
             let error = command().try_get_matches_from(words).expect_err("help");

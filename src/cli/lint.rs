@@ -48,9 +48,9 @@ impl ValueEnum for Format {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(match self {
-            Self::Text => PossibleValue::new("text"),
-            Self::Json => PossibleValue::new("json"),
-            Self::Github => PossibleValue::new("github"),
+            Self::Text => PossibleValue::new("text").help("Each problem with its line of the file"),
+            Self::Json => PossibleValue::new("json").help("One JSON object per line"),
+            Self::Github => PossibleValue::new("github").help("Annotations for a job on GitHub"),
             Self::Sarif => PossibleValue::new("sarif").help("One SARIF 2.1.0 log, for code scanning"),
         })
     }

@@ -70,8 +70,8 @@ struct Cli {
     /// Open the screen without commands: nothing can be started or changed
     #[arg(long)]
     read_only: bool,
-    /// List and follow runs in sentences for a screen reader, one for each change, without the screen and its signs; also
-    /// with `CUELIGHT_LINEAR=1`
+    /// Print sentences for a screen reader, one for each item or change, instead of tables, signs and the screen; also with
+    /// `CUELIGHT_LINEAR=1`
     #[arg(long, global = true)]
     linear: bool,
     /// List or follow the runs of all repositories, and let `latest` be the newest of them

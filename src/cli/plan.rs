@@ -30,6 +30,10 @@ use super::run::{EventArgs, PlanArgs};
 use super::{Exit, Failure, Outcome, runs_dir};
 
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  cuelight plan                         which workflows a push of this branch runs, and why
+  cuelight plan ci --job test           the job `test` of one workflow, and the jobs that it needs
+  cuelight plan deploy --event workflow_dispatch --input target=dev")]
 pub(super) struct Args {
     /// A workflow file, or the name of one in .github/workflows [default: list which workflows the event runs, and why]
     workflow: Option<String>,

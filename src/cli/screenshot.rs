@@ -31,8 +31,8 @@ pub(super) struct Args {
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// Keys to press before: characters, and other keys by name in angle brackets
-    #[arg(long, default_value = "", value_parser = keys)]
+    /// Keys that are pressed before the screen is drawn: characters, and other keys by name in angle brackets
+    #[arg(long, default_value = "", hide_default_value = true, value_parser = keys)]
     keys: Keys,
     /// Draw with ASCII characters only
     #[arg(long)]

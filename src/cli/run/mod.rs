@@ -35,7 +35,7 @@ pub(super) struct EventArgs {
     /// A file with the event's payload, as JSON
     #[arg(id = "event_path", long = "event-path", value_name = "FILE")]
     file: Option<PathBuf>,
-    /// A value of the event's payload, such as `pull_request.number=12`
+    /// A value of the event's payload, such as `pull_request.number=12` (may be given more than once)
     #[arg(id = "event_values", long = "event-set", value_name = "KEY=VALUE")]
     values: Vec<Assignment>,
 }
@@ -61,13 +61,13 @@ pub(super) struct PlanArgs {
     /// Only legs with this value in their matrix (may be given more than once)
     #[arg(long, value_name = "KEY=VALUE")]
     matrix: Vec<String>,
-    /// A variable for all steps; overrides the `env` of the workflow and its jobs
+    /// A variable for all steps; overrides the `env` of the workflow and its jobs (may be given more than once)
     #[arg(long = "env", value_name = "NAME=VALUE")]
     env: Vec<String>,
-    /// An input of the workflow
+    /// An input of the workflow (may be given more than once)
     #[arg(long = "input", short, value_name = "NAME=VALUE")]
     inputs: Vec<String>,
-    /// A configuration variable
+    /// A configuration variable, `vars.NAME` in the workflow (may be given more than once)
     #[arg(long = "var", value_name = "NAME=VALUE")]
     vars: Vec<String>,
 }
@@ -112,7 +112,7 @@ pub(super) struct Args {
     event: EventArgs,
     #[command(flatten)]
     choice: PlanArgs,
-    /// A secret; without a value it is taken from the environment
+    /// A secret; without a value it is taken from the environment (may be given more than once)
     #[arg(long = "secret", short, value_name = "NAME[=VALUE]")]
     secrets: Vec<String>,
     /// A file with secrets in the form of `.env`
@@ -125,13 +125,14 @@ pub(super) struct Args {
     /// With --remote, cancel the run when the first job has failed
     #[arg(long, requires = "remote")]
     fail_fast: bool,
-    /// Maximum number of jobs at once [default: the number of processors]
+    /// Maximum number of jobs at once [default: `max_parallel` of the configuration, or the number of processors]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     max_parallel: Option<usize>,
     /// Run in the repository's folder itself instead of a private copy per job
     #[arg(long)]
     in_place: bool,
-    /// Where jobs without a `container:` run: host, docker, or docker:IMAGE
+    /// Where jobs without a `container:` run: host, docker, or docker:IMAGE [default: what `runs_on` of
+    /// the configuration gives their label]
     #[arg(long, value_name = "PLACE", value_parser = sandbox)]
     sandbox: Option<String>,
     /// Let the run succeed without the jobs whose `runs-on` needs another machine
@@ -144,7 +145,7 @@ pub(super) struct Args {
     #[arg(long = "no-warm-start")]
     cold: bool,
     /// What happens when a step fails: its job ends, or is held until you continue it with `cuelight held`
-    #[arg(long, value_name = "WHAT", default_value = "end", hide_default_value = true)]
+    #[arg(long, value_name = "WHAT", default_value = "end")]
     on_failure: OnFailure,
     /// Stop before this step, until you continue its job with `cuelight held` (may be given more than once)
     #[arg(id = "breakpoints", long = "break", value_name = "JOB/STEP")]
