@@ -6,7 +6,7 @@ use crate::app::keymap::{Keymap, KeymapError};
 use crate::config;
 use crate::config::Config;
 use crate::repo::git::Repository;
-use crate::report::style;
+use crate::report::{lists, style};
 use crate::ui::terminal_text::TerminalText;
 
 use super::{Exit, Failure, Outcome};
@@ -25,7 +25,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     }
     let config = load(repository().as_deref())?;
     keymap(&config)?;
-    style::print(&TerminalText::lines(&config.describe()))?;
+    style::print(&if style::is_linear() { lists::settings(&config) } else { TerminalText::lines(&config.describe()) })?;
     Ok(Exit::Success)
 }
 

@@ -78,7 +78,10 @@ struct SyncArgs {
 }
 
 #[derive(clap::Args)]
-#[command(after_help = "The command does not wait for the result; `cuelight attach` does.")]
+#[command(
+    after_help = "Without RUN, the command is about the only run with a held step. It does not wait for the result; `cuelight \
+attach` does."
+)]
 struct RetryArgs {
     #[command(flatten)]
     of: Of,

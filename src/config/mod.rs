@@ -169,6 +169,18 @@ pub enum ConfigError {
     },
 }
 
+/// A setting in effect.
+pub struct ValueInForce {
+    /// Name of the outermost table; empty for a setting in none.
+    pub table: &'static str,
+    /// Name below that table.
+    pub name: String,
+    /// The value as TOML.
+    pub value: String,
+    /// `file:line:column`, a variable, or `default`.
+    pub origin: String,
+}
+
 impl Config {
     /// Loads the configuration from the user's file, the file of the repository if one is given, and the environment
     /// variables.
@@ -308,37 +320,49 @@ impl Config {
         self.environments().values().find(|settings| settings.name.to_lowercase() == wanted)
     }
 
+    /// Returns all settings in effect.
+    #[must_use]
+    pub fn values(&self) -> Vec<ValueInForce> {
+        let mut values = Vec::new();
+        for key in SETTINGS {
+            for (label, value) in (key.show)(self) {
+                let (table, rest) = key.name.split_once('.').unwrap_or(("", key.name));
+                let name = settings::filled(rest, &value::bare(&label));
+                let full = settings::filled(key.name, &label);
+                let origin = in_one_line(self.origin(&full).unwrap_or("default"));
+                values.push(ValueInForce { table, name, value, origin });
+            }
+        }
+        values.extend(self.environments.lines.iter().map(|line| {
+            let (name, value) = (line.name.clone(), line.value.clone());
+            ValueInForce { table: line.table, name, value, origin: in_one_line(&line.origin) }
+        }));
+        values
+    }
+
+    /// Returns the settings of the repository that have no effect, each with its origin and the reason, in one line.
+    pub fn without_effect(&self) -> impl Iterator<Item = String> {
+        self.ignored.iter().map(|ignored| in_one_line(ignored))
+    }
+
     /// Returns the configuration in effect as TOML, with the origin of each setting in a comment. Comments at the end
     /// name the repository's settings without effect.
     #[must_use]
     pub fn describe(&self) -> String {
         let mut table = "";
         let mut text = String::new();
-        for key in SETTINGS {
-            for (label, value) in (key.show)(self) {
-                let (of, rest) = key.name.split_once('.').unwrap_or(("", key.name));
-                let name = settings::filled(rest, &value::bare(&label));
-                if of != table {
-                    text.push_str(&format!("\n[{of}]\n"));
-                    table = of;
-                }
-                let full = settings::filled(key.name, &label);
-                let origin = in_one_line(self.origin(&full).unwrap_or("default"));
-                text.push_str(&format!("{name} = {value}  # {origin}\n"));
+        for value in self.values() {
+            if value.table != table {
+                text.push_str(&format!("\n[{}]\n", value.table));
+                table = value.table;
             }
-        }
-        for line in &self.environments.lines {
-            if line.table != table {
-                text.push_str(&format!("\n[{}]\n", line.table));
-                table = line.table;
-            }
-            text.push_str(&format!("{} = {}  # {}\n", line.name, line.value, in_one_line(&line.origin)));
+            text.push_str(&format!("{} = {}  # {}\n", value.name, value.value, value.origin));
         }
         if !self.ignored.is_empty() {
             text.push('\n');
         }
-        for ignored in &self.ignored {
-            text.push_str(&format!("# {}\n", in_one_line(ignored)));
+        for ignored in self.without_effect() {
+            text.push_str(&format!("# {ignored}\n"));
         }
         text
     }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::backend::github::auth::HostStatus;
 use crate::backend::github::workflows::ServerWorkflow;
+use crate::config::{Config, ValueInForce};
 use crate::launch::doctor::Finding;
 use crate::launch::tools::Installation;
 use crate::launch::trust::Trusted;
@@ -151,6 +152,19 @@ pub fn workflows(workflows: &[ServerWorkflow], style: Style) -> TerminalText {
     list
 }
 
+/// Returns a sentence about each setting in effect, for a screen reader.
+pub fn settings(config: &Config) -> TerminalText {
+    let mut sentences = TerminalText::default();
+    for ValueInForce { table, name, value, origin } in config.values() {
+        let table = if table.is_empty() { text!("") } else { text!("{}.", table) };
+        sentences.push_line(&text!("{}{}: {}, {}", table, name, value, origin));
+    }
+    for ignored in config.without_effect() {
+        sentences.push_line(&text!("without effect: {}", ignored));
+    }
+    sentences
+}
+
 /// Formats a finding in one line.
 pub fn finding(subject: &str, found: &Finding, style: Style) -> TerminalText {
     let (mark, hue, finding) = match found {
@@ -250,6 +264,14 @@ mod tests {
             job: job.to_owned(),
             attempt,
         }
+    }
+
+    #[test]
+    fn each_setting_is_a_sentence_with_its_whole_name() {
+        let text = settings(&Config::default());
+        assert!(text.as_str().contains("keep_runs: 50, default\n"), "{}", text.as_str());
+        assert!(text.as_str().contains("docker.keep_failed: 5, default\n"), "{}", text.as_str());
+        assert!(text.as_str().lines().all(|line| line.contains(": ")), "{}", text.as_str());
     }
 
     #[test]
