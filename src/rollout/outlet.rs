@@ -3,6 +3,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::watch;
+
 use crate::model::{Event, JobId, StepNumber};
 
 /// Receives events and log text. The implementation masks, orders and writes them.
@@ -32,6 +34,8 @@ pub struct Progress {
     job: JobId,
     step: StepNumber,
     log: Mutex<Box<dyn StepLog>>,
+    /// Why the step waits for the decision of a person; `None` if it does not.
+    decision: watch::Sender<Option<String>>,
 }
 
 impl Progress {
@@ -39,7 +43,7 @@ impl Progress {
     #[must_use]
     pub fn new(outlet: &Arc<dyn Outlet>, job: &JobId, step: StepNumber) -> Self {
         let log = Mutex::new(outlet.log(job, step));
-        Self { outlet: Arc::clone(outlet), job: job.clone(), step, log }
+        Self { outlet: Arc::clone(outlet), job: job.clone(), step, log, decision: watch::Sender::new(None) }
     }
 
     fn log(&self) -> MutexGuard<'_, Box<dyn StepLog>> {
@@ -55,6 +59,25 @@ impl Progress {
     /// Appends a line.
     pub fn say(&self, line: &str) {
         self.write(format!("{line}\n").as_bytes());
+    }
+
+    /// Sets why the target waits for the decision of a person within the step, with the commands to decide. `None` if it does
+    /// not.
+    pub fn decide(&self, why: Option<String>) {
+        self.decision.send_if_modified(|known| {
+            let is_new = *known != why;
+            *known = why;
+            is_new
+        });
+    }
+
+    /// Returns a receiver of why the step waits for the decision of a person. It has changed at once if the step waits already.
+    pub fn decision(&self) -> watch::Receiver<Option<String>> {
+        let mut decision = self.decision.subscribe();
+        if decision.borrow().is_some() {
+            decision.mark_changed();
+        }
+        decision
     }
 
     /// Records a process group, which is ended if the worker dies.

@@ -472,11 +472,12 @@ pub fn awaited(folder: &RunFolder) -> Option<String> {
     let name = &spec.work.deployment()?.settings.name;
     let position = Position::read(folder).ok()?.filter(Position::waits_for_person)?;
     let ((at, all), step) = (position.step(), position.step_name());
-    lock::is_held(&folder.lock()).then(|| {
-        format!(
+    lock::is_held(&folder.lock()).then(|| match &position.decision {
+        Some(why) => format!("{name} waits for a person at step {at}/{all} ({step}): {why}"),
+        None => format!(
             "{name} waits for a person at step {at}/{all} ({step}): `cuelight promote {name}` goes on, \
              `cuelight abort {name}` goes back"
-        )
+        ),
     })
 }
 

@@ -104,6 +104,8 @@ pub(super) struct Controls {
     pub(super) full: bool,
     /// Whether a command has ended the wait in progress.
     pub(super) promoted: bool,
+    /// Why the target waits for the decision of a person within the step in progress; `None` if it does not.
+    pub(super) decision: Option<String>,
 }
 
 impl Controls {
@@ -120,6 +122,7 @@ impl Controls {
             paused: false,
             full: false,
             promoted: false,
+            decision: None,
         }
     }
 
@@ -274,7 +277,7 @@ impl Controls {
                 refused(&format!("{} is live already: there is no step to pause before", subject.release.title()))
             }
             (DeploymentOrder::Promote { full: false }, Stage::Step) if !self.paused => {
-                refused("the deployment is not paused: nothing to promote")
+                refused(self.decision.as_deref().unwrap_or("the deployment is not paused: nothing to promote"))
             }
             (DeploymentOrder::Promote { full }, _) => {
                 self.record(Action::Promoted { full: *full }, by, "", subject)?;

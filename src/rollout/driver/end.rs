@@ -9,6 +9,7 @@ use crate::model::{Conclusion, Event};
 use crate::rollout::notify::Notice;
 use crate::store::StoreError;
 use crate::store::clock::now;
+use crate::store::folder::RunFolder;
 
 use super::{DeploymentEnd, Driver, Position, Subject, Trouble};
 
@@ -116,22 +117,31 @@ impl Driver {
         if !self.notifier.wants(about) {
             return;
         }
-        let position = self.position();
-        let Subject { settings, release, cause, creator, .. } = &self.subject;
-        self.notifier.send(Notice {
-            about,
-            environment: settings.name.clone(),
-            run: self.run_id().clone(),
-            release: release.clone(),
-            cause: cause.clone(),
-            by: creator.name(),
-            what: what.to_owned(),
-            command: format!("cuelight {command}"),
-            strategy: settings.strategy.name(),
-            step: position.as_ref().map(Position::step),
-            url: settings.url.clone(),
-            at: now(),
-        });
+        let notice = notice(&self.subject, &self.tools.folder, (about, what, command));
+        self.notifier.send(notice);
+    }
+}
+
+/// Returns a notice about a deployment, with what happened and the command to act.
+pub(super) fn notice(
+    subject: &Subject,
+    folder: &RunFolder,
+    (about, what, command): (NotifyEvent, &str, &str),
+) -> Notice {
+    let Subject { settings, release, cause, creator, .. } = subject;
+    Notice {
+        about,
+        environment: settings.name.clone(),
+        run: folder.id().clone(),
+        release: release.clone(),
+        cause: cause.clone(),
+        by: creator.name(),
+        what: what.to_owned(),
+        command: format!("cuelight {command}"),
+        strategy: settings.strategy.name(),
+        step: Position::read(folder).ok().flatten().as_ref().map(Position::step),
+        url: settings.url.clone(),
+        at: now(),
     }
 }
 

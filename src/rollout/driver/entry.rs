@@ -46,6 +46,7 @@ impl Driver {
             has_ended: false,
             is_paused: false,
             is_undecided: false,
+            decision: None,
             restarts: Restarts::default(),
         };
         position.write(&self.tools.folder)?;

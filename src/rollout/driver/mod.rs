@@ -316,6 +316,7 @@ impl Driver {
         // Noted again once the step waits; its analysis begins again.
         position.is_paused = false;
         position.is_undecided = false;
+        position.decision = None;
         self.restarts = Arc::new(Mutex::new(position.restarts.clone()));
         let name = self.subject.title();
         let environment = Some(self.subject.settings.name.clone());

@@ -33,6 +33,10 @@ pub struct Position {
     /// Whether the deployment waits in the current step for the decision of a person, because its analysis knows nothing.
     #[serde(default)]
     pub is_undecided: bool,
+    /// Why the target waits for the decision of a person within the current step, with the commands to decide; `None` if it
+    /// does not.
+    #[serde(default)]
+    pub decision: Option<String>,
     /// Restarts of the replicas when the new release was first found healthy.
     #[serde(default)]
     pub(super) restarts: Restarts,
@@ -96,7 +100,12 @@ impl Position {
     #[must_use]
     pub fn waits_for_person(&self) -> bool {
         let is_pause = |step: &HostStep| step.step == PlanStep::Pause(Pause::Person);
-        self.back.is_none() && (self.is_paused || self.is_undecided || self.wave().iter().any(is_pause))
+        self.back.is_none() && (self.is_paused || self.is_open() || self.wave().iter().any(is_pause))
+    }
+
+    /// Whether the current step waits for the decision of a person, although the plan has no pause there.
+    fn is_open(&self) -> bool {
+        self.is_undecided || self.decision.is_some()
     }
 
     /// Returns the hosts on which a step that is done has started replicas of the new release.
@@ -157,7 +166,7 @@ impl Position {
     }
 
     /// Returns the position in words: `step 4/9, Wait until green is healthy`, or `step 4/9 on web2, …` if there are
-    /// several hosts. A step that has ended, but for the decision of a person, says so.
+    /// several hosts. A step that waits only for the decision of a person says so.
     #[must_use]
     pub fn text(&self) -> String {
         let (at, all) = self.step();
@@ -165,7 +174,7 @@ impl Position {
         let hosts = self.plan.names(self.wave().iter().map(|step| step.host));
         let on = hosts.map(|hosts| format!(" on {hosts}")).unwrap_or_default();
         let words = self.current().map(|step| self.plan.words(&step)).unwrap_or_default();
-        let waits = if self.is_undecided && self.back.is_none() { "; waits for a person" } else { "" };
+        let waits = if self.is_open() && self.back.is_none() { "; waits for a person" } else { "" };
         format!("step {at}/{all}{on}{back}, {words}{waits}")
     }
 

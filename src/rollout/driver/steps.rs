@@ -2,17 +2,20 @@
 
 use std::sync::Mutex;
 
+use futures_util::future::select_all;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::model::deployment::{HostStep, Observed, Plan, PlanStep, Slot};
+use crate::model::deployment::{HostStep, NotifyEvent, Observed, Plan, PlanStep, Slot};
 use crate::model::{Conclusion, Event, JobId, StepNumber};
 use crate::rollout::check::{self, Answer, CheckError};
 use crate::rollout::outlet::Progress;
 use crate::rollout::target::{HostTraffic, Target};
 
 use super::controls::Interrupt;
+use super::end::notice;
 use super::restarts::{self, Restarts, evidence};
 use super::{Driver, Position, Sampler, Subject, Tools, Trouble, finished, slots};
 
@@ -38,6 +41,20 @@ pub(super) struct Running {
     number: StepNumber,
     pub(super) step: HostStep,
     pub(super) progress: Progress,
+}
+
+/// What happens next while steps are carried out.
+enum Next {
+    /// A step has ended; `None` if none is left.
+    Ended(Option<(StepNumber, End)>),
+    /// A step begins to wait for the decision of a person, or no longer does.
+    Decision,
+}
+
+/// Waits until a step begins to wait for the decision of a person, or no longer does.
+async fn decision_changed(decisions: &mut [watch::Receiver<Option<String>>]) {
+    // The senders are in the steps, which live for longer.
+    let _ = select_all(decisions.iter_mut().map(|decision| decision.changed().boxed())).await;
 }
 
 /// How a step ended: why nothing was to be done, if so, or why it failed.
@@ -88,7 +105,8 @@ impl Driver {
             Ok(None) => {}
             Err(trouble) => return self.ended_early(running, trouble),
         }
-        let Self { tools, subject, job, controls, restarts, .. } = self;
+        let mut decisions: Vec<_> = running.iter().map(|one| one.progress.decision()).collect();
+        let Self { tools, subject, job, controls, restarts, notifier, .. } = self;
         let work = Work { tools, subject, job, position, restarts, is_forward };
         let (mut failed, mut done) = (Vec::new(), Vec::new());
         let work = &work;
@@ -97,17 +115,39 @@ impl Driver {
         let mut interrupted = None;
         // Once the last one is done, a command is left to what comes next, where it still counts.
         while !going.is_empty() {
-            match controls.during(subject, going.next(), is_forward).await {
+            let next = async {
+                tokio::select! {
+                    ended = going.next() => Next::Ended(ended),
+                    () = decision_changed(&mut decisions) => Next::Decision,
+                }
+            };
+            match controls.during(subject, next, is_forward).await {
                 Err(interrupt) => {
                     interrupted = Some(interrupt);
                     break;
                 }
-                Ok(None) => break,
-                Ok(Some((number, Ok(reason)))) => {
+                // A rollback does not wait for people.
+                Ok(Next::Decision) if !is_forward => {}
+                Ok(Next::Decision) => {
+                    let decision = decisions.iter().find_map(|decision| decision.borrow().clone());
+                    let position = Position { decision: decision.clone(), ..position.clone() };
+                    if let Err(error) = position.write(&tools.folder) {
+                        tracing::warn!(%error, "the wait of the deployment is not in its position");
+                    }
+                    let is_asked = controls.decision.is_some();
+                    if let Some(why) = decision.as_deref().filter(|_| !is_asked && notifier.wants(NotifyEvent::Paused))
+                    {
+                        let command = format!("promote {} --full", subject.settings.name);
+                        notifier.send(notice(subject, &tools.folder, (NotifyEvent::Paused, why, &command)));
+                    }
+                    controls.decision = decision;
+                }
+                Ok(Next::Ended(None)) => break,
+                Ok(Next::Ended(Some((number, Ok(reason))))) => {
                     tools.outlet.record(finished(job, number, Conclusion::Success, reason));
                     done.push(number);
                 }
-                Ok(Some((number, Err(trouble)))) => {
+                Ok(Next::Ended(Some((number, Err(trouble))))) => {
                     failed.push((number, trouble));
                     if is_forward {
                         break;
@@ -116,6 +156,7 @@ impl Driver {
             }
         }
         drop(going);
+        controls.decision = None;
         running.retain(|one| !done.contains(&one.number));
         let mut all = Vec::new();
         for (number, trouble) in failed {

@@ -446,3 +446,83 @@ async fn the_ledger_has_the_success_before_the_target_is_asked_for_the_image() {
     assert!(has_ended.load(Ordering::Relaxed));
     assert_eq!(rig.record(&going.folder).image.map(|image| image.id).as_deref(), Some("shop@sha256:1"));
 }
+
+/// A host whose own controller waits for the decision of a person within a health step, while there is a file `undecided`. A
+/// full promotion removes the file.
+struct Undecided {
+    target: Arc<dyn Target>,
+    folder: PathBuf,
+}
+
+impl Target for Undecided {
+    fn observe<'t>(&'t self, progress: &'t Progress) -> BoxFuture<'t, Result<Observed, TargetError>> {
+        self.target.observe(progress)
+    }
+
+    fn act<'t>(
+        &'t self,
+        step: &'t PlanStep,
+        plan: &'t Plan,
+        progress: &'t Progress,
+    ) -> BoxFuture<'t, Result<(), TargetError>> {
+        self.target.act(step, plan, progress)
+    }
+
+    fn health<'t>(&'t self, slot: Slot, plan: &'t Plan, progress: &'t Progress) -> BoxFuture<'t, Answer> {
+        let why = self.folder.join("undecided").exists().then(|| "an analysis was inconclusive: --full".to_owned());
+        progress.decide(why.clone());
+        match why {
+            Some(why) => ready(Answer::Paused(why)).boxed(),
+            None => self.target.health(slot, plan, progress),
+        }
+    }
+
+    fn check<'t>(
+        &'t self,
+        probe: &'t Probe,
+        limit: Duration,
+        slot: Slot,
+        plan: &'t Plan,
+        progress: &'t Progress,
+    ) -> BoxFuture<'t, Answer> {
+        self.target.check(probe, limit, slot, plan, progress)
+    }
+
+    fn promote_fully(&self) -> BoxFuture<'_, Result<(), TargetError>> {
+        fs::remove_file(self.folder.join("undecided")).ok();
+        ready(Ok(())).boxed()
+    }
+}
+
+#[tokio::test]
+async fn a_target_that_waits_for_a_decision_shows_that_the_deployment_waits_for_a_person() {
+    let mut rig = hosts::rig(Strategy::BlueGreen { pause: None });
+    rig.front = Some(Box::new(|folder, target| Arc::new(Undecided { target, folder: folder.to_owned() })));
+    rig.deployed("v1").await;
+    let command = "echo \"$DEPLOY_EVENT\" >> events".to_owned();
+    let notify = Some(Notify { command: Some(command), on: vec![NotifyEvent::Paused], ..Notify::default() });
+    rig.settings.notify = notify;
+    let file = rig.root().join("web1").join("undecided");
+    for (release, is_promoted) in [("v2", true), ("v3", false)] {
+        fs::write(&file, "").expect("written");
+        let going = rig.deploy(release);
+        let waits = || Position::read(&going.folder).ok().flatten().filter(Position::waits_for_person);
+        let position = until("a person is asked", waits).await;
+        assert!(position.text().ends_with("; waits for a person"), "{}", position.text());
+        let Reply::Rejected { reason } = going.tell(DeploymentOrder::Promote { full: false }, "olu").await else {
+            panic!("the controller would wait on")
+        };
+        assert_eq!(reason, "an analysis was inconclusive: --full");
+        if is_promoted {
+            going.accepted(DeploymentOrder::Promote { full: true }, "olu").await;
+        } else {
+            going.accepted(DeploymentOrder::Abort { reason: String::new() }, "olu").await;
+            // What is left of the decision does not hold up the way back.
+            fs::remove_file(&file).expect("removed");
+        }
+        let end = going.end.await.expect("no panic");
+        assert_eq!(end.conclusion == Conclusion::Success, is_promoted, "{end:?}");
+        assert!(!Position::read(&going.folder).expect("read").expect("a position").waits_for_person());
+    }
+    assert_eq!(read(&rig.root().join("events")), "paused\npaused");
+}

@@ -225,7 +225,9 @@ impl KubernetesTarget {
         if scene.slot() != slot || !scene.is_of(slot, plan, &self.kubernetes) {
             return Ok(Answer::Hopeless(format!("the {workload} was set to another release meanwhile")));
         }
-        let text = match scene.stage() {
+        let stage = scene.stage();
+        progress.decide(self.decision_in(&stage));
+        let text = match stage {
             stage @ (Stage::Done | Stage::Held(_)) => {
                 let pods = scene.workload.spec.replicas;
                 let pods = if pods == 1 { "1 pod is".to_owned() } else { format!("{pods} pods are") };

@@ -109,6 +109,14 @@ impl KubernetesTarget {
         }
     }
 
+    /// Returns why a Rollout waits for the decision of a person, and how to decide; `None` if it does not.
+    pub(super) fn decision_in(&self, stage: &Stage) -> Option<String> {
+        match stage {
+            Stage::Undecided(text) => Some(format!("{text}; {}", self.decision())),
+            _ => None,
+        }
+    }
+
     /// Returns what a person can do about an inconclusive analysis.
     pub(super) fn decision(&self) -> String {
         let name = &self.settings.name;
@@ -133,6 +141,7 @@ impl KubernetesTarget {
                 return Ok(());
             }
             let stage = scene.stage();
+            progress.decide(self.decision_in(&stage));
             let mut is_promoted = false;
             match &stage {
                 Stage::Stalled(_) | Stage::Done => return Ok(()),
@@ -143,8 +152,9 @@ impl KubernetesTarget {
                     let order = if skips { Order::PromoteFully } else { Order::Promote };
                     is_promoted = self.order(order, &scene, Some(progress)).await?;
                 }
-                Stage::Paused => end = Instant::now() + limit,
-                Stage::Going(_) | Stage::Undecided(_) => {}
+                // The time that a person takes does not count.
+                Stage::Paused | Stage::Undecided(_) => end = Instant::now() + limit,
+                Stage::Going(_) => {}
             }
             let text = match stage {
                 Stage::Held(text) if is_promoted => format!("promoted: {text}"),

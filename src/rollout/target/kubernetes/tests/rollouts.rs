@@ -86,6 +86,24 @@ fn a_rollout_says_where_it_stands_and_why() {
     assert_eq!(stage(&json!({})), Stage::Held(held));
     assert_eq!(stage(&analysis), Stage::Going(running));
     assert!(matches!(stage(&inconclusive), Stage::Undecided(text) if text.contains("InconclusiveAnalysisRun")));
+    // In the middle of a step, with the analysis that knows nothing.
+    let background = json!({"message": "InconclusiveAnalysisRun", "currentStepIndex": 3,
+        "pauseConditions": [{"reason": "InconclusiveAnalysisRun", "startTime": "2026-11-30T12:00:00Z"}],
+        "canary": {"currentBackgroundAnalysisRunStatus": {"name": "web-2-bg", "status": "Inconclusive", "message": "errors assessed Inconclusive due to inconclusive (1) > inconclusiveLimit (0)"}}});
+    let shell = crate::rollout::shell::Shell { folder: std::env::temp_dir(), environment: Vec::new() };
+    let settings = settings_of(Strategy::Canary { steps: vec![CanaryStep::Weight(20)] });
+    let name = settings.name.clone();
+    let TargetSettings::Kubernetes(own) = settings.target.clone() else { panic!("{:?}", settings.target) };
+    let target = KubernetesTarget::new(settings, own, RunId::new("run-1"), shell);
+    let why = target.decision_in(&stage(&background)).expect("a person decides");
+    for part in [
+        "InconclusiveAnalysisRun, step 4 of 6: 60%, analysis web-2-bg Inconclusive (errors assessed Inconclusive"
+            .to_owned(),
+        format!("a person decides: `cuelight promote {name} --full` or `cuelight abort {name}`"),
+    ] {
+        assert!(why.contains(&part), "{why}");
+    }
+    assert_eq!(target.decision_in(&stage(&json!({}))), None);
     assert!(matches!(stage(&timed_out("web-new")), Stage::Stalled(_)));
     assert!(matches!(stage(&timed_out("web-other")), Stage::Going(_)), "it is about the release that was undone");
     assert!(matches!(stage(&json!({"phase": "Degraded", "abort": true})), Stage::Stalled(_)));
