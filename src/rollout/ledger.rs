@@ -132,7 +132,7 @@ impl LedgerFile {
             }
             match serde_json::from_slice(line) {
                 Ok(entry) => entries.push(entry),
-                Err(_) if !line.ends_with(b"\n") => {}
+                Err(_) if !line.ends_with(b"\n") && !is_object(line) => {}
                 Err(error) => unreadable.push(UnreadableLine {
                     position: format!("{}:{number}", path.display()),
                     // The position within the line does not help a person.
@@ -241,7 +241,7 @@ fn is_versioned(bytes: &[u8], path: &Path) -> Result<bool, StoreError> {
 }
 
 /// Makes a file end with a whole line, and returns its length in bytes. Adds a missing newline to a last line that is
-/// an entry, and removes any other incomplete line.
+/// a JSON object, and removes any other incomplete line.
 fn whole(file: &File, path: &Path) -> Result<u64, StoreError> {
     let unread = |error| StoreError::io("read", path)(error);
     let length = file.metadata().map_err(unread)?.len();
@@ -255,14 +255,19 @@ fn whole(file: &File, path: &Path) -> Result<u64, StoreError> {
     }
     let bytes = files::read_own(path, MAX_BYTES).map_err(unread)?;
     let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-    let mended = if serde_json::from_slice::<Entry>(&bytes[end..]).is_ok() {
-        // Only its newline is missing: an editor removed it.
+    let mended = if is_object(&bytes[end..]) {
+        // Only its newline is missing: an editor removed it. It may be an entry of a newer version.
         let mut file = file;
         file.write_all(b"\n").map(|()| length + 1)
     } else {
         file.set_len(end as u64).map(|()| end as u64)
     };
     mended.map_err(StoreError::io("mend", path))
+}
+
+/// Whether a line is a whole JSON object: an entry, also one with an action that this version does not know.
+fn is_object(line: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Map<String, Value>>(line).is_ok()
 }
 
 /// Returns the environment that an unreadable line names, if the line is a JSON object.
@@ -371,6 +376,26 @@ mod tests {
         for error in [file.read().expect_err("newer"), file.append(&locked(4, "d")).expect_err("newer")] {
             assert!(error.to_string().ends_with(refusal), "{error}");
         }
+    }
+
+    #[test]
+    fn what_a_newer_version_wrote_is_never_lost() {
+        let home = tempfile::tempdir().expect("a folder");
+        let file = file_in(&home);
+        file.append(&locked(1, "a")).expect("written");
+        // Fields of a newer version do not hide what this version knows.
+        let known = r#"{"at":2,"by":{"user":"ada","host":"web","team":"ops"},"environment":"production","action":"locked","until":null,"scope":"eu","reason":"b"}"#;
+        // The last line has an unknown action, and an editor has removed its newline.
+        let unknown =
+            r#"{"at":3,"by":{"user":"ada","host":"web"},"environment":"production","action":"teleported","to":"mars"}"#;
+        add_text(&file, format!("{known}\n{unknown}").as_bytes());
+        let read = file.read().expect("read");
+        assert_eq!((reasons(&read), read.unreadable().len()), (vec!["a", "b"], 1));
+        file.append(&locked(4, "c")).expect("written");
+        let read = file.read().expect("read");
+        assert_eq!((reasons(&read), read.unreadable().len()), (vec!["a", "b", "c"], 1));
+        let text = std::fs::read_to_string(file.path()).expect("there");
+        assert!(text.contains(&format!("{known}\n{unknown}\n{{")), "{text}");
     }
 
     #[test]
