@@ -214,6 +214,33 @@ fn deployments_of_one_project_from_two_machines_do_not_meet() {
 }
 
 #[test]
+fn of_two_deployments_that_begin_at_once_on_two_machines_exactly_one_gets_the_lock() {
+    let Some(shop) = Shop::new("") else { return };
+    shop.settle("strategy = 'rolling'", "project = 'PROJECT'".replace("PROJECT", &shop.name).as_str());
+    shop.project.call_elsewhere(&["trust"]).expect(0, &[]);
+    shop.call(&["deploy", "live", "v1"]).expect(0, &["is live"]);
+    let is_locked = || docker(&["container", "inspect", &shop.lock()]).is_some();
+    until("the lock is released at the end", || (!is_locked()).then_some(()));
+    let machines: [&(dyn Fn(&[&str]) -> Said + Sync); 2] =
+        [&|args| shop.call(args), &|args| shop.project.call_elsewhere(args)];
+    let [refused, won] = std::thread::scope(|scope| {
+        // The health check of the release has no result for a minute, so the winner does not end by itself.
+        let mut going = machines.map(|call| scope.spawn(move || call(&["deploy", "live", "late"]))).map(Some);
+        let refused = until("one of both is refused", || {
+            going.iter().position(|one| one.as_ref().is_some_and(std::thread::ScopedJoinHandle::is_finished))
+        });
+        let winner = 1 - refused;
+        until("the winner is aborted", || machines[winner](&["abort", "live"]).0.status.success().then_some(()));
+        [refused, winner].map(|at| going[at].take().expect("not joined yet").join().expect("no panic"))
+    });
+    refused.expect(1, &["another deployment to the environment is in progress (held by ", "@"]);
+    won.expect(1, &["aborted by ", "v1", "serves again"]);
+    until("v1 serves alone", || (shop.running() == ["v1"]).then_some(()));
+    assert_eq!(shop.containers("shop", "{{.ID}}").len(), 1);
+    until("the lock is released at the end", || (!is_locked()).then_some(()));
+}
+
+#[test]
 fn containers_of_the_project_from_another_folder_are_not_overlooked() {
     let Some(shop) = Shop::new("") else { return };
     if compose().is_some_and(|words| words.len() == 1) {
