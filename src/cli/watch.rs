@@ -50,8 +50,7 @@ pub(super) struct NotALength;
 
 /// Parses a duration, such as `90s` or `1h`, that is not negative.
 pub(super) fn length(text: &str) -> Result<Duration, NotALength> {
-    let length = text.parse::<jiff::SignedDuration>().map_err(|_| NotALength)?;
-    Duration::try_from(length).map_err(|_| NotALength)
+    crate::model::deployment::parsed(text).ok_or(NotALength)
 }
 
 pub(super) fn run(args: &Args) -> Outcome {

@@ -10,6 +10,7 @@ use crate::app::action::Action;
 use crate::app::msg::Effect;
 use crate::app::panes::{Cx, motion};
 use crate::app::text_input::TextInput;
+use crate::model::deployment::parsed;
 use crate::model::environment::{Release, title_of};
 use crate::model::feed::Request;
 use crate::model::lane::{DeploymentPreview, DeploymentWay, Lane, LaneRequest};
@@ -29,6 +30,9 @@ const MAX_STEPS: usize = 9;
 
 /// Columns of the labels of fields, with the gap after them.
 const LABELS: u16 = 10;
+
+/// Label of the field for the reason.
+const REASON: &str = "reason";
 
 /// An order and the texts that the user types for it.
 #[derive(Clone, Debug)]
@@ -68,6 +72,8 @@ struct Field {
 enum Rule {
     Anything,
     Something,
+    /// A length of time, or nothing.
+    Length,
     /// The name of the environment.
     Name(String),
 }
@@ -83,6 +89,8 @@ impl Field {
         match &self.rule {
             Rule::Anything => None,
             Rule::Something => text.is_empty().then(|| "required".to_owned()),
+            Rule::Length if text.is_empty() || parsed(text).is_some() => None,
+            Rule::Length => Some("not a length of time, such as 90m or 2h".to_owned()),
             Rule::Name(name) if text == name => None,
             Rule::Name(name) if text.is_empty() || !self.is_refused => Some(format!("type `{name}` to confirm")),
             Rule::Name(name) => Some(format!("does not match `{name}`")),
@@ -98,7 +106,8 @@ impl Field {
                 Some("does not match".to_owned())
             }
             Rule::Name(name) => Some(format!("type `{name}`")),
-            Rule::Anything | Rule::Something => Some(fault),
+            Rule::Length if text::columns(&fault) > columns => Some("such as 2h".to_owned()),
+            Rule::Anything | Rule::Something | Rule::Length => Some(fault),
         }
     }
 }
@@ -121,7 +130,7 @@ impl OrderBox {
             DeploymentWay::Deploy(_) => guarded(name),
             DeploymentWay::RollBack { .. } | DeploymentWay::Abort => Some(name_field(name)),
         };
-        let fields = typed.into_iter().chain([Field::new("reason", Rule::Anything)]).collect();
+        let fields = typed.into_iter().chain([Field::new(REASON, Rule::Anything)]).collect();
         let aborts = matches!(preview.way, DeploymentWay::Abort).then(|| name.clone());
         Self::new(title, lines(preview), fields, Order::Start(question, aborts))
     }
@@ -136,7 +145,7 @@ impl OrderBox {
             open.step.as_ref().map(|step| (format!("step {}/{}, {}", step.number, step.total, step.name), Hue::Dim)),
         );
         lines.push((String::new(), Hue::Plain));
-        let fields = guarded(name).into_iter().chain([Field::new("reason", Rule::Anything)]).collect();
+        let fields = guarded(name).into_iter().chain([Field::new(REASON, Rule::Anything)]).collect();
         Some(Self::new(
             format!("Abort the deployment to {name}"),
             lines,
@@ -149,7 +158,7 @@ impl OrderBox {
     pub(in crate::app) fn abort_of(run: &Summary, environment: &str) -> Self {
         let version = run.info.version();
         let head = format!("{environment}: {version} is being deployed; an abort restores the former release");
-        let fields = guarded(environment).into_iter().chain([Field::new("reason", Rule::Anything)]).collect();
+        let fields = guarded(environment).into_iter().chain([Field::new(REASON, Rule::Anything)]).collect();
         Self::new(
             format!("Abort the deployment to {environment}"),
             vec![(head, Hue::Plain), (String::new(), Hue::Plain)],
@@ -158,19 +167,20 @@ impl OrderBox {
         )
     }
 
-    /// Returns the form for the reason to lock an environment or, if it is locked, to unlock it.
+    /// Returns the form for the reason to lock an environment, and for how long, or, if it is locked, to unlock it.
     pub(in crate::app) fn lock(lane: &Lane, now: Timestamp) -> Self {
         let name = lane.name();
         match &lane.lock {
             None => {
                 let lines = vec![
                     ("No deployment begins until it is unlocked.".to_owned(), Hue::Plain),
+                    ("After a time in `until`, such as 90m or 2h, the lock ends by itself.".to_owned(), Hue::Dim),
                     (String::new(), Hue::Plain),
                 ];
                 Self::new(
                     format!("Lock {name}"),
                     lines,
-                    vec![Field::new("reason", Rule::Something)],
+                    vec![Field::new(REASON, Rule::Something), Field::new("until", Rule::Length)],
                     Order::Lock(name.to_owned()),
                 )
             }
@@ -179,7 +189,7 @@ impl OrderBox {
                 Self::new(
                     format!("Unlock {name}"),
                     lines,
-                    vec![Field::new("reason", Rule::Anything)],
+                    vec![Field::new(REASON, Rule::Anything)],
                     Order::Unlock(name.to_owned()),
                 )
             }
@@ -234,8 +244,9 @@ impl OrderBox {
     }
 
     fn request(&self) -> Request {
-        // The last field is the reason.
-        let text = self.fields.last().map(|field| field.input.text().trim().to_owned()).unwrap_or_default();
+        let reason = self.fields.iter().find(|field| field.label == REASON);
+        let text = reason.map(|field| field.input.text().trim().to_owned()).unwrap_or_default();
+        let length = self.fields.iter().find(|field| matches!(field.rule, Rule::Length));
         Request::Lane(match self.order.clone() {
             Order::AbortRun(run) => {
                 let order = DeploymentOrder::Abort { reason: text };
@@ -243,7 +254,11 @@ impl OrderBox {
             }
             Order::Start(question, _) => LaneRequest::Start { question, reason: text },
             Order::Abort(environment, run) => LaneRequest::Abort { environment, run, reason: text },
-            Order::Lock(environment) => LaneRequest::Lock { environment, reason: text },
+            Order::Lock(environment) => LaneRequest::Lock {
+                environment,
+                reason: text,
+                length: length.and_then(|field| parsed(field.input.text())),
+            },
             Order::Unlock(environment) => LaneRequest::Unlock { environment, reason: text },
         })
     }

@@ -210,9 +210,17 @@ fn an_environment_is_locked_with_a_reason_and_unlocked() {
     assert_eq!(driver.footer(), " enter:lock  esc:close");
     driver.press("<enter>");
     assert!(asked(&mut driver).is_empty() && driver.shows("required"), "{}", driver.screen());
-    driver.press("migration<enter>");
-    let [environment, reason] = ["development", "migration"].map(str::to_owned);
-    assert_eq!(asked(&mut driver), [LaneRequest::Lock { environment, reason }]);
+    driver.press("migration<down>soon<enter>");
+    let fault = "not a length of time, such as 90m or 2h";
+    assert!(asked(&mut driver).is_empty() && driver.shows(fault), "{}", driver.screen());
+    driver.press("<backspace><backspace><backspace><backspace><enter>");
+    let lock = |length| {
+        let [environment, reason] = ["development", "migration"].map(str::to_owned);
+        LaneRequest::Lock { environment, reason, length }
+    };
+    assert_eq!(asked(&mut driver), [lock(None)]);
+    driver.press("Dlmigration<down>1h30m<enter>");
+    assert_eq!(asked(&mut driver), [lock(Some(std::time::Duration::from_mins(90)))]);
     driver.press("GDl");
     assert!(driver.shows("lock: production: it is locked already"), "{}", driver.screen());
     driver.press("Du");

@@ -15,6 +15,7 @@ use crate::model::lane::{DeploymentPreview, DeploymentWay, LaneRequest};
 use crate::model::rollback::{Changes, RollbackRequest};
 use crate::model::{DeploymentOrder, RunId, Summary};
 use crate::store::StoreError;
+use crate::store::clock::now;
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::store::history;
 
@@ -202,9 +203,11 @@ async fn carry_out(
         LaneRequest::Abort { environment, run, reason } => {
             abort(deployments, &open(deployments, &environment, &run)?, &reason, feed).await?
         }
-        LaneRequest::Lock { environment, reason } => {
-            deployments.lock(&environment, &reason, None)?;
-            format!("{environment} is locked")
+        LaneRequest::Lock { environment, reason, length } => {
+            let until = length.map(|length| now().after(length));
+            deployments.lock(&environment, &reason, until)?;
+            let end = until.map(|until| format!(" until {}", until.clock())).unwrap_or_default();
+            format!("{environment} is locked{end}")
         }
         LaneRequest::Unlock { environment, reason } => {
             deployments.unlock(&environment, &reason)?;

@@ -191,5 +191,5 @@ impl<'t> Table<'t> {
 /// Parses a duration such as `1h30m`, or `0`. `None` if the text is not a duration or is negative.
 pub(super) fn length(text: &str) -> Option<Duration> {
     let text = if text.trim() == "0" { "0s" } else { text };
-    text.parse::<jiff::SignedDuration>().ok().and_then(|length| Duration::try_from(length).ok())
+    crate::model::deployment::parsed(text)
 }

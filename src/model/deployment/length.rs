@@ -12,6 +12,12 @@ pub fn written(length: Duration) -> String {
     if parts.is_empty() { "0s".to_owned() } else { parts.concat() }
 }
 
+/// Parses a length of time such as `90s`, `30m` or `1h30m`. `None` if the text is something else or is negative.
+#[must_use]
+pub fn parsed(text: &str) -> Option<Duration> {
+    text.trim().parse::<jiff::SignedDuration>().ok().and_then(|length| Duration::try_from(length).ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -26,7 +32,15 @@ mod tests {
             (5_400_000, "1h30m"),
             (90_061_000, "25h1m1s"),
         ] {
-            assert_eq!(written(Duration::from_millis(millis)), expected);
+            let length = Duration::from_millis(millis);
+            assert_eq!((written(length), parsed(expected)), (expected.to_owned(), Some(length)));
+        }
+    }
+
+    #[test]
+    fn other_texts_are_no_lengths() {
+        for text in ["", "2", "soon", "-2h", "08:00"] {
+            assert_eq!(parsed(text), None, "{text}");
         }
     }
 }

@@ -18,7 +18,7 @@ mod words;
 pub use diagnosis::{Diagnosis, FailureCause, diagnose};
 pub use hosts::{DeploymentPlan, HostStep, host_address, host_names};
 pub use ledger::{Action, Actor, Cause, Entry, Ledger, Lock, ReleaseImage, UnreadableLine};
-pub use length::written;
+pub use length::{parsed, written};
 pub use notification::{Notify, NotifyChannel, NotifyEvent, Webhook, notified};
 pub use plan::{Observed, Pause, Plan, PlanStep, Slot, SlotState, Versioned};
 pub use recording::{RecordOn, RecordedDeployment, RecordedState, recorded};

@@ -1,5 +1,7 @@
 //! Requests about an environment, and what a deployment would do.
 
+use std::time::Duration;
+
 use crate::model::RunId;
 use crate::model::environment::Release;
 use crate::model::rollback::Changes;
@@ -66,6 +68,8 @@ pub enum LaneRequest {
         environment: String,
         /// Reason, for people who want to deploy.
         reason: String,
+        /// How long the lock lasts; `None` if it lasts until the environment is unlocked.
+        length: Option<Duration>,
     },
     /// Unlock the environment.
     Unlock {
