@@ -3,8 +3,10 @@
 
 use std::fs;
 use std::io::Write;
+use std::process::Stdio;
 
-use crate::project::{Project, until, write_program};
+use crate::docker::{docker, has, skip};
+use crate::project::{Project, Said, until, write_program};
 use crate::screen::Terminal;
 
 const WORKFLOW: &str = "on: push\njobs: {a: {runs-on: x, steps: [{run: x}]}}\n";
@@ -152,4 +154,85 @@ fn the_newest_runs_keep_the_files_of_allowed_failures() {
     project.configure("[docker]\nkeep_failed = 0\n");
     project.run(&[]).expect(0, &[]);
     assert!(!kept()[3]);
+}
+
+/// Returns the containers, networks and images of the service of the tour of deployments.
+fn of_tour() -> Vec<String> {
+    let of_service = "label=dev.cuelight.service=cuelight-demo";
+    let lists = [
+        docker(&["ps", "-a", "--filter", of_service, "--format", "{{.Names}}"]),
+        docker(&["network", "ls", "--filter", "name=cuelight-demo", "--format", "{{.Name}}"]),
+        docker(&["images", "--filter", "reference=cuelight-demo", "--format", "{{.Repository}}:{{.Tag}}"]),
+    ];
+    lists.iter().flat_map(|list| list.as_deref().expect("docker answers").lines()).map(str::to_owned).collect()
+}
+
+/// Removes the tour at the end of the test, however it ends.
+struct Removed<'p>(&'p Project);
+
+impl Drop for Removed<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.command(&["demo", "--deploy", "--remove"]).output();
+    }
+}
+
+/// The names and the ports of the tour are fixed, so one test has all of it.
+#[test]
+fn the_tour_of_deployments_ends_as_it_says_and_leaves_nothing_once_it_is_removed() {
+    if !has(&["cuelight-router:local", "busybox:stable"]) {
+        return;
+    }
+    if !of_tour().is_empty() {
+        // It belongs to the person who runs the tests.
+        skip("a tour of deployments is on this machine: `cuelight demo --deploy --remove` removes it");
+        return;
+    }
+    let project = Project::new(WORKFLOW);
+    let removed = Removed(&project);
+    let tour = project.call(&["demo", "--deploy", "--headless"]);
+    tour.expect(
+        0,
+        &[
+            // Rolling: one replica after the other. Blue-green: all traffic at once. Canary: growing shares.
+            "staging: deploy v2",
+            "Stop blue to 1",
+            "preview: deploy v2",
+            "production: deploy v2",
+            "Send 10 % of the traffic to green",
+            "Send 50 % of the traffic to green",
+            "production: deploy v3",
+            "the new release failed its analysis",
+            "`cuelight demo --deploy --remove` removes the containers of the demo and all its traces.",
+        ],
+    );
+    let at = |args: &[&str]| {
+        let mut command = project.command(args);
+        Said(command.current_dir(project.state().join("demo-deploy")).output().expect("the program starts"))
+    };
+    let deployments = at(&["deploys", "--json"]).out();
+    let deployments: Vec<serde_json::Value> = match serde_json::from_str(&deployments) {
+        Ok(serde_json::Value::Array(all)) => all,
+        _ => deployments.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect(),
+    };
+    assert_eq!(deployments.len(), 7);
+    at(&["deploys"]).expect(0, &["production  v3", "rolled back", "v2", "serves again"]);
+    for environment in ["staging", "preview", "production"] {
+        at(&["env", environment]).expect(0, &["v2"]);
+    }
+    let serving: Vec<String> = of_tour().into_iter().filter(|name| name.contains("-production-")).collect();
+    assert!(serving.iter().any(|name| name == "cuelight-demo-production-router"), "{serving:?}");
+    project.call(&["demo", "--deploy", "--remove"]).expect(0, &["removed the container ", "removed the network "]);
+    assert_eq!(of_tour(), Vec::<String>::new());
+    assert!(!project.state().join("demo-deploy").exists());
+    project.call(&["demo", "--deploy", "--remove"]).expect(0, &["Nothing of the demo's deployments is left."]);
+    // In the middle of the canary.
+    let mut command = project.command(&["demo", "--deploy", "--headless"]);
+    let mut going = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
+    let canary = || of_tour().contains(&"cuelight-demo-production-green-1".to_owned()).then_some(());
+    until("the canary of v2 runs", canary);
+    let said = project.call(&["demo", "--deploy", "--remove"]);
+    said.expect(0, &["which deploys v2 ", " to production.", "removed the container cuelight-demo-production-green-1"]);
+    assert!(!going.wait().expect("it ends").success(), "its deployment was ended");
+    assert_eq!(of_tour(), Vec::<String>::new());
+    drop(removed);
 }
