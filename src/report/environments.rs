@@ -157,9 +157,17 @@ impl Page {
         let pending = open.iter().copied().chain(newest).map(|one| self.pending(environment, one));
         let unknown = environment.unknown.as_ref().map(|why| self.style.paint(Hue::Dim, text!("{}", why)));
         let locked = environment.locked.as_ref().map(|lock| self.style.paint(Hue::Review, text!("{}", lock)));
-        let command = || self.style.paint(Hue::Dim, format!("cuelight promote {}", quoted(&environment.name)));
+        let promote = format!("cuelight promote {}", quoted(&environment.name));
+        let command = || self.style.paint(Hue::Dim, promote.clone());
         let next = if self.style.is_linear() { "; go on with " } else { "  " };
-        let waits = environment.promotable.as_ref().map(|why| text!("{}{}{}", why, next, self.as_command(command())));
+        // Why it waits may name the commands.
+        let waits = environment.promotable.as_ref().map(|why| {
+            if why.contains(&promote) {
+                text!("{}", why)
+            } else {
+                text!("{}{}{}", why, next, self.as_command(command()))
+            }
+        });
         let kept = environment.kept.as_ref().map(|kept| text!("{}", kept));
         let no_report = environment.no_report.as_ref().map(|why| self.style.paint(Hue::Bad, text!("{}", why)));
         no_report.into_iter().chain(locked).chain(left).chain(kept).chain(pending).chain(waits).chain(unknown).collect()

@@ -104,7 +104,9 @@ impl App {
         let lane = self.lane()?;
         let open = lane.open.as_ref()?;
         let step = open.step.as_ref().map(|step| format!("step {}/{}, {}", step.number, step.total, step.name));
-        let lines = [format!("{} to {}", open.release.title(), lane.name())].into_iter().chain(step).collect();
+        let decision = open.step.as_ref().and_then(|step| step.decision.clone());
+        let head = [format!("{} to {}", open.release.title(), lane.name())];
+        let lines = head.into_iter().chain(step).chain(decision.clone()).collect();
         let promote = |full| {
             let (environment, run) = (lane.name().to_owned(), open.run.clone());
             vec![Effect::Request(Request::Lane(LaneRequest::Promote { environment, run, full }))]
@@ -121,10 +123,14 @@ impl App {
             let choices = vec![Choice::new('n', "keep it running", Vec::new()), Choice::new('y', yes, stop)];
             return Some(Overlay::Question(Question::new("Stop the former release?", lines, choices)));
         }
-        let mut choices = vec![
-            Choice::new('y', "continue past this pause", promote(false)),
-            Choice::new('f', "continue past this pause and all later ones", promote(true)),
-        ];
+        let mut choices = if decision.is_some() {
+            vec![Choice::new('f', "promote it fully: past this decision and all later pauses", promote(true))]
+        } else {
+            vec![
+                Choice::new('y', "continue past this pause", promote(false)),
+                Choice::new('f', "continue past this pause and all later ones", promote(true)),
+            ]
+        };
         if lane.check(Operation::PauseDeployment).is_ok() {
             let (environment, run) = (lane.name().to_owned(), open.run.clone());
             let pause = vec![Effect::Request(Request::Lane(LaneRequest::Pause { environment, run }))];

@@ -329,7 +329,15 @@ fn the_key_that_promotes_is_offered_once_a_deployment_waits_for_a_person() {
     let mut lanes = lanes();
     let open = lanes[1].open.as_mut().expect("open");
     let name = "Wait for `cuelight promote`".to_owned();
-    open.step = Some(LaneStep { number: 6, total: 9, name, is_back: false, waits_for_person: true, pause: None });
+    open.step = Some(LaneStep {
+        number: 6,
+        total: 9,
+        name,
+        is_back: false,
+        waits_for_person: true,
+        decision: None,
+        pause: None,
+    });
     let mut driver = showing(80, 24, Glyphs::Unicode, lanes);
     assert!(!driver.shows("p:promote"), "{}", driver.screen());
     driver.press("j");
@@ -340,6 +348,25 @@ fn the_key_that_promotes_is_offered_once_a_deployment_waits_for_a_person() {
     driver.press("p<enter>");
     let environment = "staging".to_owned();
     assert_eq!(asked(&mut driver), [LaneRequest::Promote { environment, run: run(), full: false }]);
+}
+
+#[test]
+fn a_decision_about_an_inconclusive_analysis_offers_only_a_full_promotion() {
+    let mut lanes = lanes();
+    let open = lanes[1].open.as_mut().expect("open");
+    let step = open.step.as_mut().expect("a step");
+    step.waits_for_person = true;
+    step.decision = Some("Rollout Paused, InconclusiveAnalysisRun".to_owned());
+    let mut driver = showing(80, 24, Glyphs::Unicode, lanes);
+    driver.press("jp");
+    assert!(
+        driver.shows("InconclusiveAnalysisRun") && !driver.shows("continue past this pause"),
+        "{}",
+        driver.screen()
+    );
+    driver.press("<enter>");
+    let environment = "staging".to_owned();
+    assert_eq!(asked(&mut driver), [LaneRequest::Promote { environment, run: run(), full: true }]);
 }
 
 #[test]

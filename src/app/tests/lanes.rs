@@ -107,6 +107,7 @@ pub(super) fn on_its_way(tag: &str) -> LaneDeployment {
             name: "Wait until green is healthy".to_owned(),
             is_back: false,
             waits_for_person: false,
+            decision: None,
             pause: None,
         }),
         waits: None,
@@ -328,6 +329,7 @@ pub(super) fn keeping() -> Lane {
             name: "Stop blue after 1h".to_owned(),
             is_back: false,
             waits_for_person: false,
+            decision: None,
             pause: None,
         }),
         ..on_its_way("v1.4.1")

@@ -319,7 +319,15 @@ impl Deployments {
             let (number, total) = position.step();
             let pause = position.pause(record.paused && open.is_running);
             let (is_back, waits_for_person) = (position.back.is_some(), position.waits_for_person());
-            LaneStep { number, total, name: position.step_name(), is_back, waits_for_person, pause }
+            LaneStep {
+                number,
+                total,
+                name: position.step_name(),
+                is_back,
+                waits_for_person,
+                decision: position.decision,
+                pause,
+            }
         });
         let facts = GateFacts { settings, state, record: Some(record), now: at, minute_of_week: minute_of_week(at) };
         let closed = if step.is_none() && open.is_running { gates::closed(&facts) } else { Vec::new() };

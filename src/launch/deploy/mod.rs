@@ -200,7 +200,7 @@ impl Deployments {
             let kept = lane.open.as_ref().and_then(|open| open.kept.as_ref()).map(|kept| kept.text(at));
             // While a deployment changes the environment, fewer healthy replicas are not a fault.
             let impairment = lane.impairment().filter(|_| !lane.is_changing());
-            let promotable = self.promotable(state).map(str::to_owned);
+            let promotable = self.promotable(state);
             let left = self.left_halfway(state).map(|left| match self.shares(settings, &lane) {
                 Some(shares) => format!("{left}; {shares}"),
                 None => left,

@@ -140,12 +140,16 @@ impl Deployments {
 
     /// Returns what a promotion of the deployment in progress to an environment would end, in words. `None` if the
     /// deployment is not paused and does not wait for a person.
-    pub(super) fn promotable(&self, state: &EnvironmentState) -> Option<&'static str> {
+    pub(super) fn promotable(&self, state: &EnvironmentState) -> Option<String> {
         let open = self.newest_open(state, MAX_DEPLOYMENTS)?;
         let is_steered = open.is_running && open.record.began && open.record.cause != Cause::Job;
         let position = Position::read(&open.folder).ok().flatten().filter(|_| is_steered)?;
-        let waits = position.waits_for_person().then_some("waits for a person");
-        position.pause(open.record.paused).or(waits)
+        let waits = || match &position.decision {
+            Some(why) => format!("waits for a person: {why}"),
+            None => "waits for a person".to_owned(),
+        };
+        let waits = position.waits_for_person().then(waits);
+        position.pause(open.record.paused).map(str::to_owned).or(waits)
     }
 
     /// Returns the deployment without a worker that may have left the environment halfway.

@@ -139,6 +139,9 @@ pub struct LaneStep {
     pub is_back: bool,
     /// Whether the step waits until a person promotes the deployment.
     pub waits_for_person: bool,
+    /// Why the target waits for the decision of a person within the step, with the commands to decide: only a full promotion
+    /// continues. `None` if it does not.
+    pub decision: Option<String>,
     /// What a pause that a person has requested means for the step: `pauses after this step`. `None` without one.
     pub pause: Option<&'static str>,
 }
