@@ -243,6 +243,7 @@ impl From<DeployError> for Failure {
             | DeployError::NothingOpen(_) => Self::new(Exit::NotFound, error.to_string()),
             DeployError::Rollback(_)
             | DeployError::Closed(_)
+            | DeployError::Overridable { .. }
             | DeployError::Locked(_)
             | DeployError::OnItsWay(_)
             | DeployError::Moved(_)

@@ -381,6 +381,7 @@ fn a_locked_environment_is_deployed_to_only_by_an_override() {
     shop.call(&["lock", "staging", "--reason", "again"]).expect(4, &["is already locked by ada@", "migration"]);
     let refused = shop.call(&["deploy", "staging", "v1"]);
     refused.expect(4, &["locked by ada@", "migration; `cuelight unlock staging` opens it"]);
+    refused.expect(4, &["in an emergency, `cuelight deploy staging v1 --override --reason TEXT` deploys nevertheless"]);
     shop.call(&["deploy", "staging", "v1", "--override"]).expect(2, &["--reason"]);
     shop.call(&["deploy", "staging", "v1", "--override", "--reason", "hotfix"]).expect(0, &["is live"]);
     shop.call(&["audit"]).expect(0, &["overrode the rules: hotfix", "locked: migration"]);

@@ -52,6 +52,19 @@ pub enum DeployError {
     /// Rules of the environment reject the release.
     #[error(transparent)]
     Closed(#[from] Refused),
+    /// Rules of the environment reject a deployment that a person asked for, who may override them.
+    #[error(
+        "{refused}\nin an emergency, `cuelight deploy {environment} {release} --override --reason TEXT` deploys nevertheless, \
+             which the ledger records"
+    )]
+    Overridable {
+        /// The rules.
+        refused: Refused,
+        /// Name of the environment.
+        environment: String,
+        /// Name of the release.
+        release: String,
+    },
     /// The environment is already locked, or is not locked.
     #[error("{0}")]
     Locked(String),

@@ -339,7 +339,18 @@ impl PreparedDeployment {
     /// # Errors
     /// At least one gate refuses the deployment; the error names the gates.
     pub fn require_open(&self) -> Result<(), DeployError> {
-        if self.request.overrides { Ok(()) } else { Ok(Refused::check(&self.closed)?) }
+        if self.request.overrides {
+            return Ok(());
+        }
+        Refused::check(&self.closed).map_err(|refused| match self.request.cause {
+            Cause::Manual => DeployError::Overridable {
+                refused,
+                environment: self.settings.name.clone(),
+                release: self.release.release.name().to_owned(),
+            },
+            // A rollback and a job cannot override them.
+            Cause::Rollback | Cause::Job => refused.into(),
+        })
     }
 
     /// Returns the lines of the ledger that cannot be read and may be about the environment, as sentences.
