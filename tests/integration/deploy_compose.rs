@@ -221,16 +221,19 @@ fn of_two_deployments_that_begin_at_once_on_two_machines_exactly_one_gets_the_lo
     shop.call(&["deploy", "live", "v1"]).expect(0, &["is live"]);
     let is_locked = || docker(&["container", "inspect", &shop.lock()]).is_some();
     until("the lock is released at the end", || (!is_locked()).then_some(()));
-    let machines: [&(dyn Fn(&[&str]) -> Said + Sync); 2] =
-        [&|args| shop.call(args), &|args| shop.project.call_elsewhere(args)];
+    let call = |machine: usize, args: &[&str]| match machine {
+        0 => shop.call(args),
+        _ => shop.project.call_elsewhere(args),
+    };
     let [refused, won] = std::thread::scope(|scope| {
         // The health check of the release has no result for a minute, so the winner does not end by itself.
-        let mut going = machines.map(|call| scope.spawn(move || call(&["deploy", "live", "late"]))).map(Some);
+        let start = |machine| Some(scope.spawn(move || call(machine, &["deploy", "live", "late"])));
+        let mut going = [0, 1].map(start);
         let refused = until("one of both is refused", || {
             going.iter().position(|one| one.as_ref().is_some_and(std::thread::ScopedJoinHandle::is_finished))
         });
         let winner = 1 - refused;
-        until("the winner is aborted", || machines[winner](&["abort", "live"]).0.status.success().then_some(()));
+        until("the winner is aborted", || call(winner, &["abort", "live"]).0.status.success().then_some(()));
         [refused, winner].map(|at| going[at].take().expect("not joined yet").join().expect("no panic"))
     });
     refused.expect(1, &["another deployment to the environment is in progress (held by ", "@"]);
