@@ -10,13 +10,12 @@ use crate::launch;
 use crate::launch::commands;
 use crate::launch::commands::TrustedBy;
 use crate::launch::deploy::{DeployError, DeployRequest, Deployments, OpenDeployment, PreparedDeployment, WayBack};
-use crate::model::deployment::{Actor, Cause, DeploymentPlan, EnvironmentSettings, Outcome as DeploymentOutcome};
+use crate::model::deployment::{Cause, DeploymentPlan, EnvironmentSettings, Outcome as DeploymentOutcome};
 use crate::model::rollback::RollbackRequest;
 use crate::model::{RunId, is_production};
 use crate::report::deployments::{Preview, document, way_back};
 use crate::report::style;
 use crate::report::style::Style;
-use crate::store::folder::RunFolder;
 use crate::ui::terminal_text::text;
 
 use super::review::confirm;
@@ -229,11 +228,6 @@ pub(super) fn local_if_any() -> Result<Option<Deployments>, Failure> {
         Err(error) if error.is_outside() => Ok(None),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Returns the person at this machine, if the run is a deployment by this machine.
-pub(super) fn actor_of(folder: &RunFolder) -> Result<Option<Actor>, Failure> {
-    Ok(launch::deploy::actor_of(folder)?)
 }
 
 /// Returns why the deployment cannot be recorded on its server, as a note. If `strict`, settings that ask for what no

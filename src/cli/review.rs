@@ -14,7 +14,6 @@ use crate::store::folder::RunFolder;
 use crate::store::history;
 use crate::ui::terminal_text::text;
 
-use super::deploy;
 use super::{Exit, Failure, Outcome, runs_dir, servers};
 
 #[derive(clap::Args)]
@@ -67,7 +66,7 @@ pub(super) fn run(args: &Args, approve: bool) -> Outcome {
     dangerous
         .try_for_each(|review| confirm(&review.environment, "a production environment by its name", verb, &args.yes))?;
     let comment = args.comment.clone();
-    let command = if let Some(by) = deploy::actor_of(&folder)? {
+    let command = if let Some(by) = launch::deploy::actor_of(&folder)? {
         Command::Deployment { order: DeploymentOrder::Review { approve, comment }, by: Some(by) }
     } else {
         let environments = reviews.iter().map(|review| review.id).collect();
