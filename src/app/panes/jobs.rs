@@ -420,8 +420,9 @@ fn reason(job: &Job, run: &Run, state: &AppState) -> (String, Hue) {
 }
 
 /// Returns the job to select, and its most relevant step if the job is active or has failed. This is a running job,
-/// preferably the previous one; else, in a completed run, a failed job; else the previous job; else, in a run in
-/// progress, the last job of the workflow that has started; else the first job. `None` for a run without jobs.
+/// preferably the previous one; else, in a completed run, a job that made it fail, or else one that was cancelled or
+/// may fail; else the previous job; else, in a run in progress, the last job of the workflow that has started; else the
+/// first job. `None` for a run without jobs.
 fn current(run: &Run, previous: Option<&JobId>) -> Option<JobSelection> {
     let previous = previous.and_then(|job| run.jobs.get(job));
     let bad = |job: &&Job| job.phase.conclusion().is_some_and(Conclusion::is_bad);
@@ -431,6 +432,8 @@ fn current(run: &Run, previous: Option<&JobId>) -> Option<JobSelection> {
         .filter(|job| runs(job))
         .or_else(|| run.jobs.values().find(runs))
         .or_else(|| run.jobs.values().find(|job| job.phase.is_active()))
+        // A failure cancels the other legs of its matrix, which may come before it.
+        .or_else(|| run.jobs.values().filter(|_| run.phase.is_done()).find(|job| job.has_failed()))
         .or_else(|| run.jobs.values().filter(|_| run.phase.is_done()).find(bad))
         .or(previous)
         .or_else(|| run.jobs.values().rev().filter(|_| !run.phase.is_done()).find(|job| job.started.is_some()))

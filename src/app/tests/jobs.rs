@@ -113,3 +113,22 @@ fn the_job_of_a_visible_step_is_always_visible() {
     driver.mouse(MouseEventKind::Down(MouseButton::Left), (8, 2));
     assert_eq!(selected(&driver), None, "the row at the top is that of the job: {}", driver.screen());
 }
+
+#[test]
+fn the_end_of_a_run_selects_the_failed_job_and_not_a_leg_that_its_failure_cancelled() {
+    let mut script = script();
+    script.start(vec![outline("leg-1", "leg (1)", &[]), outline("leg-2", "leg (2)", &[])]);
+    for (id, name) in [("leg-1", "leg (1)"), ("leg-2", "leg (2)")] {
+        script.at(1).job(id, name, &["Run"]).step(id, 1, "Run", 1);
+    }
+    for (id, end) in [("leg-2", Conclusion::Failure), ("leg-1", Conclusion::Cancelled)] {
+        script.at(2).step_end(id, 1, end).job_end(id, end);
+    }
+    script.end(Conclusion::Failure);
+    let mut driver = Driver::new(80, 24, Theme { motion: false, ..Theme::default() });
+    driver.feed(Feed::Opened(header(run()))).feed(Feed::Records { run: run(), records: script.records });
+    driver.app = driver.app.clone().showing(run());
+    driver.send(Msg::Tick(Timestamp(START + 30_000)));
+    let selected = driver.app.selection.job_selection().map(|row| (row.job.to_string(), row.step));
+    assert_eq!(selected, Some(("leg-2".to_owned(), Some(crate::model::StepNumber(1)))), "{}", driver.screen());
+}
