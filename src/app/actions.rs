@@ -341,13 +341,16 @@ impl App {
     }
 
     /// Goes to the failed step after or before a selection, and to the first or last error line in its log. Shows a
-    /// notice if nothing has failed.
+    /// notice if nothing has failed, or nothing but the selected step.
     fn go_to_failed_step(&mut self, from: Option<&JobSelection>, forward: bool) {
         let Some(run) = self.run().filter(|run| any_failed(run)) else {
             self.toast = Some(Notice::news("nothing has failed in this run"));
             return;
         };
         if let Some(next) = next_failed(run, from, forward) {
+            if from == Some(&next) {
+                self.toast = Some(Notice::news("nothing else has failed in this run"));
+            }
             self.selection.select(next);
         }
         self.panes.log.jump_to_error(forward);

@@ -90,7 +90,9 @@ fn errors_are_visited_line_by_line() {
     driver.press("e");
     assert!(driver.shows("error 2/2") && driver.shows("E   no 240"));
     driver.press("E");
-    assert!(driver.shows("E   no 40"));
+    assert!(driver.shows("E   no 40") && !driver.shows("nothing else has failed"), "{}", driver.screen());
+    driver.press("ee");
+    assert!(driver.shows("nothing else has failed in this run"), "{}", driver.screen());
 }
 
 #[test]
