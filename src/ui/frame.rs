@@ -6,7 +6,7 @@ use ratatui::style::Style;
 
 use super::box_drawing::{DOWN, LEFT, RIGHT, UP, joint};
 use super::text::{clip, put, width};
-use super::theme::{Hue, Theme};
+use super::theme::{Colours, Hue, Theme};
 
 /// Visible part of a list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,7 +43,8 @@ pub struct Framed {
     pub tabs: (Vec<String>, Vec<String>),
     /// Text at the right end of the upper border; empty for none.
     pub suffix: String,
-    /// Shorter text in place of the suffix if title, tabs and suffix do not fit side by side; empty for none.
+    /// Shorter text in place of the suffix if title, tabs and suffix do not fit side by side; empty for none. Without
+    /// colours, the numbers of the tabs are enough.
     pub short_suffix: String,
     /// Visible part of the pane's list, marked at the right border; `None` for a pane without a list.
     pub scroll: Option<Scroll>,
@@ -207,11 +208,20 @@ fn titles(pane: &Framed, theme: Theme, buffer: &mut Buffer) {
     }
 }
 
-/// Returns the suffix of a pane, or its shorter form if the longer one needs room of the title or the tabs.
+/// Returns the suffix of a pane, or its shorter form if the longer one needs room of the title or the tabs. Without
+/// colours, the words of the suffix are more important than the names of the tabs, whose numbers are enough.
 fn suffix(pane: &Framed, room: usize, theme: Theme) -> &str {
-    let (before, after) = tabs(pane, usize::MAX, theme);
-    let needed = width(&before) + width(&pane.title) + 2 + width(&after) + width(&pane.suffix) + 4;
-    if pane.short_suffix.is_empty() || needed <= room { &pane.suffix } else { &pane.short_suffix }
+    if pane.short_suffix.is_empty() {
+        return &pane.suffix;
+    }
+    let columns = |(before, after): (String, String)| width(&before) + width(&after);
+    let whole = columns(tabs(pane, usize::MAX, theme));
+    let rest = room.checked_sub(width(&pane.title) + 2 + width(&pane.suffix) + 4);
+    let fits = rest.is_some_and(|rest| match theme.colours {
+        Colours::None => whole == 0 || columns(tabs(pane, rest, theme)) > 0,
+        Colours::Terminal | Colours::ColourBlind => whole <= rest,
+    });
+    if fits { &pane.suffix } else { &pane.short_suffix }
 }
 
 /// Returns the tabs before and after the title of a pane, within this many columns: with dots between them, without
@@ -275,7 +285,7 @@ mod tests {
 
     #[test]
     fn the_short_suffix_replaces_one_that_takes_room_of_the_tabs() {
-        let line = |width: u16| {
+        let line = |width: u16, colours: Colours| {
             let mut buffer = Buffer::empty(Rect::new(0, 0, width, 3));
             let pane = Framed {
                 area: buffer.area,
@@ -285,11 +295,14 @@ mod tests {
                 short_suffix: "7+ 1!".to_owned(),
                 ..Framed::default()
             };
-            draw(&[pane], Theme::default(), &mut buffer);
+            draw(&[pane], Theme { colours, ..Theme::default() }, &mut buffer);
             (0..width).map(|x| buffer[(x, 0)].symbol()).collect::<String>()
         };
-        assert_eq!(line(52), "┌─ 1 Runs · 3 Jobs · 4 Log ────── 7 ok, 1 allowed ─┐");
-        assert_eq!(line(42), "┌─ 1 Runs · 3 Jobs · 4 Log ────── 7+ 1! ─┐");
+        let whole = "┌─ 1 Runs · 3 Jobs · 4 Log ────── 7 ok, 1 allowed ─┐";
+        assert_eq!(line(52, Colours::Terminal), whole);
+        assert_eq!(line(52, Colours::None), whole);
+        assert_eq!(line(42, Colours::Terminal), "┌─ 1 Runs · 3 Jobs · 4 Log ────── 7+ 1! ─┐");
+        assert_eq!(line(42, Colours::None), "┌─ 1 3 Jobs 4 ───────── 7 ok, 1 allowed ─┐");
     }
 
     #[test]
