@@ -27,7 +27,7 @@ pub enum JobState {
 
 impl JobState {
     /// All states, in the order in which they are counted, which is that of their declaration.
-    const ALL: [Self; 9] = [
+    pub const ALL: [Self; 9] = [
         Self::Ok,
         Self::Running,
         Self::Held,

@@ -11,11 +11,12 @@ use crate::app::keymap::{Keymap, Sequence};
 use crate::app::panes::{Cx, motion};
 use crate::app::state::AppState;
 use crate::app::text_input::TextInput;
+use crate::model::JobState;
 use crate::model::capabilities::Unavailable;
 use crate::ui::frame::Scroll;
 use crate::ui::layout::PANELS;
 use crate::ui::text;
-use crate::ui::theme::Hue;
+use crate::ui::theme::{Hue, Theme};
 
 use super::input_row;
 
@@ -36,6 +37,12 @@ const SIGNS: [&str; 4] = [
     "~2m left: the rest of the time that the last successful runs took",
 ];
 
+/// Returns what the signs of jobs mean, which their rows and the counts in a narrow border have in place of words.
+fn states(theme: Theme) -> String {
+    let named = |state: JobState| format!("{} {}", theme.look(&state.phase()).glyph, state.word());
+    JobState::ALL.map(named).join(", ")
+}
+
 /// A line of the help: texts with their columns and styles.
 type Line = Vec<(u16, String, Style)>;
 
@@ -52,7 +59,7 @@ pub(in crate::app) struct Help {
 enum Row {
     Heading(String),
     Blank,
-    Note(&'static str),
+    Note(String),
     Key {
         keys: Vec<String>,
         name: &'static str,
@@ -128,7 +135,7 @@ impl Help {
 
     /// Lays out the rows in a width. Texts that are too long for their columns continue in further lines.
     fn lines(&self, cx: &Cx, keymap: &Keymap, subject: Subject<'_>, width: u16) -> Vec<Line> {
-        let rows = self.rows(cx.state, keymap, subject);
+        let rows = self.rows(cx, keymap, subject);
         let dim = cx.theme.style(Hue::Dim);
         let joined = |keys: &[String]| match keys {
             [] => "(no key)".to_owned(),
@@ -153,7 +160,7 @@ impl Help {
         for row in rows {
             match row {
                 Row::Blank => lines.push(Vec::new()),
-                Row::Note(note) => lines.extend(wrapped(note, 1).into_iter().map(|note| vec![(1, note, dim)])),
+                Row::Note(note) => lines.extend(wrapped(&note, 1).into_iter().map(|note| vec![(1, note, dim)])),
                 Row::Heading(heading) => lines.push(vec![(1, heading, cx.theme.heading())]),
                 Row::Key { keys, name, doc, reason } => {
                     let (key_style, style) =
@@ -178,9 +185,10 @@ impl Help {
     }
 
     /// Returns the actions of the panel, those of every panel and, in a replay, those of the replay, each under a
-    /// heading. With a filter, these are the actions that match it by key, name or description, and those of the other
-    /// panels follow.
-    fn rows(&self, state: &AppState, keymap: &Keymap, subject: Subject<'_>) -> Vec<Row> {
+    /// heading, then what the signs mean. With a filter, these are the actions that match it by key, name or
+    /// description, those of the other panels, and the signs that match it.
+    fn rows(&self, cx: &Cx, keymap: &Keymap, subject: Subject<'_>) -> Vec<Row> {
+        let state = cx.state;
         let of = |context: Context| move |entry: &&Entry| entry.contexts.contains(&context);
         let here = (format!("Here: {}", self.context.name()), self.context, false);
         let replay = (state.replay.is_some()).then(|| ("Replay".to_owned(), Context::Everywhere, true));
@@ -197,7 +205,7 @@ impl Help {
             let mut found = entries.filter_map(|entry| self.row(entry, state, keymap, subject)).peekable();
             let is_empty = found.peek().is_none();
             if is_empty && context == self.context && self.filter.text().is_empty() {
-                rows.extend([Row::Heading(heading), Row::Note("only the keys that work everywhere")]);
+                rows.extend([Row::Heading(heading), Row::Note("only the keys that work everywhere".to_owned())]);
             } else if !is_empty {
                 if !rows.is_empty() {
                     rows.push(Row::Blank);
@@ -206,11 +214,14 @@ impl Help {
                 rows.extend(found);
             }
         }
-        let mut signs = SIGNS.iter().copied().filter(|sign| text::holds(filter, &[sign])).peekable();
-        if signs.peek().is_some() {
-            rows.extend((!rows.is_empty()).then_some(Row::Blank));
-            rows.push(Row::Heading("In the header".to_owned()));
-            rows.extend(signs.map(Row::Note));
+        let legends = [("Signs of jobs", vec![states(cx.theme)]), ("In the header", SIGNS.map(str::to_owned).to_vec())];
+        for (heading, notes) in legends {
+            let mut notes = notes.into_iter().filter(|note| text::holds(filter, &[note])).peekable();
+            if notes.peek().is_some() {
+                rows.extend((!rows.is_empty()).then_some(Row::Blank));
+                rows.push(Row::Heading(heading.to_owned()));
+                rows.extend(notes.map(Row::Note));
+            }
         }
         rows
     }

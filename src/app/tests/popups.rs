@@ -243,3 +243,12 @@ fn every_text_field_knows_the_usual_keys() {
         }
     }
 }
+
+#[test]
+fn the_help_names_the_signs_of_jobs() {
+    for (glyphs, signs) in [(Glyphs::Unicode, "✗ failed, ! allowed"), (Glyphs::Ascii, "X failed, ! allowed")] {
+        let mut driver = Driver::showing(80, 24, glyphs);
+        driver.press("?cancelled");
+        assert!(driver.shows("Signs of jobs") && driver.shows(signs), "{}", driver.screen());
+    }
+}
