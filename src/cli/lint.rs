@@ -12,7 +12,7 @@ use crate::repo::lint::Below;
 use crate::repo::workflows;
 use crate::report::lint::{Format, Linter, ending};
 use crate::report::style;
-use crate::report::style::{Out, Style};
+use crate::report::style::{Out, Stdout, Style};
 use crate::ui::terminal_text::TerminalText;
 use crate::workflow::lint::{Policy, RULES};
 use crate::workflow::sarif;
@@ -86,7 +86,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     let below = looked_up.then(|| Below { root, refs: args.refs.clone(), policy });
     let format = args.format;
     let linter = Linter { format, style: Style::of_output() };
-    let mut stdout = io::BufWriter::new(io::stdout().lock());
+    let mut stdout = io::BufWriter::new(Stdout::lock());
     let mut out = Out::new(&mut stdout);
     let (mut errors, mut warnings) = (0, 0);
     let mut results = Vec::new();

@@ -46,7 +46,7 @@ fn follow<E: Into<Failure>>(service: &str, lines: impl AsyncFnOnce(&mut Followed
     let mut written = Ok(());
     let mut print = |line: &[u8]| {
         written = style::line(&log_line(line, style));
-        if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        if written.is_ok() && !style::is_closed() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
     style::notice(&text!("Log of service {}; Ctrl-C ends it.", service));
     block_on(async {

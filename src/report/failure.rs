@@ -125,7 +125,8 @@ impl From<LookupError> for Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            // The reader has closed the output, so no message can be read. This counts as success.
+            // The reader has closed the output of a listing, and wants no more of it. This counts as success. The output
+            // of a command with a result never fails in this way, see `style::Stdout`.
             io::ErrorKind::BrokenPipe => Self::new(Exit::Success, ""),
             // Errors of files come as a `StoreError` with their path, so this one is about standard output.
             _ if is_full(&error) => Self::new(Exit::Unavailable, "cannot write to standard output: the disk is full"),

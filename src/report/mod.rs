@@ -44,7 +44,7 @@ use std::path::PathBuf;
 
 use crate::model::{Conclusion, Event, Gate, Job, JobId, LineRange, Phase, Record, Run, RunInfo, StepNumber};
 use crate::report::bell::Bell;
-use crate::report::style::Out;
+use crate::report::style::{Out, Stdout};
 use crate::store::folder::RunFolder;
 use crate::store::logs::{LogReader, repository};
 use crate::store::runs::RunStore;
@@ -255,7 +255,7 @@ impl<'p> Printing<'p> {
     /// # Errors
     /// The output cannot be written, or a log cannot be read.
     pub fn records(&mut self, records: &[Record]) -> io::Result<()> {
-        let mut stdout = io::BufWriter::with_capacity(BUFFER, io::stdout().lock());
+        let mut stdout = io::BufWriter::with_capacity(BUFFER, Stdout::lock());
         let mut out = Out::new(&mut stdout);
         self.last_row.erase(&mut out)?;
         let merges = self.printer.merges_output();
@@ -300,7 +300,7 @@ impl<'p> Printing<'p> {
     /// # Errors
     /// The output cannot be written.
     pub fn make_room(&mut self) -> io::Result<()> {
-        let mut stdout = io::stdout().lock();
+        let mut stdout = Stdout::lock();
         let mut out = Out::new(&mut stdout);
         self.last_row.erase(&mut out)?;
         out.flush()
@@ -312,7 +312,7 @@ impl<'p> Printing<'p> {
     /// The output cannot be written, or a log cannot be read.
     pub fn end(mut self) -> io::Result<Option<Conclusion>> {
         let run = self.store.run(self.folder.id()).expect("opened above");
-        let mut stdout = io::BufWriter::new(io::stdout().lock());
+        let mut stdout = io::BufWriter::new(Stdout::lock());
         let mut out = Out::new(&mut stdout);
         self.last_row.erase(&mut out)?;
         self.printer.end(run, &self.folder, &mut out)?;

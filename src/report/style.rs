@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
@@ -310,12 +311,52 @@ fn inert(line: &str) -> Cow<'_, str> {
     }
 }
 
-/// Prints to standard output.
+/// Whether a write has found standard output closed.
+static IS_CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Whether the reader of standard output has closed it, as far as a write to [`Stdout`] has found.
+pub fn is_closed() -> bool {
+    IS_CLOSED.load(Ordering::Relaxed)
+}
+
+/// Standard output of a command whose exit code is a result. Once the reader has closed it, as `head` does, text is
+/// dropped without an error: the command completes what it does, and ends with the exit code that it has otherwise.
+pub struct Stdout(io::StdoutLock<'static>);
+
+impl Stdout {
+    /// Locks standard output.
+    pub fn lock() -> Self {
+        Self(io::stdout().lock())
+    }
+}
+
+impl Write for Stdout {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        if is_closed() { Ok(text.len()) } else { unless_closed(self.0.write(text), text.len()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if is_closed() { Ok(()) } else { unless_closed(self.0.flush(), ()) }
+    }
+}
+
+/// Returns the result of a write to standard output, or if that is closed, `dropped`.
+fn unless_closed<T>(written: io::Result<T>, dropped: T) -> io::Result<T> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            IS_CLOSED.store(true, Ordering::Relaxed);
+            Ok(dropped)
+        }
+        written => written,
+    }
+}
+
+/// Prints to standard output. Succeeds if the reader has closed it, see [`Stdout`].
 ///
 /// # Errors
 /// The output cannot be written.
 pub fn print(text: &TerminalText) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
+    let mut stdout = Stdout::lock();
     let mut out = Out::new(&mut stdout);
     out.print(text)?;
     out.flush()

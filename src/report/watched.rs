@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::model::{Conclusion, Gate, Job, JobId, Phase, Run, RunId, Timestamp, first_names};
 use crate::report::style;
-use crate::report::style::{Out, Style};
+use crate::report::style::{Out, Stdout, Style};
 use crate::ui::terminal_text::TerminalText;
 use crate::ui::terminal_text::text;
 use crate::ui::text::{clip, counted, spent, width};
@@ -225,7 +225,7 @@ impl RunTable {
         let Some(columns) = style::columns() else { return Ok(()) };
         let runs: Vec<&Run> = runs.collect();
         let name = runs.iter().map(|run| width(&run.title())).max().unwrap_or_default().min(columns / 3);
-        let mut stdout = io::BufWriter::new(io::stdout().lock());
+        let mut stdout = io::BufWriter::new(Stdout::lock());
         let mut out = Out::new(&mut stdout);
         out.erase_rows(std::mem::take(&mut self.rows))?;
         for run in runs.iter().take(most) {
@@ -252,7 +252,7 @@ impl Watched for RunTable {
     }
 
     fn clear(&mut self) -> io::Result<()> {
-        let mut stdout = io::stdout().lock();
+        let mut stdout = Stdout::lock();
         let mut out = Out::new(&mut stdout);
         out.erase_rows(std::mem::take(&mut self.rows))?;
         out.flush()

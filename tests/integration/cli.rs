@@ -231,6 +231,54 @@ fn a_closed_pipe_is_not_an_error() {
     }
 }
 
+/// Starts a command, reads the first line of its output, closes that, and lets the step that waits at `pipe` go on.
+/// Returns the exit code and what the command says about errors.
+fn closed_after_a_line(project: &Project, args: &[&str], pipe: &std::path::Path) -> (Option<i32>, String) {
+    let mut command = project.command(args);
+    command.env("WAIT", pipe).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program starts");
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().expect("piped")).read_line(&mut first).expect("a line");
+    fs::write(pipe, "go\n").expect("a reader opens it");
+    let said = child.wait_with_output().expect("it ends");
+    (said.status.code(), String::from_utf8_lossy(&said.stderr).into_owned())
+}
+
+#[test]
+fn a_command_whose_output_is_closed_has_the_exit_code_of_its_run() {
+    let step = "run: 'read line < \"$WAIT\"; echo late; exit 3'";
+    let project = Project::new(&format!("on: push\njobs: {{a: {{runs-on: ubuntu-latest, steps: [{{{step}}}]}}}}\n"));
+    let pipe = project.home().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo starts");
+    assert!(made.success());
+    for args in [&["run", "--trust"][..], &["run", "--trust", "--json"], &["run", "--trust", "--linear"]] {
+        let (code, errors) = closed_after_a_line(&project, args, &pipe);
+        assert_eq!(code, Some(1), "{args:?}: {errors}");
+        assert!(!errors.contains("error:"), "{args:?}: {errors}");
+        project.call(&["show"]).expect(0, &["failure"]);
+    }
+    for args in [&["rerun", "--trust"][..], &["attach"], &["logs", "--follow"]] {
+        if args[0] != "rerun" {
+            let live = project.command(&["run", "--trust", "--detach"]).env("WAIT", &pipe).output().expect("starts");
+            assert!(live.status.success(), "{live:?}");
+        }
+        let (code, errors) = closed_after_a_line(&project, args, &pipe);
+        assert_eq!(code, Some(1), "{args:?}: {errors}");
+    }
+    // A pipeline with `pipefail` sees what `lint` found, however much of it is read.
+    let broken = "on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: echo, uses: a/b@v1}]}}\n";
+    project.write(".github/workflows/broken.yml", broken);
+    let lint = "set -o pipefail; \"$0\" lint broken | true";
+    let mut shell = std::process::Command::new("bash");
+    let shell = shell.current_dir(project.root()).args(["-c", lint, env!("CARGO_BIN_EXE_cuelight")]);
+    assert_eq!(shell.output().expect("bash starts").status.code(), Some(1));
+    // A listing has no result besides what is read of it.
+    let mut list = project.command(&["runs"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+    drop(list.stdout.take());
+    let said = list.wait_with_output().expect("it ends");
+    assert_eq!((said.status.code(), String::from_utf8_lossy(&said.stderr).as_ref()), (Some(0), ""));
+}
+
 #[test]
 fn doctor_lists_the_installed_tools() {
     let project = Project::new(MIXED);

@@ -108,8 +108,8 @@ impl EndSignals {
     }
 }
 
-/// Whether a change of files, or another moment, may mend the cause of a failure. Nothing does if the output is closed,
-/// or if the state folder or a program cannot be used; and a run that is left in progress is to be left.
+/// Whether a change of files, or another moment, may mend the cause of a failure. Nothing does if the state folder or a
+/// program cannot be used; and a run that is left in progress is to be left.
 fn is_mendable(failure: &Failure) -> bool {
     matches!(failure.exit, Exit::Failed | Exit::Usage | Exit::NotFound | Exit::Rejected)
 }
@@ -132,6 +132,10 @@ impl Watching<'_> {
                     }
                     Err(failure) => Err(failure),
                 };
+                if style::is_closed() {
+                    // Nobody reads what further runs would print.
+                    return ended;
+                }
                 match ended {
                     // The run may have been cancelled for a newer one, or from elsewhere.
                     Ok(_) => {}
