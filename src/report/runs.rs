@@ -1,7 +1,7 @@
 //! Runs as a list, and one run with its jobs and steps.
 
 use crate::model::{Expected, Job, Phase, Run, Step, Summary, Timestamp};
-use crate::ui::run_columns::{Column, Columns, Row};
+use crate::ui::run_columns::{Column, Columns, Naming, Row};
 use crate::ui::terminal_text::{TerminalText, text};
 use crate::ui::text::{clip, counted, duration};
 use crate::ui::theme::Hue;
@@ -17,7 +17,7 @@ pub fn listed(runs: &[Summary], more: bool, columns: Option<usize>, style: Style
     let several = runs.iter().any(|run| Some(&run.info.repository) != first);
     let rows: Vec<Row> = runs.iter().map(|run| row(run, several, style, now)).collect();
     // The glyph and a blank precede the columns.
-    let fitted = Columns::fit(&rows, columns.map(|columns| columns.saturating_sub(2)));
+    let fitted = Columns::fit(&rows, columns.map(|columns| columns.saturating_sub(2)), Naming::Id);
     let ellipsis = style.spelled(text!("…"));
     for (run, row) in runs.iter().zip(&rows) {
         let mut line = text!("{} ", style.glyph(&run.phase));

@@ -55,19 +55,28 @@ const ALL: [Column; COUNT] = [
     Column::Id,
 ];
 
-/// Columns that are left out of a narrow list, in this order. The others, workflow and age, are always shown. The word
-/// for the state is the last one: a glyph alone is hard to tell from others, and a screen reader may not know it. The
-/// number of the attempt goes before the repository, which tells equal workflows of a list apart.
-const LEFT_OUT: [Column; COUNT - 2] = [
-    Column::Who,
-    Column::Title,
-    Column::Event,
-    Column::Id,
-    Column::Time,
-    Column::Ref,
-    Column::Repository,
-    Column::Status,
-];
+/// How the reader of a list names a run, which decides the columns that a narrow list keeps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Naming {
+    /// By a cursor, as on the screen.
+    Cursor,
+    /// By its id, in the next command.
+    Id,
+}
+
+impl Naming {
+    /// Returns the columns that are left out of a narrow list, in this order. The others, workflow and age, are always
+    /// shown. The word for the state stays long: a glyph alone is hard to tell from others, and a screen reader may not
+    /// know it. The number of the attempt goes before the repository, which tells equal workflows of a list apart. An id
+    /// that is to be typed goes last.
+    const fn left_out(self) -> [Column; COUNT - 2] {
+        use Column::{Event, Id, Ref, Repository, Status, Time, Title, Who};
+        match self {
+            Self::Cursor => [Who, Title, Event, Id, Time, Ref, Repository, Status],
+            Self::Id => [Who, Title, Event, Time, Ref, Repository, Status, Id],
+        }
+    }
+}
 
 /// Columns whose texts may be clipped, each with the width to which it shrinks before a column is left out. Room that
 /// is left is given to them in this order.
@@ -195,7 +204,7 @@ impl Columns {
     /// Fits the columns of these rows into a width. Without one, every text is shown in full. Columns without any text
     /// are not shown. Ids are shortened in a list of limited width.
     #[must_use]
-    pub fn fit(rows: &[Row], room: Option<usize>) -> Self {
+    pub fn fit(rows: &[Row], room: Option<usize>, naming: Naming) -> Self {
         let natural = |is_narrow: bool| {
             ALL.map(|column| {
                 let texts = rows.iter().map(|row| row.text(column, room.is_some(), is_narrow));
@@ -211,7 +220,7 @@ impl Columns {
             widths[column as usize] = widths[column as usize].map(|width| width.min(least));
         }
         let mut is_terse = false;
-        for column in LEFT_OUT {
+        for column in naming.left_out() {
             if total(&widths) <= room {
                 break;
             }
@@ -330,9 +339,13 @@ mod tests {
     }
 
     fn lines(runs: &[(Summary, &str)], room: Option<usize>) -> Vec<String> {
+        lines_for(runs, room, Naming::Cursor)
+    }
+
+    fn lines_for(runs: &[(Summary, &str)], room: Option<usize>, naming: Naming) -> Vec<String> {
         let rows: Vec<Row> =
             runs.iter().map(|(run, note)| Row::new(run, run.phase.word(), (*note).to_owned(), NOW)).collect();
-        let columns = Columns::fit(&rows, room);
+        let columns = Columns::fit(&rows, room, naming);
         let line = |row: &Row| columns.cells(row, "…").into_iter().map(|(_, text)| text).collect::<String>();
         rows.iter().map(|row| line(row).trim_end().to_owned()).collect()
     }
@@ -378,6 +391,20 @@ mod tests {
         let runs = [(again, ""), (other, "")];
         assert_eq!(lines(&runs, Some(34)), ["failure attempt 3  CI  r1  2m ago", "failure            CI  r3  5m ago"]);
         assert_eq!(lines(&runs, Some(28)), ["failure  CI  r1  2m ago", "failure  CI  r3  5m ago"]);
+    }
+
+    #[test]
+    fn a_narrow_list_for_commands_keeps_the_ids_and_the_ages() {
+        let ids = |room: usize| lines_for(&several(), Some(room), Naming::Id);
+        assert_eq!(ids(38)[0], format!("failure  CI #412{}12m ago  0001", " ".repeat(9)), "without repository and ref");
+        assert_eq!(ids(30)[0], format!("CI #412{}12m ago  0001", " ".repeat(10)), "the glyph is the state");
+        for room in 27..160 {
+            for (line, id) in ids(room).iter().zip(["0001", "0002", "0003"]) {
+                assert!(line.contains(id) && line.contains(" ago"), "{room}: {line}");
+                assert!(text::width(line) <= room, "{room}: {line}");
+            }
+        }
+        assert!(ids(20).iter().all(|line| line.ends_with(" ago")), "the age stays longest");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::model::feed::Connection;
 use crate::model::{Gate, Phase, RunId, Summary, Timestamp};
 use crate::ui::frame::Scroll;
 use crate::ui::layout::Panel;
-use crate::ui::run_columns::{Column, Columns, Row};
+use crate::ui::run_columns::{Column, Columns, Naming, Row};
 use crate::ui::text;
 use crate::ui::theme::Hue;
 
@@ -137,7 +137,7 @@ impl Pane for Runs {
             empty(why, cx, area, buffer);
         }
         let texts: Vec<Row> = rows.iter().map(|run| self.row(run, cx)).collect();
-        let columns = Columns::fit(&texts, Some(usize::from(area.width.saturating_sub(MARGIN + 1))));
+        let columns = Columns::fit(&texts, Some(usize::from(area.width.saturating_sub(MARGIN + 1))), Naming::Cursor);
         for (y, (run, row)) in (area.y..).zip(rows.into_iter().zip(&texts)) {
             let line = Rect { y, height: 1, ..area };
             let glyph = cx.theme.lamp(&run.phase, cx.state.now.0);
