@@ -12,6 +12,7 @@ use clap_complete::engine::{
 
 use crate::launch::candidates;
 use crate::launch::candidates::Candidate;
+use crate::model::capabilities::Operation;
 use crate::ui::terminal_text::clean;
 
 /// Variable with the name of the shell, in whose form the program prints completions instead of carrying out a command.
@@ -110,7 +111,7 @@ fn offered(values: Values) -> Vec<CompletionCandidate> {
     let known = Known::of(words);
     let (run, job, workflow) = (known.run.as_deref(), known.job.as_deref(), known.workflow.as_deref());
     let found = match values {
-        Values::Runs => candidates::runs(&here),
+        Values::Runs => candidates::runs(&here, known.operations),
         Values::Workflows | Values::Files => candidates::workflows(&here),
         Values::Events => candidates::events(&here, workflow),
         Values::Inputs => candidates::inputs(&here, workflow),
@@ -158,6 +159,8 @@ fn candidate(at: usize, Candidate { value, about }: Candidate) -> Option<Complet
 struct Known {
     /// Whether the command starts a workflow.
     is_start: bool,
+    /// What the command does with a run, where not every run allows it.
+    operations: &'static [Operation],
     run: Option<String>,
     workflow: Option<String>,
     job: Option<String>,
@@ -169,17 +172,39 @@ impl Known {
             return Self::default();
         };
         let mut last = &matches;
-        let mut is_start = false;
+        let (mut parent, mut command) = ("", "");
         while let Some((name, inner)) = last.subcommand() {
-            is_start = matches!(name, "run" | "plan");
-            last = inner;
+            (parent, command, last) = (command, name, inner);
         }
         Self {
-            is_start,
+            is_start: matches!(command, "run" | "plan"),
+            operations: operations(parent, command, last),
             run: text(last, "run").or_else(|| text(last, "runs")),
             workflow: text(last, "workflow"),
             job: text(last, "job").or_else(|| text(last, "of_job")),
         }
+    }
+}
+
+/// Returns what a command does with a run: one of these must be possible. Empty for a command about any run.
+fn operations(parent: &str, command: &str, given: &ArgMatches) -> &'static [Operation] {
+    let has = |flag: &str| given.try_get_one::<bool>(flag).ok().flatten().is_some_and(|given| *given);
+    match (parent, command) {
+        ("", "cancel") if has("force") => &[Operation::ForceCancel],
+        ("", "cancel") => &[Operation::Cancel],
+        ("", "delete") if has("logs") => &[Operation::DeleteLogs],
+        ("", "delete") => &[Operation::Delete],
+        ("", "rerun") if has("debugger") => &[Operation::RerunWithDebugger],
+        ("", "rerun") if has("failed") => &[Operation::RerunFailed],
+        ("", "rerun") if text(given, "from_step").is_some() => &[Operation::RerunStep],
+        ("", "rerun") => &[Operation::Rerun],
+        ("", "resume") => &[Operation::Resume],
+        ("", "approve") => &[Operation::Review, Operation::ApproveFork],
+        ("", "reject") => &[Operation::Review],
+        ("", "shell") => &[Operation::Shell],
+        ("held", "on" | "off") => &[Operation::Hold],
+        ("held", _) => &[Operation::Held],
+        _ => &[],
     }
 }
 
@@ -216,6 +241,27 @@ mod tests {
             Values::Rules,
         ] {
             assert!(found.contains(&kind), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_command_is_about_runs_that_allow_it() {
+        for (line, operations) in [
+            ("cancel", &[Operation::Cancel][..]),
+            ("cancel --force", &[Operation::ForceCancel]),
+            ("delete", &[Operation::Delete]),
+            ("delete --logs x", &[Operation::DeleteLogs]),
+            ("rerun", &[Operation::Rerun]),
+            ("rerun --failed", &[Operation::RerunFailed]),
+            ("rerun --from-step 2", &[Operation::RerunStep]),
+            ("approve --run", &[Operation::Review, Operation::ApproveFork]),
+            ("held sync", &[Operation::Held]),
+            ("held off", &[Operation::Hold]),
+            ("show", &[]),
+            ("logs --follow", &[]),
+        ] {
+            let words = std::iter::once("cuelight").chain(line.split(' ')).map(OsString::from).collect();
+            assert_eq!(Known::of(words).operations, operations, "{line}");
         }
     }
 

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use indexmap::IndexSet;
 
-use crate::model::{Job, Run, Summary};
+use crate::model::capabilities::{Capabilities, Operation};
+use crate::model::{Conclusion, Job, Run, Summary};
 use crate::repo::workflows;
 use crate::store::folder::locate;
 use crate::store::history;
@@ -25,6 +26,9 @@ use super::deploy::Deployments;
 /// Maximum number of runs: more are not read by a person who chooses one.
 const MAX_RUNS: usize = 30;
 
+/// Maximum number of runs that are searched for those that a command is possible for.
+const MAX_SEARCHED: usize = 300;
+
 /// A value, and what a person needs to know to choose it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
@@ -40,17 +44,33 @@ impl Candidate {
     }
 }
 
-/// Returns the newest runs of the repository around a folder, or of this machine outside of repositories.
+/// Returns the newest runs of the repository around a folder, or of this machine outside of repositories: those for which
+/// one of the operations is possible, as far as this machine knows. Without operations, all of them.
 #[must_use]
-pub fn runs(folder: &Path) -> Vec<Candidate> {
+pub fn runs(folder: &Path, operations: &[Operation]) -> Vec<Candidate> {
     let Ok(runs) = locate() else { return Vec::new() };
     let filter = Filter { repository: super::home(folder), ..Filter::default() };
-    let Ok(page) = history::page(&runs, &filter, None, MAX_RUNS) else { return Vec::new() };
+    let most = if operations.is_empty() { MAX_RUNS } else { MAX_SEARCHED };
+    let Ok(page) = history::page(&runs, &filter, None, most) else { return Vec::new() };
     let candidate = |run: &Summary| {
         let (info, name) = (&run.info, &run.name);
         Candidate::new(info.id.as_str(), format!("{name}, {} {}, {}", info.event, info.branch(), run.phase.word()))
     };
-    page.runs.iter().map(candidate).collect()
+    let is_offered = |run: &&Summary| operations.is_empty() || operations.iter().any(|one| is_possible(run, *one));
+    page.runs.iter().filter(is_offered).take(MAX_RUNS).map(candidate).collect()
+}
+
+/// Whether an operation on a run may be possible.
+fn is_possible(run: &Summary, operation: Operation) -> bool {
+    use Operation::{Rerun, RerunFailed, RerunJob, RerunStep, Shell};
+    let is_here = run.info.server().is_none();
+    match operation {
+        // What the server of a run offers is not known here, and the state of the jobs neither.
+        Shell => !run.info.is_deployment() && run.phase.conclusion().is_none_or(Conclusion::is_bad),
+        // A run of this machine runs again after its current attempt.
+        Rerun | RerunFailed | RerunJob | RerunStep if is_here && !run.phase.is_done() => !run.info.is_deployment(),
+        _ => Capabilities::of_run(run).check(operation).is_ok(),
+    }
 }
 
 /// Returns the workflows of the repository around a folder.
@@ -177,6 +197,25 @@ fn run(folder: &Path, wanted: Option<&str>) -> Option<Run> {
 mod tests {
     use super::*;
     use std::fs;
+
+    use crate::model::testing::{info, summary};
+    use crate::model::{Phase, RunId, Timestamp};
+
+    #[test]
+    fn a_command_is_offered_runs_that_it_is_possible_for() {
+        use Operation::{Cancel, Delete, Held, Hold, Rerun, RerunFailed, Resume, Shell};
+        let run = |phase: Phase| summary(info(RunId::new("20261124-000000-0001"), Timestamp(0)), "CI", phase);
+        let all = [Cancel, Hold, Held, Shell, Rerun, RerunFailed, Delete, Resume];
+        for (phase, possible) in [
+            (Phase::Running, &[Cancel, Hold, Shell, Rerun, RerunFailed][..]),
+            (Phase::Done(Conclusion::Failure), &[Shell, Rerun, RerunFailed, Delete]),
+            (Phase::Done(Conclusion::Success), &[Rerun, Delete]),
+        ] {
+            let run = run(phase);
+            let found: Vec<Operation> = all.into_iter().filter(|one| is_possible(&run, *one)).collect();
+            assert_eq!(found, possible, "{:?}", run.phase);
+        }
+    }
 
     #[test]
     fn events_and_inputs_are_those_of_the_workflow() {

@@ -92,6 +92,12 @@ fn bash_offers_what_exists() {
     assert_eq!(offered(&["lint", "--explain", "if-"]), ["if-cond"]);
     assert_eq!(offered(&["runs", "--status", "ru"]), ["running"]);
     assert_eq!(offered(&["show", ""]), [id.as_str()]);
+    for ended in [&["rerun", ""][..], &["rerun", "--failed", ""], &["delete", ""], &["shell", ""]] {
+        assert!(offered(ended).contains(&id), "{ended:?}");
+    }
+    for active in [&["cancel", ""][..], &["held", "sync", ""], &["held", "on", ""], &["resume", ""]] {
+        assert!(!offered(active).contains(&id), "the run has ended: {active:?}");
+    }
     assert_eq!(offered(&["logs", &id, "--job", ""]), ["compile", "verify"]);
     assert_eq!(offered(&["logs", "--job=comp"]), ["--job=compile"]);
     // "Set up job" is step 1.
