@@ -158,6 +158,30 @@ fn ctrl_c_ends_the_command_at_the_trust_question() {
 }
 
 #[test]
+fn a_workflow_that_does_not_exist_is_named_once_however_many_files_change() {
+    let project = Project::of_jobs("  a: {runs-on: ubuntu-latest, steps: [{run: echo one}]}\n");
+    let file = ".github/workflows/ci.yml";
+    let text = fs::read_to_string(project.root().join(file)).expect("a workflow");
+    let mut watch = Watch::start(&project, &["ci"]);
+    watch.until(WAITING);
+    fs::remove_file(project.root().join(file)).expect("removed");
+    let shown = watch.until(WAITING);
+    assert!(shown.contains("ci.yml does not exist"), "{shown}");
+    for name in ["first", "second"] {
+        project.write(name, "x");
+        // So that it is a change of its own.
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    project.write(file, &text);
+    let shown = watch.until(WAITING);
+    assert!(shown.contains("ci.yml runs") && !shown.contains("does not exist"), "{shown}");
+    // After a run, it is news again.
+    fs::remove_file(project.root().join(file)).expect("removed");
+    assert!(watch.until(WAITING).contains("ci.yml does not exist"));
+    assert_eq!(watch.interrupt(), Some(130));
+}
+
+#[test]
 fn a_closed_output_ends_the_command() {
     let project =
         Project::of_jobs("  a: {runs-on: ubuntu-latest, steps: [{run: echo one}, {run: sleep 1; echo two}]}\n");

@@ -25,6 +25,8 @@ pub struct FileChange {
     pub errors: Option<String>,
     /// Why no workflow would run, in one line.
     pub why_nothing: String,
+    /// Whether there is no workflow to decide about, whatever files change.
+    pub lacks_workflow: bool,
 }
 
 impl FileWatch {
@@ -51,6 +53,7 @@ impl FileWatch {
                     runs: change.running().cloned().collect(),
                     errors: change.errors(),
                     why_nothing: change.why_nothing().text,
+                    lacks_workflow: change.lacks_workflow(),
                 });
             }
         }

@@ -97,6 +97,11 @@ impl Change {
         (!errors.is_empty()).then(|| errors.join("; "))
     }
 
+    /// Whether there is no workflow to decide about.
+    pub(super) fn lacks_workflow(&self) -> bool {
+        self.decisions.is_empty()
+    }
+
     /// Returns why no workflow runs, in one line: the errors of workflow files, if there are any.
     pub(super) fn why_nothing(&self) -> Notice {
         if let Some(errors) = self.errors() {

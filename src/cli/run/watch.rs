@@ -34,6 +34,10 @@ struct Watching<'w> {
     root: PathBuf,
     rule: Rule,
     queue: VecDeque<PathBuf>,
+    /// The state of the repository in which nothing ran, as it was printed last; `None` after a run.
+    said: Option<String>,
+    /// Whether the last line says that a change of files is waited for.
+    is_waiting: bool,
 }
 
 /// Which workflows a change of files runs.
@@ -60,26 +64,29 @@ pub(super) fn run(runs: &RunsDir, args: &Args, mut request: LaunchRequest) -> Ou
     let is_push = request.event.as_deref().is_none_or(|event| event == launch::PUSH);
     let queue = match &named {
         Some(path) => vec![path.clone()],
-        None => paths_on_event(runs, &request, &repository)?,
+        None => match paths_on_event(runs, &request, &repository) {
+            Err(skipped) if !skipped.is_error() => {
+                style::notice(&skipped.text());
+                Vec::new()
+            }
+            paths => paths?,
+        },
     };
     let rule = match named {
         _ if is_push => Rule::Push,
         Some(path) => Rule::Always(path),
         None => Rule::Event,
     };
-    let mut watching = Watching { runs, args, request, root, rule, queue: queue.into() };
+    let mut watching = Watching { runs, args, request, root, rule, queue: queue.into(), said: None, is_waiting: false };
     block_on(async { watching.serve(&mut watch).await })?
 }
 
-/// Returns the workflows that the event of a request runs. If it runs none, prints that: the next change may run
-/// something.
+/// Returns the workflows that the event of a request runs. If it runs none, the failure is not an error: the next change
+/// may run something.
 fn paths_on_event(runs: &RunsDir, request: &LaunchRequest, repository: &Repository) -> Result<Vec<PathBuf>, Failure> {
     match super::on_event(runs, request, repository, &request.payload.read()?) {
         Ok(decisions) => Ok(paths(decisions)),
-        Err(error @ TriggerError::AllSkipped { .. }) => {
-            style::notice(&TerminalText::paragraph(&error.to_string()));
-            Ok(Vec::new())
-        }
+        Err(error @ TriggerError::AllSkipped { .. }) => Err(Failure::note(Exit::NotFound, error.to_string())),
         Err(error) => Err(error.into()),
     }
 }
@@ -119,6 +126,7 @@ impl Watching<'_> {
         let mut signals = EndSignals::new()?;
         loop {
             while let Some(workflow) = self.queue.pop_front() {
+                (self.said, self.is_waiting) = (None, false);
                 let planned = tokio::select! {
                     biased;
                     () = signals.next() => return Ok(Exit::Cancelled),
@@ -146,7 +154,10 @@ impl Watching<'_> {
                     return Ok(Exit::Cancelled);
                 }
             }
-            style::notice("Waiting for a change of files; Ctrl-C ends.");
+            if !self.is_waiting {
+                style::notice("Waiting for a change of files; Ctrl-C ends.");
+                self.is_waiting = true;
+            }
             tokio::select! {
                 change = watch.change() => self.take(change, None),
                 () = signals.next() => return Ok(Exit::Cancelled),
@@ -201,10 +212,10 @@ impl Watching<'_> {
     /// Adds the workflows that a change runs to the queue, and prints what follows from it. Returns whether the change
     /// runs the workflow `current` again.
     fn take(&mut self, change: Result<FileChange, FileWatchError>, current: Option<&Path>) -> bool {
-        let FileChange { files, runs, errors, why_nothing } = match change {
+        let FileChange { files, runs, errors, why_nothing, lacks_workflow } = match change {
             Ok(change) => change,
             Err(error) => {
-                style::complain(&TerminalText::paragraph(&error.to_string()));
+                self.say(&error.to_string(), &TerminalText::paragraph(&error.to_string()), true);
                 return false;
             }
         };
@@ -213,17 +224,19 @@ impl Watching<'_> {
             Rule::Event => match self.paths_now() {
                 Ok(runs) => runs,
                 Err(failure) => {
-                    style::complain(&failure.text());
+                    self.say(&failure.message, &failure.text(), failure.is_error());
                     return false;
                 }
             },
+            Rule::Push if runs.is_empty() => {
+                // Where there is no workflow, it is the same for all files.
+                let state = if lacks_workflow { "" } else { &why_nothing };
+                self.say(state, &text!("{}", why_nothing), errors.is_some());
+                return false;
+            }
             Rule::Push => {
-                match errors {
-                    // The reason names the errors.
-                    Some(_) if runs.is_empty() => style::complain(&text!("{}", why_nothing)),
-                    Some(errors) => style::complain(&text!("{}", errors)),
-                    None if runs.is_empty() => style::notice(&text!("{}", why_nothing)),
-                    None => {}
+                if let Some(errors) = errors {
+                    style::complain(&text!("{}", errors));
                 }
                 paths(runs)
             }
@@ -240,6 +253,20 @@ impl Watching<'_> {
             }
         }
         current.is_some_and(|current| self.queue.iter().any(|queued| queued == current))
+    }
+
+    /// Prints why a change runs nothing, once for each state of the repository: not again until `state` differs, or
+    /// something has run.
+    fn say(&mut self, state: &str, text: &TerminalText, is_error: bool) {
+        if self.said.as_deref() == Some(state) {
+            return;
+        }
+        (self.said, self.is_waiting) = (Some(state.to_owned()), false);
+        if is_error {
+            style::complain(text);
+        } else {
+            style::notice(text);
+        }
     }
 
     /// Returns what the event of the request runs in the present state of the repository.
