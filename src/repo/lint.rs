@@ -57,9 +57,8 @@ pub fn file(file: &Path, name: &str, below: Option<&Below>) -> Result<(Arc<Sourc
     let checked = match decode(&bytes) {
         Ok(_) => check(file, &source, below.map(|below| below as &dyn lint::Files)),
         Err(wrong) => {
-            let message = format!("the byte 0x{:02X} is not UTF-8", wrong.byte);
-            let error = Diagnostic::error("syntax-check", source.span(wrong.at, 0), message);
-            Checked { found: vec![error.hint("save the file as UTF-8")], is_complete: false, workflow: None }
+            let found = vec![Diagnostic::not_utf8(wrong, &source)];
+            Checked { found, is_complete: false, workflow: None }
         }
     };
     Ok((source, checked))

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use crate::files;
 use crate::files::{FileError, Folder, Links};
@@ -25,10 +26,10 @@ pub enum WorkflowFileError {
         source: FileError,
     },
     /// The file is not UTF-8.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}", file.name)]
     NotUtf8 {
-        /// The file.
-        path: PathBuf,
+        /// The file, with replacement characters.
+        file: Arc<Source>,
         /// The invalid byte.
         source: NotUtf8,
     },
@@ -161,8 +162,15 @@ pub fn name(path: &Path) -> Option<String> {
 pub fn read(path: &Path) -> Result<String, WorkflowFileError> {
     let bytes = files::read_repository(path)
         .map_err(|source| WorkflowFileError::Unreadable { path: path.to_owned(), source })?;
-    let text = decode(&bytes).map_err(|source| WorkflowFileError::NotUtf8 { path: path.to_owned(), source })?;
-    Ok(text.to_owned())
+    match decode(&bytes) {
+        Ok(text) => Ok(text.to_owned()),
+        Err(source) => {
+            let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+            let root = full.parent().and_then(root_of).unwrap_or(Path::new(""));
+            let file = Source::new(relative(&full, root), String::from_utf8_lossy(&bytes));
+            Err(WorkflowFileError::NotUtf8 { file, source })
+        }
+    }
 }
 
 /// Returns the path of a file relative to the root of its repository, or the full path if it is outside.

@@ -153,7 +153,12 @@ impl From<ConfigError> for Failure {
 
 impl From<WorkflowFileError> for Failure {
     fn from(error: WorkflowFileError) -> Self {
-        Self::new(Exit::NotFound, error.to_string())
+        match error {
+            WorkflowFileError::NotUtf8 { file, source } => {
+                Self::of_faults(std::iter::once((&*file, &Diagnostic::not_utf8(source, &file))))
+            }
+            error => Self::new(Exit::NotFound, error.to_string()),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 use crate::model::in_one_line;
 
-use super::source::{Source, Span};
+use super::source::{NotUtf8, Source, Span};
 
 /// Severity of a diagnostic.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -53,6 +53,13 @@ impl Diagnostic {
     /// Creates a warning without a hint.
     pub fn warning(rule: &'static str, span: Span, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(rule, span, message) }
+    }
+
+    /// Creates the error of a file that is not UTF-8. `source` has its text with replacement characters.
+    #[must_use]
+    pub fn not_utf8(wrong: NotUtf8, source: &Source) -> Self {
+        let message = format!("the byte 0x{:02X} is not UTF-8", wrong.byte);
+        Self::error("syntax-check", source.span(wrong.at, 0), message).hint("save the file as UTF-8")
     }
 
     /// Adds a hint.

@@ -280,6 +280,21 @@ fn a_command_whose_output_is_closed_has_the_exit_code_of_its_run() {
 }
 
 #[test]
+fn a_broken_workflow_is_shown_in_the_same_form_by_every_command() {
+    let project = Project::new(MIXED);
+    let at = project.root().join(".github/workflows/x.yml");
+    fs::write(&at, b"on: push\nname: \xff\n").expect("written");
+    let not_text = ["error: the byte 0xFF is not UTF-8 [syntax-check]", " --> .github/workflows/x.yml:2:7", "= help: "];
+    for args in [&["run", "x", "--trust"][..], &["plan", "x"], &["plan", "x", "--format", "json"], &["lint", "x"]] {
+        project.call(args).expect(1, &not_text);
+    }
+    fs::write(&at, "on: push\njobs: [").expect("written");
+    for args in [&["run", "x", "--trust"][..], &["plan", "x"], &["lint", "x"]] {
+        project.call(args).expect(1, &["error: unclosed bracket", " --> .github/workflows/x.yml:2:7", "= help: "]);
+    }
+}
+
+#[test]
 fn doctor_lists_the_installed_tools() {
     let project = Project::new(MIXED);
     project.call(&["doctor"]).expect(0, &["git version", "can be written", "0 kept", "settings", "terminal"]);
