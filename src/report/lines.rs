@@ -245,7 +245,9 @@ impl Printer for Lines {
                 self.announced = *attempt;
                 let attempt = run.named_attempt().map(|attempt| text!(", {}", attempt)).unwrap_or_default();
                 let info = &run.info;
-                let of = text!("({} on {}{}) run {}", info.workflow, info.event, attempt, info.id);
+                // Without a `name:`, a workflow is called by its path.
+                let workflow = if *name == info.workflow { text!("") } else { text!("{} ", info.workflow) };
+                let of = text!("({}on {}{}) run {}", workflow, info.event, attempt, info.id);
                 out.line(text!("{} {}", style.bold(name), style.paint(Hue::Dim, of)))
             }
             Event::RunWaiting { gate, name, .. } => {

@@ -81,7 +81,8 @@ pub fn lines(plan: &Plan) -> TerminalText {
         if at > 0 {
             lines.push(&text!("\n"));
         }
-        lines.push(&text!("{:<20} {}{}{}{}", job.id, job.name, needs, condition, unknown));
+        let name = if job.name == job.id.as_str() { text!("") } else { text!(" {}", job.name) };
+        lines.push(&text!("{:<20}{}{}{}{}", job.id, name, needs, condition, unknown).trim_end());
     }
     lines
 }

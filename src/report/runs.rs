@@ -62,7 +62,10 @@ pub fn shown(run: &Run, expected: &Expected, style: Style, now: Timestamp) -> Te
     let phase = run.progress();
     let mut page = text!("{} {}  {}  {}\n", style.glyph(&phase), run.name, info.id, style.word(&phase));
     let part = info.part().map(|part| text!(" · only {}", part)).unwrap_or_default();
-    let origin = text!("{} on {} · {} · attempt {}{}", info.origin(), info.event, info.version(), run.attempt, part);
+    // Without a `name:`, a workflow is called by its path.
+    let origin = if run.name == info.workflow { info.repository.clone() } else { info.origin() };
+    let on = text!("on {} · {} · attempt {}{}", info.event, info.version(), run.attempt, part);
+    let origin = if origin.is_empty() { on } else { text!("{} {}", origin, on) };
     page.push_line(&style.paint(Hue::Dim, origin));
     earlier_attempts(run).for_each(|line| page.push_line(&style.paint(Hue::Dim, line)));
     if let Some(reason) = run.why().filter(|_| run.reviews.is_empty()) {

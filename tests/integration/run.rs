@@ -426,14 +426,31 @@ fn a_job_with_a_snapshot_runs_and_makes_no_image() {
 }
 
 #[test]
+fn what_has_no_name_is_named_once() {
+    let job = "{runs-on: ubuntu-latest, steps: [{run: echo hi}]}";
+    let project = Project::new(&format!("on: push\njobs: {{a: {job}}}\n"));
+    assert_eq!(project.call(&["plan", "ci"]).out(), "a\n");
+    let path = ".github/workflows/ci.yml";
+    let shown = [project.run(&[]), project.call(&["attach"]), project.call(&["show"])];
+    for said in shown {
+        said.expect(0, &[]);
+        let head: Vec<String> = said.out().lines().take(2).map(str::to_owned).collect();
+        assert_eq!(head.join("\n").matches(path).count(), 1, "{head:?}");
+    }
+    let named = job.replace("{runs-on", "{name: Bee, runs-on");
+    project.write(path, &format!("name: Checks\non: push\njobs: {{a: {named}}}\n"));
+    assert_eq!(project.call(&["plan", "ci"]).out(), format!("a{}Bee\n", " ".repeat(20)));
+    project.run(&[]).expect(0, &["Checks (.github/workflows/ci.yml on push"]);
+}
+
+#[test]
 fn a_plan_is_drawn_like_on_the_screen() {
     let job = |name: &str, needs: &str| {
         format!("\n  {name}: {{runs-on: ubuntu-latest, needs: [{needs}], steps: [{{run: x}}]}}")
     };
     let project = Project::of_jobs(&[job("lint", ""), job("test", "lint"), job("build", "test, lint")].concat());
-    project
-        .call(&["plan", "ci"])
-        .expect(0, &["○ lint ─────────▶ · test ─────────▶ · build", "build                build  needs"]);
+    let last = format!("\nbuild{}needs ", " ".repeat(17));
+    project.call(&["plan", "ci"]).expect(0, &["○ lint ─────────▶ · test ─────────▶ · build", &last]);
     let svg = project.call(&["plan", "ci", "--format", "svg"]);
     svg.expect(0, &["<svg", "lint", "<polygon"]);
     let ascii = project.command(&["plan", "ci"]).env("LC_ALL", "C").output().expect("starts");
