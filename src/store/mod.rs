@@ -76,7 +76,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// No run fits the name.
-    #[error("there is no run `{wanted}`{}", nearest.as_ref().map(|id| format!("; did you mean `{id}`?")).unwrap_or_default())]
+    #[error("there is no run `{wanted}`; {}", instead(nearest.as_deref()))]
     NoSuchRun {
         /// The name as given.
         wanted: String,
@@ -90,7 +90,7 @@ pub enum StoreError {
         repository: String,
     },
     /// Several runs fit the name.
-    #[error("`{wanted}` could be any of {}", candidates.join(", "))]
+    #[error("`{wanted}` could be any of {}; `cuelight runs` lists them", candidates.join(", "))]
     Ambiguous {
         /// The name as given.
         wanted: String,
@@ -103,6 +103,11 @@ pub enum StoreError {
     /// The path of the state folder is not UTF-8, but steps get it as text.
     #[error("the path of the state folder, {0:?}, is not UTF-8: set CUELIGHT_STATE_DIR to another folder")]
     NotUtf8(PathBuf),
+}
+
+/// Returns what helps a user who named an unknown run.
+fn instead(nearest: Option<&str>) -> String {
+    nearest.map_or_else(|| "`cuelight runs` lists the runs here".to_owned(), |id| format!("did you mean `{id}`?"))
 }
 
 impl StoreError {

@@ -81,6 +81,23 @@ fn a_workflow_in_place_of_a_run_leads_to_its_newest_run() {
 }
 
 #[test]
+fn a_number_that_may_be_of_an_id_is_not_taken_for_a_run_on_a_server() {
+    let project = Project::new(TWO);
+    let of_server = "OWNER/REPO/NUMBER";
+    let of_server_is_named = |number: &str, code: i32, words: &[&str]| {
+        let said = project.call(&["show", number]);
+        said.expect(code, words);
+        said.text().contains(of_server)
+    };
+    assert!(!of_server_is_named("99999", 3, &["there is no run `99999`; `cuelight runs` lists the runs here"]));
+    assert!(of_server_is_named("16012345678", 3, &["there is no run `16012345678`"]));
+    project.run(&["--job", "lint"]).expect(0, &[]);
+    let year = project.run_id()[..5].to_owned();
+    project.run(&["--job", "lint"]).expect(0, &[]);
+    assert!(!of_server_is_named(&year, 2, &[" could be any of ", "; `cuelight runs` lists them"]));
+}
+
+#[test]
 fn a_folder_without_a_remote_or_a_repository_is_named_with_the_way_out() {
     let project = Project::new(TWO);
     let remote = "this repository has no remote: `git remote add origin URL` adds one";

@@ -36,7 +36,7 @@ pub enum RunsError {
     /// The run has no such job.
     #[error(transparent)]
     Lookup(#[from] LookupError),
-    /// Only the id of a run was given, outside of a checkout of a known server.
+    /// Only the id of a run on a server was given, outside of a checkout of a known server.
     #[error("{0}; a run on a server is named OWNER/REPO/NUMBER outside of its checkout")]
     NoCheckout(StoreError),
     /// No repository is named, and the folder is not a checkout of a repository on a known server.

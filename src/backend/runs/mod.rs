@@ -97,7 +97,7 @@ impl Runs {
     pub async fn locate(&self, wanted: &str, here: Option<&Path>) -> Result<RunFolder, RunsError> {
         match (launch::find(&self.dir, wanted, here), target(wanted)) {
             (Err(unknown), Some(Ok(Target::Run(address)))) => {
-                self.locate_at_server(&address, here).await?.ok_or(RunsError::NoCheckout(unknown))
+                self.locate_at_server(&address, here).await?.ok_or_else(|| unknown_number(unknown, wanted))
             }
             (Err(_), Some(Ok(Target::PullRequest { repository, number }))) => {
                 Err(RunsError::PullRequest { repository, number })
@@ -442,6 +442,18 @@ impl Runs {
 fn target(wanted: &str) -> Option<Result<Target, AddressError>> {
     let is_number = !wanted.is_empty() && wanted.bytes().all(|byte| byte.is_ascii_digit());
     (is_number || wanted.contains('/')).then(|| Target::parse(wanted, default_host().as_deref()))
+}
+
+/// Number of digits of the longest number that an id of this machine has: its date. The numbers of GitHub's runs are
+/// longer.
+const DIGITS_OF_DATE: usize = 8;
+
+/// Returns the error for a number that names no run, outside of a checkout of a known server.
+fn unknown_number(unknown: StoreError, number: &str) -> RunsError {
+    match unknown {
+        unknown @ StoreError::NoSuchRun { .. } if number.len() > DIGITS_OF_DATE => RunsError::NoCheckout(unknown),
+        unknown => RunsError::Store(unknown),
+    }
 }
 
 /// Returns the ref of the newest commit of a pull request.
