@@ -152,7 +152,7 @@ impl App {
             Action::Suspend => return vec![Effect::Suspend],
             Action::Redraw => return vec![Effect::Redraw],
             Action::Diagnostics => self.overlay = Some(Overlay::Diagnostics),
-            Action::Help => self.overlay = Some(Overlay::help(Context::Panel(self.view.focus))),
+            Action::Help => self.overlay = Some(Overlay::help(Context::Panel(self.view.focus), self.hints_here())),
             Action::Quit => return self.quit(),
             action if action.is_of_replay() => self.act_in_replay(action),
             _ => self.act_in_pane(self.view.focus, action),

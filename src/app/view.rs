@@ -108,7 +108,7 @@ impl App {
             return chrome::overlay_footer(overlay.hints(), self.theme, &self.keymap, screen.footer, buffer);
         }
         let context = Context::Panel(self.view.focus);
-        let (first, replaced) = self.hints_of_row(screen);
+        let (first, replaced) = self.hints_of_row(Some(screen));
         let hints = Hints { context, subject: self.subject(), first, replaced, of_failure: self.hints_of_failure() };
         chrome::footer(&self.state, self.theme, &self.keymap, hints, screen.footer, buffer)
     }
@@ -124,11 +124,18 @@ impl App {
         places.into_iter().find(|(columns, _)| columns.contains(&at.x))?.1
     }
 
+    /// Returns the hints of the focused panel about what is selected in it: what Enter does, and what can be done about a
+    /// failure.
+    pub(super) fn hints_here(&self) -> Vec<ActionHint> {
+        let (first, _) = self.hints_of_row(self.screen().as_ref());
+        first.into_iter().chain(self.hints_of_failure()).collect()
+    }
+
     /// Returns what Enter does to the selected row, in a panel where this is not to go on to the next panel, and how to
     /// leave the page of an environment. Also returns the action that Enter stands for there, if it has another key.
-    fn hints_of_row(&self, screen: &Screen) -> (Vec<ActionHint>, Option<Action>) {
+    fn hints_of_row(&self, screen: Option<&Screen>) -> (Vec<ActionHint>, Option<Action>) {
         if self.view.focus == Panel::Deploys && self.view.page {
-            let cx = cx(&self.state, self.theme, self.view, Some(screen), Panel::Deploys);
+            let cx = cx(&self.state, self.theme, self.view, screen, Panel::Deploys);
             let run = self.panes.deploys.page_run(&cx, &self.selection).map(|_| (Action::Open, "open run"));
             return (run.into_iter().chain([(Action::Back, "back")]).collect(), None);
         }

@@ -50,6 +50,8 @@ type Line = Vec<(u16, String, Style)>;
 #[derive(Clone, Debug)]
 pub(in crate::app) struct Help {
     context: Context,
+    /// Actions for what is selected in the panel, each with what it does there.
+    hints: Vec<(Action, &'static str)>,
     filter: TextInput,
     /// First row on the screen.
     offset: usize,
@@ -70,8 +72,8 @@ enum Row {
 }
 
 impl Help {
-    pub(super) fn new(context: Context) -> Self {
-        Self { context, filter: TextInput::default(), offset: 0 }
+    pub(super) fn new(context: Context, hints: Vec<(Action, &'static str)>) -> Self {
+        Self { context, hints, filter: TextInput::default(), offset: 0 }
     }
 
     pub(super) fn key(&mut self, key: KeyEvent) -> bool {
@@ -184,9 +186,9 @@ impl Help {
         lines
     }
 
-    /// Returns the actions of the panel, those of every panel and, in a replay, those of the replay, each under a
-    /// heading, then what the signs mean. With a filter, these are the actions that match it by key, name or
-    /// description, those of the other panels, and the signs that match it.
+    /// Returns the actions of the panel, first those of its hints, then those of every panel and, in a replay, those of
+    /// the replay, each under a heading, then what the signs mean. With a filter, these are the actions that match it by
+    /// key, name or description, those of the other panels, and the signs that match it.
     fn rows(&self, cx: &Cx, keymap: &Keymap, subject: Subject<'_>) -> Vec<Row> {
         let state = cx.state;
         let of = |context: Context| move |entry: &&Entry| entry.contexts.contains(&context);
@@ -202,7 +204,14 @@ impl Help {
         for (heading, context, is_of_replay) in sections {
             let entries =
                 ACTIONS.iter().filter(of(context)).filter(|entry| entry.action.is_of_replay() == is_of_replay);
-            let mut found = entries.filter_map(|entry| self.row(entry, state, keymap, subject)).peekable();
+            let hints = self.hints.iter().filter(|_| context == self.context).map(|(action, hint)| {
+                let entry = action.entry();
+                // Where a key does what it always does, its description says more than the hint.
+                (entry, if *hint == entry.hint { entry.doc } else { *hint })
+            });
+            let documented = hints.chain(entries.map(|entry| (entry, entry.doc)));
+            let found = documented.filter_map(|(entry, doc)| self.row(entry, doc, state, keymap, subject));
+            let mut found = found.peekable();
             let is_empty = found.peek().is_none();
             if is_empty && context == self.context && self.filter.text().is_empty() {
                 rows.extend([Row::Heading(heading), Row::Note("only the keys that work everywhere".to_owned())]);
@@ -226,17 +235,24 @@ impl Help {
         rows
     }
 
-    /// Returns the row of an action; `None` if it does not match the filter.
-    fn row(&self, entry: &Entry, state: &AppState, keymap: &Keymap, subject: Subject<'_>) -> Option<Row> {
+    /// Returns the row of an action with a description; `None` if it does not match the filter.
+    fn row(
+        &self,
+        entry: &Entry,
+        doc: &'static str,
+        state: &AppState,
+        keymap: &Keymap,
+        subject: Subject<'_>,
+    ) -> Option<Row> {
         let filter = self.filter.text();
         let keys: Vec<String> = keymap.keys(entry.action).iter().map(Sequence::to_string).collect();
         // The filter matches whole keys: the first of a sequence, but not the first letters of a key's name.
         let has_key =
             |key: &String| key.strip_prefix(filter).is_some_and(|rest| matches!(rest.chars().next(), None | Some(' ')));
-        let matches = keys.iter().any(has_key) || text::holds(filter, &[entry.name, entry.hint, entry.doc]);
+        let matches = keys.iter().any(has_key) || text::holds(filter, &[entry.name, entry.hint, doc]);
         matches.then(|| {
             let reason = unavailable(entry.action, state, subject);
-            Row::Key { keys, name: entry.name, doc: entry.doc, reason }
+            Row::Key { keys, name: entry.name, doc, reason }
         })
     }
 }

@@ -104,9 +104,9 @@ pub(super) enum Outcome {
 }
 
 impl Overlay {
-    /// Returns the help for a panel.
-    pub(super) fn help(context: Context) -> Self {
-        Self::Help(Help::new(context))
+    /// Returns the help for a panel. `hints` are the actions for what is selected there, each with what it does.
+    pub(super) fn help(context: Context, hints: Vec<(Action, &'static str)>) -> Self {
+        Self::Help(Help::new(context, hints))
     }
 
     /// Returns the environment of this machine whose open deployment the overlay acts on; `None` if it acts on none.

@@ -49,6 +49,28 @@ fn the_start_page_says_that_enter_starts_the_selected_workflow_as_the_key_of_the
 }
 
 #[test]
+fn the_help_of_a_panel_lists_the_keys_of_its_hints() {
+    let here = |driver: &Driver| {
+        let screen = driver.screen();
+        let rows = screen.lines().skip_while(|line| !line.contains(" Here: ")).skip(1).take(4);
+        rows.collect::<Vec<_>>().join("\n")
+    };
+    for (width, height) in [(80, 24), (40, 10)] {
+        let mut driver = start_page(width, height);
+        for (keys, hint) in [("?", "start"), ("<esc>jj?", "errors")] {
+            driver.press(keys);
+            let rows = here(&driver);
+            assert!(rows.contains(" enter") && rows.contains(" open") && rows.contains(hint), "{}", driver.screen());
+            assert!(!driver.shows("only the keys that work everywhere"), "{}", driver.screen());
+        }
+    }
+    let mut driver = Driver::showing(120, 40, Glyphs::Unicode);
+    driver.feed(Feed::Records { run: run(), records: rest() }).press("e?");
+    let rows = here(&driver);
+    assert!(rows.contains("yank") && rows.contains("search run"), "what to do about a failure: {}", driver.screen());
+}
+
+#[test]
 fn a_workflow_without_inputs_is_confirmed_with_its_name_event_and_ref() {
     let mut driver = start_page(80, 24);
     driver.press("<enter>");
