@@ -1,5 +1,7 @@
 //! Rollbacks: replacing the release in an environment by an earlier one that succeeded there.
 
+use std::collections::HashSet;
+
 use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -236,9 +238,16 @@ pub enum TargetError {
         /// The current release, in words.
         actual: String,
     },
-    /// No earlier release succeeded.
-    #[error("no earlier release is known to have succeeded in {0}: name one with `--to`, or deploy it")]
-    NoEarlier(String),
+    /// No release succeeded before the live one did so for the first time.
+    #[error("no earlier release is known to have succeeded in {environment}{}", choices(.live, .replaced))]
+    NoEarlier {
+        /// Name of the environment.
+        environment: String,
+        /// The live release.
+        live: String,
+        /// Names of releases that succeeded and that the live one has replaced, the newest first.
+        replaced: Vec<String>,
+    },
     /// The release never succeeded in the environment.
     #[error("`{wanted}` is not known to have succeeded in {environment}{}", releases(.known))]
     Unknown {
@@ -261,6 +270,15 @@ pub enum TargetError {
 
 fn releases(known: &[String]) -> String {
     if known.is_empty() { String::new() } else { format!(": the releases are {}", known.join(", ")) }
+}
+
+/// Returns how a release that the live one has replaced is chosen nevertheless.
+fn choices(live: &str, replaced: &[String]) -> String {
+    if replaced.is_empty() {
+        return ": deploy the release to go back to".to_owned();
+    }
+    let options: Vec<String> = replaced.iter().map(|name| format!("`--to {name}`")).collect();
+    format!("; one that {live} has replaced must be named: {}", options.join(" or "))
 }
 
 /// Maximum number of releases in a message.
@@ -353,9 +371,22 @@ impl Environment {
             let is_first = |one: &&EnvironmentDeployment| one.succeeded && !is_other(one);
             let first = before.iter().rposition(is_first).filter(|_| from.state == DeploymentState::Success);
             let to = before.into_iter().skip(first.unwrap_or_default()).find(|one| one.succeeded && is_other(one));
-            to.ok_or_else(|| TargetError::NoEarlier(environment()))?
+            to.ok_or_else(|| TargetError::NoEarlier {
+                environment: environment(),
+                live: from.release.title(),
+                replaced: self.others().map(|one| one.name().to_owned()).take(NAMED).collect(),
+            })?
         };
         Ok((from, to))
+    }
+
+    /// Returns the releases besides the current one that are known to have succeeded, each once and the newest first: a
+    /// rollback can go to each, if it is named.
+    pub fn others(&self) -> impl Iterator<Item = &Release> {
+        let current = self.current().map(|current| current.release.sha.as_str());
+        let good = self.deployments.iter().filter(|one| one.succeeded).map(|one| &one.release);
+        let mut known = HashSet::new();
+        good.filter(move |one| current != Some(one.sha.as_str()) && known.insert(one.sha.as_str()))
     }
 }
 
@@ -473,14 +504,23 @@ mod tests {
         let failed_again = environment(&[("v3", Failure), ("v2", Success), ("v3", Inactive), ("v2", Inactive)]);
         assert_eq!(rollback(&failed_again, None, None), Ok("v3 to v2".to_owned()));
         let going = environment(&[("v3", InProgress), ("v2", Success)]);
+        let replaced =
+            environment(&[("v1", Success), ("v2", Inactive), ("v3", Inactive), ("v2", Inactive), ("v1", Inactive)]);
+        assert_eq!(rollback(&replaced, Some("v2"), None), Ok("v1 to v2".to_owned()));
         for (environment, to, from, message) in [
             (&quiet, None, Some("v2"), "`v2` is not in production: v3 "),
             (&failed, None, Some("v2"), "was deployed, and it failed; see what was deployed since"),
             (&quiet, Some("v3"), None, "is already live in production"),
             (&quiet, Some("v2"), None, "`v2` is not known to have succeeded in production: the releases are v1 "),
             (&going, None, None, "is being deployed to production: wait for its end"),
-            (&environment(&[("v1", Success)]), None, None, "no earlier release"),
+            (
+                &environment(&[("v1", Success)]),
+                None,
+                None,
+                "no earlier release is known to have succeeded in production: ",
+            ),
             (&environment(&[("v1", Success), ("v2", Inactive), ("v1", Inactive)]), None, None, "no earlier release"),
+            (&replaced, None, None, "has replaced must be named: `--to v2` or `--to v3`"),
             (&environment(&[("v1", Waiting)]), None, None, "no deployment is live"),
         ] {
             let error = rollback(environment, to, from).expect_err(message);

@@ -10,7 +10,7 @@ use crate::model::environment::{EnvironmentDeployment, Release};
 use crate::model::feed::{Notice, Request};
 use crate::model::lane::{Lane, LaneRequest};
 use crate::model::lane_details::{CommitResult, Deployable, Distance, LaneDetails};
-use crate::model::rollback::RollbackRequest;
+use crate::model::rollback::{RollbackRequest, TargetError};
 use crate::ui::text;
 
 use super::Overlay;
@@ -58,7 +58,14 @@ impl App {
             Ok(_) => String::new(),
         };
         let (rows, preferred) = match (opened, details) {
-            (Some(opened), _) => (self.rollback_rows(lane, opened), Some(0)),
+            (Some(opened), _) => {
+                let missing = lane.as_served().rollback(&RollbackRequest::default()).err();
+                let lacks_usual = lane.on_its_way().is_none() && matches!(missing, Some(TargetError::NoEarlier { .. }));
+                if lacks_usual && note.is_empty() {
+                    "no earlier release is known to have succeeded: select one that was replaced".clone_into(&mut note);
+                }
+                (self.rollback_rows(lane, opened), (!lacks_usual).then_some(0))
+            }
             (None, Ok(details)) => {
                 let rows = details.releases.iter().map(|one| self.deployable_row(lane, details, one)).collect();
                 let offered = offered(lane, details);

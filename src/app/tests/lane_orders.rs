@@ -107,6 +107,18 @@ fn a_release_that_was_rolled_back_is_not_offered_again() {
     assert_eq!(asked(&mut driver), [LaneRequest::PlanRollback { environment, to: Some(to) }]);
 }
 
+#[test]
+fn what_the_live_release_has_replaced_is_listed_but_must_be_selected() {
+    let replaced = lane("production", &[("v1.4.0", 1), ("v1.4.1", 2), ("v1.4.0", 50)]);
+    let mut driver = showing(80, 24, Glyphs::Unicode, vec![replaced]);
+    driver.press("B<enter>");
+    assert!(driver.shows("Roll back production, v1.4.0") && driver.shows("v1.4.1"), "{}", driver.screen());
+    assert!(driver.app.overlay.is_some() && asked(&mut driver).is_empty(), "nothing is offered: {}", driver.screen());
+    driver.press("<down><enter>");
+    let [environment, to] = ["production".to_owned(), release("v1.4.1").sha];
+    assert_eq!(asked(&mut driver), [LaneRequest::PlanRollback { environment, to: Some(to) }]);
+}
+
 /// Returns the preview of a rollback of production to a release that still runs.
 fn rollback() -> Feed {
     let preview = DeploymentPreview {

@@ -358,7 +358,9 @@ impl Lane {
                 let environment = self.as_served();
                 check(environment.is_known_to_roll_back(), Unavailable::LiveUnknown)?;
                 check(environment.current().is_some(), Unavailable::NothingLive)?;
-                check(environment.rollback(&RollbackRequest::default()).is_ok(), Unavailable::NoEarlierRelease)
+                // What the live release has replaced is not offered, but the user can choose it.
+                let is_possible = environment.rollback(&RollbackRequest::default()).is_ok();
+                check(is_possible || environment.others().next().is_some(), Unavailable::NoEarlierRelease)
             }
             Operation::LockEnvironment => check(self.lock.is_none(), Unavailable::Locked),
             Operation::UnlockEnvironment => check(self.lock.is_some(), Unavailable::NotLocked),
