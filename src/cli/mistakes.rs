@@ -11,22 +11,21 @@ use crate::ui::terminal_text::{TerminalText, reveal, text};
 
 use super::{Exit, Failure, command, deploy};
 
-/// Returns the command that a word means or resembles; `None` if there is none, and for a word that names a run.
+/// Returns what follows `cuelight` in the command that a word means or resembles; `None` if there is none, and for a word
+/// that names a run.
 fn meant(word: &str) -> Option<String> {
     let command = command();
     let names = command.get_subcommands().filter(|known| !known.is_hide_set()).map(clap::Command::get_name);
     other_tools::meant(word, names).map(str::to_owned)
 }
 
-/// Returns the error for an unknown run. If the name means or resembles a command, the error suggests it, and is one of
-/// the command line.
+/// Returns the error for an unknown run. A word that cannot name one may be a command; if it means or resembles a known
+/// one, the error suggests it, and is one of the command line.
 pub(super) fn no_run(wanted: &str, mut failure: Failure) -> Failure {
-    match meant(wanted) {
-        Some(near) if failure.exit == Exit::NotFound => {
-            failure.exit = Exit::Usage;
-            failure.message = format!("`{wanted}` is neither a run nor a command; did you mean `cuelight {near}`?");
-        }
-        _ => {}
+    if failure.exit == Exit::NotFound && !other_tools::is_of_run(wanted) {
+        let meant = meant(wanted);
+        failure.exit = if meant.is_some() { Exit::Usage } else { Exit::NotFound };
+        failure.message = other_tools::unknown_word(wanted, meant.as_deref());
     }
     failure
 }
@@ -86,11 +85,11 @@ fn mistyped(error: &clap::Error, words: &[String]) -> Option<String> {
     };
     let Some(mut subcommand) = known.find_subcommand(first) else {
         return match meant(first) {
-            Some(near) => Some(format!("there is no command `{first}`; did you mean `{program} {near}`?")),
+            Some(near) => Some(other_tools::unknown_command(first, program, Some(&near))),
             // The first word may be the run to open, and the option be wrong.
             None if invalid.starts_with('-') => Some(unknown_option(&known, "", invalid)),
             None if other_tools::is_of_run(first) => None,
-            None => Some(format!("there is no command `{first}`: `cuelight --help` lists the commands")),
+            None => Some(other_tools::unknown_command(first, program, None)),
         };
     };
     let mut name = first.clone();
@@ -302,10 +301,59 @@ mod tests {
 
     #[test]
     fn names_of_other_tools_lead_to_commands() {
-        for (name, meant) in other_tools::NAMES {
-            assert!(command().find_subcommand(name).is_none(), "{name} is a command itself");
-            let named = meant.split(' ').try_fold(command(), |known, part| known.find_subcommand(part).cloned());
+        for (others, meant) in other_tools::NAMES {
+            for name in *others {
+                assert!(command().find_subcommand(name).is_none(), "{name} is a command itself");
+            }
+            // `NAME` stands for what the user fills in.
+            let commands = meant.split(' ').take_while(|part| !part.is_empty() && *part != "NAME");
+            let named = commands.filter(|part| !part.starts_with('-'));
+            let named = named.fold(Some(command()), |known, part| known?.find_subcommand(part).cloned());
             assert!(named.is_some(), "{meant} does not exist");
+        }
+    }
+
+    #[test]
+    fn words_of_other_tools_lead_to_what_they_mean_there() {
+        for (words, expected) in [
+            ("test build start up", Some("run")),
+            ("trigger", Some("dispatch")),
+            ("prune gc", Some("clean")),
+            ("jobs pods open view describe get info inspect", Some("show")),
+            ("exec sh ssh", Some("shell")),
+            ("top ui tui dashboard", Some("")),
+            ("dag graph", Some("plan")),
+            ("lst list lsit", Some("runs")),
+            ("check chekc", Some("lint")),
+            ("latests lastest", Some("latest")),
+            ("version", Some("--version")),
+            ("undo", Some("rollback")),
+            ("secret secrets", Some("env NAME --check")),
+            ("allow lgtm", Some("approve")),
+            ("down", Some("cancel")),
+            ("shwo", Some("show")),
+            ("artefact", Some("artifacts")),
+            ("init install upgrade update undeploy patch push pull trsut trus aproved rejct unlok", None),
+        ] {
+            for word in words.split(' ') {
+                assert_eq!(meant(word).as_deref(), expected, "{word}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_neither_a_command_nor_a_run_says_so() {
+        let said = |word: &str| {
+            let failure = no_run(word, Failure::new(Exit::NotFound, "there is no such run"));
+            (failure.exit, failure.message)
+        };
+        for (word, exit, message) in [
+            ("exec", Exit::Usage, "`exec` is neither a command nor a run; did you mean `cuelight shell`?"),
+            ("top", Exit::Usage, "`top` is neither a command nor a run; did you mean `cuelight`?"),
+            ("xyzzy", Exit::NotFound, "`xyzzy` is neither a command nor a run: `cuelight --help` lists the commands"),
+            ("4f3a", Exit::NotFound, "there is no such run"),
+        ] {
+            assert!(said(word) == (exit, message.to_owned()), "{word}: {:?}", said(word).1);
         }
     }
 

@@ -44,7 +44,7 @@ pub use explanation::{Explanation, Outcome};
 pub use id::{JobId, RunId, StepNumber};
 pub use lookup::LookupError;
 pub use names::{first_names, is_same_name, suggestion};
-pub use nearest::nearest;
+pub use nearest::{nearest, nearest_within};
 pub use one_line::in_one_line;
 pub use preview::{Preview, PreviewLine, Shown};
 pub use reason::EndReason;

@@ -6,15 +6,27 @@ const MAX_COMPARED: usize = 200;
 /// Returns the known name most similar to a mistyped one; `None` if all are too different.
 #[must_use]
 pub fn nearest<'n>(written: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    nearest_within(written, names, usize::MAX)
+}
+
+/// Returns the known name most similar to a mistyped one; `None` if all are too different, or differ in more than this
+/// number of single edits.
+#[must_use]
+pub fn nearest_within<'n>(
+    written: &str,
+    names: impl IntoIterator<Item = &'n str>,
+    max_edits: usize,
+) -> Option<&'n str> {
     let written = written.to_ascii_lowercase();
     let length = written.chars().count();
+    let enough = |name: &str| max_edits.min(1 + length.min(name.len()) / 4);
     names
         .into_iter()
         .take(MAX_COMPARED)
         .filter(|name| name.len().abs_diff(length) <= 1 + length.min(name.len()))
         .map(|name| (distance(&written, &name.to_ascii_lowercase()), name))
         // Names without any letter in common are not similar, however short they are.
-        .filter(|(distance, name)| *distance <= 1 + length.min(name.len()) / 4 && *distance < length.max(name.len()))
+        .filter(|(distance, name)| *distance <= enough(name) && *distance < length.max(name.len()))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }

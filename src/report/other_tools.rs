@@ -1,37 +1,57 @@
 //! Commands and options of other tools, and what they are called here. Also the messages about unknown ones.
 
 use crate::launch::LATEST;
-use crate::model::nearest;
+use crate::model::{nearest, nearest_within};
 
-/// Names that other tools have for a command, and the command.
-pub const NAMES: &[(&str, &str)] = &[
-    ("list", "runs"),
-    ("ls", "runs"),
-    ("ps", "runs"),
-    ("status", "runs"),
-    ("history", "runs"),
-    ("start", "run"),
-    ("exec", "run"),
-    ("stop", "cancel"),
-    ("kill", "cancel"),
-    ("rm", "delete"),
-    ("remove", "delete"),
-    ("retry", "rerun"),
-    ("restart", "rerun"),
-    ("view", "show"),
-    ("inspect", "show"),
-    ("log", "logs"),
-    ("tail", "attach"),
-    ("follow", "attach"),
-    ("check", "lint"),
-    ("validate", "lint"),
-    ("graph", "plan"),
-    ("ssh", "shell"),
-    ("login", "auth login"),
-    ("logout", "auth logout"),
-    ("environments", "env"),
-    ("undo", "rollback"),
+/// Names that other tools have for a command, and what follows `cuelight` for the same: a command, an option, or nothing
+/// for the screen.
+pub const NAMES: &[(&[&str], &str)] = &[
+    (&["list", "ls", "ps", "status", "stats", "history"], "runs"),
+    (&["start", "test", "build", "up", "bench"], "run"),
+    (&["trigger"], "dispatch"),
+    (&["stop", "kill", "down"], "cancel"),
+    (&["rm", "remove"], "delete"),
+    (&["retry", "restart"], "rerun"),
+    (&["continue"], "resume"),
+    (&["view", "inspect", "describe", "get", "info", "open", "jobs", "job", "steps", "pods"], "show"),
+    (&["log"], "logs"),
+    (&["tail", "follow", "events", "wait"], "attach"),
+    (&["check", "validate", "verify", "clippy"], "lint"),
+    (&["graph", "dag", "tree", "diff"], "plan"),
+    (&["exec", "ssh", "sh", "bash", "debug"], "shell"),
+    (&["prune", "gc", "cleanup"], "clean"),
+    (&["workflows"], "workflow list"),
+    (&["enable"], "workflow enable"),
+    (&["disable"], "workflow disable"),
+    (&["download", "cp"], "artifacts"),
+    (&["environment", "environments", "vars", "variable", "variables", "releases"], "env"),
+    (&["secret", "secrets"], "env NAME --check"),
+    (&["apply", "ship"], "deploy"),
+    (&["deployments", "rollout"], "deploys"),
+    (&["undo", "revert"], "rollback"),
+    (&["accept", "allow", "lgtm", "review"], "approve"),
+    (&["deny", "decline"], "reject"),
+    (&["whoami", "account", "accounts"], "auth"),
+    (&["login"], "auth login"),
+    (&["logout"], "auth logout"),
+    (&["settings", "options"], "config"),
+    (&["completion"], "completions"),
+    (&["version"], "--version"),
+    (&["top", "ui", "tui", "dashboard"], ""),
 ];
+
+/// Names that other tools have for what this one does not do, and that resemble a command of another meaning.
+const WITHOUT_COMMAND: &[&str] = &["upgrade", "update", "undeploy", "dist", "patch", "init"];
+
+/// Commands that decide what may run. They are never suggested because of similar letters: a person who mistyped
+/// another word would be led to allow something.
+const DECISIONS: &[&str] = &["trust", "approve", "reject", "unlock"];
+
+/// Minimum length of a name of another tool that is compared by its letters, in bytes.
+const MIN_COMPARED: usize = 4;
+
+/// Minimum length of words that resemble a name in which two letters differ, in bytes.
+const MIN_TWO_EDITS: usize = 8;
 
 /// Options of other tools, with the options of the same meaning, of which a command has at most one.
 pub const OPTIONS: &[(&[&str], &[&str])] = &[
@@ -79,14 +99,46 @@ pub fn is_of_run(word: &str) -> bool {
     word == LATEST || word.contains('/') || is_id || is_number
 }
 
-/// Returns the command that a word means or resembles, of those with these names; `None` if there is none, and for a word
-/// that names a run.
+/// Returns what follows `cuelight` in the command that a word means or resembles, where these are the names of the
+/// commands; `None` if there is none, and for a word that names a run.
 pub fn meant<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    if is_of_run(word) {
+    if is_of_run(word) || WITHOUT_COMMAND.contains(&word) {
         return None;
     }
-    let meant = NAMES.iter().find(|(name, _)| *name == word).map(|(_, command)| *command);
-    meant.or_else(|| nearest(word, names))
+    let others = || NAMES.iter().flat_map(|(others, meant)| others.iter().map(move |other| (*other, *meant)));
+    if let Some((_, meant)) = others().find(|(other, _)| *other == word) {
+        return Some(meant);
+    }
+    let others = others().filter(|(other, _)| other.len() >= MIN_COMPARED);
+    let known = names.map(|name| (name, name)).chain([(LATEST, LATEST)]).chain(others);
+    let known: Vec<_> = known.filter(|(_, meant)| !DECISIONS.contains(meant)).collect();
+    // Short words of different meaning often differ in two letters only.
+    let edits = if word.len() < MIN_TWO_EDITS { 1 } else { 2 };
+    let near = nearest_within(word, known.iter().map(|(name, _)| *name), edits)?;
+    known.iter().find(|(name, _)| *name == near).map(|(_, meant)| *meant)
+}
+
+/// Returns the message about a word that names neither a run nor a command. `meant` follows `cuelight` in the command
+/// that is probably meant.
+pub fn unknown_word(word: &str, meant: Option<&str>) -> String {
+    match meant {
+        Some(meant) => format!("`{word}` is neither a command nor a run; {}", suggestion("cuelight", meant)),
+        None => format!("`{word}` is neither a command nor a run: `cuelight --help` lists the commands"),
+    }
+}
+
+/// Returns the message about a word with arguments that is no command. `program` is how the command line begins.
+pub fn unknown_command(word: &str, program: &str, meant: Option<&str>) -> String {
+    match meant {
+        Some(meant) => format!("there is no command `{word}`; {}", suggestion(program, meant)),
+        None => format!("there is no command `{word}`: `cuelight --help` lists the commands"),
+    }
+}
+
+/// Returns the question whether a command is meant. Help is only about commands, so options and the screen have none.
+fn suggestion(program: &str, meant: &str) -> String {
+    let program = if meant.is_empty() || meant.starts_with('-') { "cuelight" } else { program };
+    format!("did you mean `{}`?", format!("{program} {meant}").trim_end())
 }
 
 /// Returns the message about an option that a command does not have: the option that is probably meant, or what to do

@@ -134,7 +134,7 @@ fn mistyped_names_get_a_suggestion() {
     for (meant, command) in [("ls", "runs"), ("stop", "cancel"), ("login", "auth login")] {
         project.call(&[meant]).expect(2, &[&format!("did you mean `cuelight {command}`?")]);
     }
-    project.call(&["dmeo"]).expect(2, &["neither a run nor a command", "did you mean `cuelight demo`?"]);
+    project.call(&["dmeo"]).expect(2, &["neither a command nor a run", "did you mean `cuelight demo`?"]);
     project.call(&["run", "--evnet", "push"]).expect(2, &["--event"]);
     project.run(&["cii"]).expect(3, &["did you mean `ci`?"]);
     project.run(&["--input", "novalue"]).expect(2, &["--input takes NAME=VALUE, not `novalue`"]);
