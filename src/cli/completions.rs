@@ -34,12 +34,19 @@ pub(super) struct ManArgs {
     folder: PathBuf,
 }
 
+/// The script for bash. That of the library takes the parts into which bash splits `--input target=dev` for words.
+const BASH: &str = include_str!("completions.bash");
+
 pub(super) fn run(args: &Args) -> Outcome {
     let name = args.shell.to_string();
-    let shell = Shells::builtins();
-    let shell = shell.completer(&name).expect("every shell that can be named has completions");
     let mut script = Vec::new();
-    shell.write_registration(complete::VARIABLE, "cuelight", "cuelight", "cuelight", &mut script)?;
+    if args.shell == Shell::Bash {
+        script.extend_from_slice(BASH.as_bytes());
+    } else {
+        let shells = Shells::builtins();
+        let shell = shells.completer(&name).expect("every shell that can be named has completions");
+        shell.write_registration(complete::VARIABLE, "cuelight", "cuelight", "cuelight", &mut script)?;
+    }
     style::print(&TerminalText::lines(String::from_utf8_lossy(&script).trim_start()))?;
     Ok(Exit::Success)
 }
@@ -51,4 +58,14 @@ pub(super) fn man(args: &ManArgs, command: Command) -> Outcome {
     clap_mangen::generate_to(command, folder).map_err(StoreError::io("write the manual pages into", folder))?;
     style::line(&text!("{}", folder.join("cuelight.1").display()))?;
     Ok(Exit::Success)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_script_for_bash_asks_the_program() {
+        assert!(BASH.contains(&format!(" {}=bash ", complete::VARIABLE)));
+    }
 }

@@ -61,19 +61,57 @@ fn script(project: &Project, shell: &str, text: &str) -> String {
     String::from_utf8_lossy(&done.stdout).into_owned()
 }
 
-/// Returns what bash offers for the last of these words.
+/// Returns the parts into which bash splits a word.
+fn split_by_bash(word: &str) -> Vec<String> {
+    let is_break = |c: char| matches!(c, '=' | ':' | '@');
+    let mut parts: Vec<String> = vec![String::new()];
+    for c in word.chars() {
+        let last = parts.last_mut().expect("a part");
+        match last.chars().last().map(is_break) {
+            Some(breaks) if breaks != is_break(c) => parts.push(c.to_string()),
+            _ => last.push(c),
+        }
+    }
+    parts
+}
+
+/// Returns what bash offers for the end of the last of these words, as it calls the function: with the words split.
 fn in_bash(project: &Project, words: &[&str]) -> Vec<String> {
-    let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
-    let (current, index) = (words[words.len() - 1], words.len() - 1);
+    let parts: Vec<String> = words.iter().flat_map(|word| split_by_bash(word)).collect();
+    let quoted: Vec<String> = parts.iter().map(|word| format!("'{word}'")).collect();
+    let index = parts.len() - 1;
+    let current = if parts[index].contains(['=', ':', '@']) { "" } else { parts[index].as_str() };
+    let line = words.join(" ");
     let text = format!(
         "source <(cuelight completions bash)
-         COMP_WORDS=({}) COMP_CWORD={index}
-         _clap_complete_cuelight cuelight '{current}' '{}'
+         COMP_WORDS=({}) COMP_CWORD={index} COMP_LINE='{line}' COMP_POINT={}
+         _cuelight cuelight '{current}' '{}'
          (( ${{#COMPREPLY[@]}} )) && printf '%s\\n' \"${{COMPREPLY[@]}}\" || true",
         quoted.join(" "),
-        words[index - 1]
+        line.len(),
+        parts[index - 1]
     );
     script(project, "bash", &text).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_values_at_which_it_splits_words() {
+    let project = project();
+    let given = "{target: {type: choice, options: [dev, prod]}, note: {type: string}}";
+    let text =
+        format!("on: {{workflow_dispatch: {{inputs: {given}}}}}\njobs: {{a: {{runs-on: x, steps: [{{run: x}}]}}}}\n");
+    project.write(".github/workflows/ship.yml", &text);
+    let offered = |words: &[&str]| in_bash(&project, &[&["cuelight", "run", "ship"], words].concat());
+    assert_eq!(offered(&["--input", ""]), ["target=dev", "target=prod", "note="]);
+    assert_eq!(offered(&["--input", "target="]), ["dev", "prod"], "bash keeps what is before the `=`");
+    assert_eq!(offered(&["--input", "target=p"]), ["prod"]);
+    assert_eq!(offered(&["--input=target=p"]), ["prod"]);
+    assert_eq!(offered(&["--input", "target=dev", "--input", "target=p"]), ["prod"]);
+    for option in ["--event-set", "--matrix", "--env", "--var", "--secret"] {
+        assert!(offered(&[option, "a="]).is_empty(), "{option} has no values that are known, and no options");
+        assert!(offered(&[option, "a=b:c"]).is_empty(), "{option}");
+        assert_eq!(offered(&[option, "a=b:c@d", "--input", "target=d"]), ["dev"], "{option}");
+    }
 }
 
 #[test]
@@ -99,7 +137,7 @@ fn bash_offers_what_exists() {
         assert!(!offered(active).contains(&id), "the run has ended: {active:?}");
     }
     assert_eq!(offered(&["logs", &id, "--job", ""]), ["compile", "verify"]);
-    assert_eq!(offered(&["logs", "--job=comp"]), ["--job=compile"]);
+    assert_eq!(offered(&["logs", "--job=comp"]), ["compile"], "bash keeps what is before the `=`");
     // "Set up job" is step 1.
     assert!(offered(&["logs", &id, "--job", "compile", "--step", ""]).contains(&"2".to_owned()));
     assert_eq!(offered(&["deploy", "st"]), ["staging"]);
