@@ -59,6 +59,7 @@ fn completed(command: Command, is_empty: bool) -> Command {
         let arg = if is_empty && !arg.is_positional() { arg.hide(true) } else { arg };
         match values(&arg) {
             Some(Values::Files) => arg.add(ArgValueCompleter::new(files)),
+            Some(Values::Breakpoints) => arg.add(ArgValueCompleter::new(breakpoints)),
             Some(values) => arg.add(ArgValueCandidates::new(move || offered(values))),
             None => arg,
         }
@@ -70,6 +71,11 @@ fn completed(command: Command, is_empty: bool) -> Command {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Values {
     Runs,
+    /// Runs by their ids alone.
+    Ids,
+    Branches,
+    Sandboxes,
+    Breakpoints,
     Workflows,
     Files,
     Events,
@@ -86,7 +92,11 @@ enum Values {
 fn values(arg: &Arg) -> Option<Values> {
     let names = arg.get_value_names().unwrap_or_default();
     Some(match arg.get_id().as_str() {
-        "run" | "runs" | "before" => Values::Runs,
+        "run" | "runs" => Values::Runs,
+        "before" => Values::Ids,
+        "branch" | "git_ref" => Values::Branches,
+        "sandbox" => Values::Sandboxes,
+        "breakpoints" => Values::Breakpoints,
         "workflow" => Values::Workflows,
         "files" => Values::Files,
         "event" => Values::Events,
@@ -105,13 +115,22 @@ fn values(arg: &Arg) -> Option<Values> {
 
 /// Returns the values that fit the words before the current one.
 fn offered(values: Values) -> Vec<CompletionCandidate> {
+    offered_for(values, "")
+}
+
+/// Returns the values that fit the words before the current one, and what is begun of it.
+fn offered_for(values: Values, begun: &str) -> Vec<CompletionCandidate> {
     let Ok(here) = std::env::current_dir() else { return Vec::new() };
     let mut words = words();
     words.pop();
     let known = Known::of(words);
     let (run, job, workflow) = (known.run.as_deref(), known.job.as_deref(), known.workflow.as_deref());
     let found = match values {
-        Values::Runs => candidates::runs(&here, known.operations),
+        Values::Runs => candidates::runs_and_latest(&here, known.operations),
+        Values::Ids => candidates::runs(&here, known.operations),
+        Values::Branches => candidates::branches(&here),
+        Values::Sandboxes => candidates::sandboxes(),
+        Values::Breakpoints => candidates::breakpoints(&here, workflow, begun),
         Values::Workflows | Values::Files => candidates::workflows(&here),
         Values::Events => candidates::events(&here, workflow),
         Values::Inputs => candidates::inputs(&here, workflow),
@@ -124,6 +143,13 @@ fn offered(values: Values) -> Vec<CompletionCandidate> {
         Values::Rules => candidates::rules(),
     };
     (0..).zip(found).filter_map(|(at, one)| candidate(at, one)).collect()
+}
+
+/// Returns the jobs, or the steps of a job, that begin with a word.
+fn breakpoints(word: &OsStr) -> Vec<CompletionCandidate> {
+    let begun = word.to_string_lossy();
+    let found = offered_for(Values::Breakpoints, &begun).into_iter();
+    found.filter(|one| one.get_value().to_string_lossy().starts_with(&*begun)).collect()
 }
 
 /// Returns the workflows whose names begin with a word, or else the files whose paths do.
@@ -139,7 +165,7 @@ fn files(word: &OsStr) -> Vec<CompletionCandidate> {
 
 /// Whether a shell reads a value as it is written.
 fn is_plain(value: &str) -> bool {
-    let is_plain = |c: char| c.is_alphanumeric() || "._-/+@=,%".contains(c);
+    let is_plain = |c: char| c.is_alphanumeric() || "._-/+@=,%:".contains(c);
     !value.is_empty() && !value.starts_with('-') && value.chars().all(is_plain)
 }
 
@@ -229,6 +255,10 @@ mod tests {
         kinds(&crate::cli::command(), &mut found);
         for kind in [
             Values::Runs,
+            Values::Ids,
+            Values::Branches,
+            Values::Sandboxes,
+            Values::Breakpoints,
             Values::Workflows,
             Values::Files,
             Values::Events,

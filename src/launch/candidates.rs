@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use indexmap::IndexSet;
 
+use crate::config::SANDBOXES;
 use crate::model::capabilities::{Capabilities, Operation};
 use crate::model::{Conclusion, Job, Run, Summary};
 use crate::repo::workflows;
@@ -19,7 +20,7 @@ use crate::workflow::inputs::BY_HAND;
 use crate::workflow::lint::RULES;
 use crate::workflow::schema::events::NAMES;
 use crate::workflow::source::Source;
-use crate::workflow::syntax::{InputKind, Workflow};
+use crate::workflow::syntax::{InputKind, JobBody, Workflow};
 
 use super::deploy::Deployments;
 
@@ -48,16 +49,70 @@ impl Candidate {
 /// one of the operations is possible, as far as this machine knows. Without operations, all of them.
 #[must_use]
 pub fn runs(folder: &Path, operations: &[Operation]) -> Vec<Candidate> {
-    let Ok(runs) = locate() else { return Vec::new() };
-    let filter = Filter { repository: super::home(folder), ..Filter::default() };
-    let most = if operations.is_empty() { MAX_RUNS } else { MAX_SEARCHED };
-    let Ok(page) = history::page(&runs, &filter, None, most) else { return Vec::new() };
     let candidate = |run: &Summary| {
         let (info, name) = (&run.info, &run.name);
         Candidate::new(info.id.as_str(), format!("{name}, {} {}, {}", info.event, info.branch(), run.phase.word()))
     };
-    let is_offered = |run: &&Summary| operations.is_empty() || operations.iter().any(|one| is_possible(run, *one));
-    page.runs.iter().filter(is_offered).take(MAX_RUNS).map(candidate).collect()
+    newest(folder, operations).iter().map(candidate).collect()
+}
+
+/// Returns the newest runs as [`runs`] does, and the word for the newest of them, if there is one.
+#[must_use]
+pub fn runs_and_latest(folder: &Path, operations: &[Operation]) -> Vec<Candidate> {
+    let mut found = runs(folder, operations);
+    if !found.is_empty() {
+        found.push(Candidate::new(super::LATEST, "the newest run"));
+    }
+    found
+}
+
+/// Returns the branches and tags of the newest runs.
+#[must_use]
+pub fn branches(folder: &Path) -> Vec<Candidate> {
+    let runs = newest(folder, &[]);
+    let names: IndexSet<&str> = runs.iter().map(|run| run.info.branch()).filter(|name| !name.is_empty()).collect();
+    names.into_iter().map(|name| Candidate::new(name, "")).collect()
+}
+
+/// Returns the places where jobs without a container may run. An image follows a name that ends with `:`.
+#[must_use]
+pub fn sandboxes() -> Vec<Candidate> {
+    let forms = SANDBOXES.iter().flat_map(|(name, takes_image)| {
+        [Some((*name).to_owned()), takes_image.then(|| format!("{name}:"))].into_iter().flatten()
+    });
+    forms.map(|form| Candidate::new(form, "")).collect()
+}
+
+/// Returns the jobs of a workflow that have steps, each as `JOB/`; and the steps of the job that `begun` names as
+/// `JOB/STEP`. A step is named by its id, or by its name if it has no id.
+#[must_use]
+pub fn breakpoints(folder: &Path, wanted: Option<&str>, begun: &str) -> Vec<Candidate> {
+    let parsed = parsed(folder, wanted);
+    let jobs = parsed.iter().flat_map(|workflow| &workflow.jobs).filter_map(|job| match &job.body {
+        JobBody::Steps(steps) => Some((job.id.value.as_str(), steps)),
+        JobBody::Call { .. } => None,
+    });
+    let Some((wanted, _)) = begun.split_once('/') else {
+        return jobs.map(|(job, _)| Candidate::new(format!("{job}/"), "")).collect();
+    };
+    let steps = jobs.filter(|(job, _)| *job == wanted).flat_map(|(job, body)| {
+        body.steps.iter().filter_map(move |step| {
+            let name = step.name.as_ref().and_then(|name| name.literal());
+            let id = (!step.has_generated_id()).then_some(step.id.as_str());
+            Some(Candidate::new(format!("{job}/{}", id.or(name)?), name.unwrap_or_default()))
+        })
+    });
+    steps.collect()
+}
+
+/// Returns the newest runs for which one of the operations is possible. Without operations, all of them.
+fn newest(folder: &Path, operations: &[Operation]) -> Vec<Summary> {
+    let Ok(runs) = locate() else { return Vec::new() };
+    let filter = Filter { repository: super::home(folder), ..Filter::default() };
+    let most = if operations.is_empty() { MAX_RUNS } else { MAX_SEARCHED };
+    let Ok(page) = history::page(&runs, &filter, None, most) else { return Vec::new() };
+    let is_offered = |run: &Summary| operations.is_empty() || operations.iter().any(|one| is_possible(run, *one));
+    page.runs.into_iter().filter(is_offered).take(MAX_RUNS).collect()
 }
 
 /// Whether an operation on a run may be possible.
@@ -240,5 +295,31 @@ mod tests {
         assert_eq!(values(inputs(root, None)), all);
         assert_eq!(inputs(root, Some("deploy"))[0].about, "Where");
         assert!(inputs(root, Some("ci")).is_empty());
+    }
+
+    #[test]
+    fn breakpoints_are_jobs_and_then_their_steps() {
+        let root = tempfile::tempdir().expect("a folder");
+        let root = root.path();
+        fs::create_dir_all(root.join(workflows::FOLDER)).expect("made");
+        let steps = "[{id: a, name: First, run: x}, {name: Second, run: x}, {run: x}]";
+        let text = format!(
+            "on: push\njobs: {{build: {{runs-on: x, steps: {steps}}}, call: {{uses: ./.github/workflows/x.yml}}}}\n"
+        );
+        fs::write(root.join(workflows::FOLDER).join("ci.yml"), text).expect("written");
+        let offered = |begun: &str| {
+            let found = breakpoints(root, Some("ci"), begun);
+            found.into_iter().map(|one| one.value).collect::<Vec<_>>()
+        };
+        assert_eq!(offered(""), ["build/"]);
+        assert_eq!(offered("bu"), ["build/"]);
+        assert_eq!(offered("build/"), ["build/a", "build/Second"], "a step without id and name has no word");
+        assert!(offered("none/").is_empty());
+    }
+
+    #[test]
+    fn sandboxes_are_those_of_the_settings() {
+        let found: Vec<_> = sandboxes().into_iter().map(|one| one.value).collect();
+        assert_eq!(found, ["host", "docker", "docker:"]);
     }
 }

@@ -129,13 +129,19 @@ fn bash_offers_what_exists() {
     assert_eq!(offered(&["lint", ".github/workflows/c"]), [".github/workflows/ci.yml"]);
     assert_eq!(offered(&["lint", "--explain", "if-"]), ["if-cond"]);
     assert_eq!(offered(&["runs", "--status", "ru"]), ["running"]);
-    assert_eq!(offered(&["show", ""]), [id.as_str()]);
+    assert_eq!(offered(&["show", ""]), [id.as_str(), "latest"]);
     for ended in [&["rerun", ""][..], &["rerun", "--failed", ""], &["delete", ""], &["shell", ""]] {
         assert!(offered(ended).contains(&id), "{ended:?}");
     }
     for active in [&["cancel", ""][..], &["held", "sync", ""], &["held", "on", ""], &["resume", ""]] {
         assert!(!offered(active).contains(&id), "the run has ended: {active:?}");
     }
+    assert_eq!(offered(&["attach", "l"]), ["latest"]);
+    assert_eq!(offered(&["runs", "--before", ""]), [id.as_str()]);
+    assert_eq!(offered(&["runs", "-b", ""]), ["main"]);
+    assert_eq!(offered(&["run", "--sandbox", ""]), ["host", "docker", "docker:"]);
+    assert_eq!(offered(&["run", "ci", "--break", ""]), ["compile/", "verify/"]);
+    assert_eq!(offered(&["run", "ci", "--break", "comp"]), ["compile/"]);
     assert_eq!(offered(&["logs", &id, "--job", ""]), ["compile", "verify"]);
     assert_eq!(offered(&["logs", "--job=comp"]), ["compile"], "bash keeps what is before the `=`");
     // "Set up job" is step 1.
