@@ -84,6 +84,10 @@ pub(super) fn for_unknown(key: &str, chosen: &'static Schema, outer: &'static Sc
     let names = |schema| mappings(schema).flat_map(|fields| fields.known).map(|field| field.name);
     let here: Vec<_> = names(chosen).collect();
     let elsewhere: Vec<_> = names(outer).filter(|name| !here.contains(name)).collect();
+    // A list may start in the column of its key, where an item without the blank looks like another key.
+    if let Some(item) = key.strip_prefix('-').filter(|item| !item.is_empty()) {
+        return format!("write a blank after `-`: `- {item}: …`");
+    }
     match nearest(key, here.iter().chain(&elsewhere).copied()) {
         Some(near) if near == key => {
             let known = mappings(outer).map(|fields| fields.known).find(|known| known.iter().any(|it| it.name == key));
@@ -241,6 +245,7 @@ mod tests {
             (job("name: x"), "every job needs one of runs-on, uses"),
             (job("{use: a/b/c.yml@v1}"), "did you mean `uses`?"),
             (step("{run: x, uses: a/b@v1}"), "one step has only one of run, uses"),
+            ("on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n    - run: x\n    -run: y\n".to_owned(), "`- run: …`"),
             (step("{run: x, with: {a: b}}"), "only for a step with `uses`"),
             ("on:\njobs: {a: {runs-on: x}}\n".to_owned(), "write"),
             (job("{runs-on: x, timeout-minutes: soon}"), "a number without quotes"),
@@ -310,7 +315,9 @@ mod tests {
             (step("      - rnu: x\n"), 6, "unexpected key `rnu` in `step`"),
             (step("      - use: a/b@v1\n"), 6, "unexpected key `use` in `step`"),
             (step("      - run: x\n        uses: a/b@v1\n"), 7, "unexpected key `uses` in `step`"),
-            (step("      - run: echo a: b\n"), 6, "unexpected `:`"),
+            (step("      - run: echo a: b\n"), 6, "a value cannot contain `: `"),
+            (step("      - run: x\n      -run: y\n      - run: z\n"), 7, "a blank is missing after `-`"),
+            (step("      - name:x\n        run: y\n"), 6, "a blank is missing after `name:`"),
             (step("      - run: echo ${{ github.sha }\n"), 6, "unclosed expression"),
             ("on: push\njob:\n  a: {runs-on: x, steps: [{run: x}]}\n".to_owned(), 2, "unexpected key `job`"),
             ("no: push\njobs: {a: {runs-on: x, steps: [{run: x}]}}\n".to_owned(), 1, "unexpected key `no`"),

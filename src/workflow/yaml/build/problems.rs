@@ -109,6 +109,64 @@ impl Builder<'_, '_> {
         (!text[at..].contains(close)).then(|| (self.in_line(above + 1, at), open, close))
     }
 
+    /// Returns the problem of a `-` without a blank after it, in this line or above it in the same column, among items of a
+    /// list.
+    fn dash_without_blank(&self, line: usize) -> Option<Problem> {
+        let lines: Vec<&str> = self.body.lines().take(line).collect();
+        let column = indent(lines.last()?);
+        let beside = lines.iter().enumerate().rev().filter(|(_, text)| !text.trim().is_empty());
+        let mut beside =
+            beside.take_while(|(_, text)| indent(text) >= column).filter(|(_, text)| indent(text) == column);
+        let (at, item) = beside.find_map(|(at, text)| {
+            let item = text.trim().strip_prefix('-')?;
+            item.starts_with(|c: char| c.is_ascii_alphabetic()).then_some((at, item))
+        })?;
+        let dash = self.in_line(at + 1, column);
+        let hint = format!("write a blank after it: `- {}`", item.split_inclusive(':').next().unwrap_or(item));
+        Some(self.problem(dash, dash, "a blank is missing after `-`", Some(&hint)))
+    }
+
+    /// Returns the problem of a colon without a blank after it in a line whose key is in this column, in bytes from 0.
+    fn colon_without_blank(&self, line: usize, column: usize) -> Option<Problem> {
+        let text = self.body.lines().nth(line.checked_sub(1)?)?;
+        if key_column(text) != column {
+            return None;
+        }
+        let (key, value) = text[column..].split_once(':')?;
+        let is_key = key.starts_with(|c: char| c.is_ascii_alphabetic())
+            && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+        // The colon of an address is not one of a key.
+        if !is_key || value.is_empty() || value.starts_with([' ', '/', '\t']) {
+            return None;
+        }
+        let colon = self.in_line(line, column + key.len());
+        let hint = format!("write a blank after it: `{key}: {}`", value.trim());
+        Some(self.problem(colon, colon, &format!("a blank is missing after `{key}:`"), Some(&hint)))
+    }
+
+    /// Returns the colon without a blank after it in the line of an error, or in the line above whose key is in the same
+    /// column.
+    fn colon_without_blank_near(&self, line: usize) -> Option<Problem> {
+        let lines: Vec<&str> = self.body.lines().take(line).collect();
+        let (here, before) = lines.split_last()?;
+        let column = key_column(here);
+        self.colon_without_blank(line, column).or_else(|| {
+            let above = before.iter().rposition(|text| !text.trim().is_empty())?;
+            self.colon_without_blank(above + 1, column)
+        })
+    }
+
+    /// Returns the problem of a second `: ` in a line, which is in a value without quotes.
+    fn colon_in_value(&self, place: Position) -> Option<Problem> {
+        let line = self.body.lines().nth(place.line.checked_sub(1)?)?;
+        let key = &line[key_column(line)..];
+        let (key, _) = key.split_once(": ")?;
+        let first = self.in_line(place.line, key_column(line) + key.len());
+        let hint = format!("quote the whole value: `{key}: '…'`");
+        let message = "a value cannot contain `: ` unless it is quoted";
+        (first.byte < place.byte).then(|| self.problem(place, place, message, Some(&hint)))
+    }
+
     pub(super) fn scan_problem(&self, error: &ScanError) -> Problem {
         let place = self.position(error.marker());
         let is_in_block = matches!(
@@ -119,6 +177,21 @@ impl Builder<'_, '_> {
                 | ErrorKind::InvalidIndentation
         );
         if is_in_block && let Some(problem) = self.dash_in_wrong_column(place) {
+            return problem;
+        }
+        if is_in_block && let Some(problem) = self.dash_without_blank(place.line) {
+            return problem;
+        }
+        // A key that YAML takes for a part of the value in the line above.
+        let is_continued = matches!(error.kind(), ErrorKind::MappingValueNotAllowed);
+        if is_continued && let Some(problem) = self.dash_without_blank(place.line.saturating_sub(1)) {
+            return problem;
+        }
+        let is_key = matches!(
+            error.kind(),
+            ErrorKind::MappingValueNotAllowed | ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey
+        );
+        if is_key && let Some(problem) = self.colon_without_blank_near(place.line) {
             return problem;
         }
         if let (ErrorKind::MappingValueNotAllowed, Some(value)) = (error.kind(), self.value_continued_at(place.line)) {
@@ -149,6 +222,9 @@ impl Builder<'_, '_> {
             let hint = "quote the whole text: `{ run: 'echo ${{ github.ref }}' }`";
             return self.problem(brace, brace, message, Some(hint));
         }
+        if let (ErrorKind::MappingValueNotAllowed, Some(problem)) = (error.kind(), self.colon_in_value(place)) {
+            return problem;
+        }
         let (message, hint) = hints::for_yaml(error.kind());
         let message = message.map_or_else(|| error.info().clone(), str::to_owned);
         let hint = hint.unwrap_or("check indentation, quotes and brackets of this line and the line before");
@@ -159,6 +235,15 @@ impl Builder<'_, '_> {
 /// Returns the number of spaces at the start of a line.
 fn indent(text: &str) -> usize {
     text.len() - text.trim_start_matches(' ').len()
+}
+
+/// Returns the number of bytes before the key of a line: its blanks, and the dashes of items.
+fn key_column(text: &str) -> usize {
+    let mut rest = text.trim_start_matches(' ');
+    while let Some(item) = rest.strip_prefix("- ") {
+        rest = item.trim_start_matches(' ');
+    }
+    text.len() - rest.len()
 }
 
 /// Whether text after this part of a line is in a flow collection and not in quotes.
@@ -206,6 +291,38 @@ mod tests {
         }
         let other = read("a:\n  - b: c: d\n").expect_err("a value with a colon").message;
         assert!(!other.contains('-'), "{other}");
+    }
+
+    #[test]
+    fn a_missing_blank_is_reported_where_it_is_missing() {
+        let dash = "a blank is missing after `-`";
+        for (text, place, message) in [
+            ("a:\n  - b: c\n  -b: d\n  - b: e\n", (3, 3), dash),
+            ("a:\n  -b: c\n  - b: d\n", (2, 3), dash),
+            ("a:\n  - b: c\n  -b: d\n    e: f\n", (3, 3), dash),
+            ("x:\n  a:\n  - b: c\n    e: f\n  -b: d\n    e: f\n  - b: e\n", (5, 3), dash),
+            ("a:\n  - b: c\n    name:x\n    d: e\n", (3, 9), "a blank is missing after `name:`"),
+            ("a:\n  - name:x\n    d: e\n", (2, 9), "a blank is missing after `name:`"),
+            ("a:\n  - b: c\n    name:x\n", (3, 9), "a blank is missing after `name:`"),
+        ] {
+            let problem = read(text).expect_err(text);
+            assert_eq!((problem.span.line, problem.span.column), place, "{text}{problem:?}");
+            assert_eq!(problem.message, message, "{text}{problem:?}");
+        }
+    }
+
+    #[test]
+    fn a_colon_in_a_value_is_said_to_be_one() {
+        for (text, hint) in [
+            ("a:\n  - name: foo: bar\n", "`name: '…'`"),
+            ("a:\n  run: echo a: b # c\n", "`run: '…'`"),
+            ("a:\n  b:\n    C: d: e\n", "`C: '…'`"),
+            ("a: [x]\nb: c: d\n", "`b: '…'`"),
+        ] {
+            let problem = read(text).expect_err(text);
+            assert_eq!(problem.message, "a value cannot contain `: ` unless it is quoted", "{text}{problem:?}");
+            assert!(problem.hint.as_ref().is_some_and(|given| given.contains(hint)), "{text}{problem:?}");
+        }
     }
 
     #[test]
