@@ -180,7 +180,8 @@ fn environment<'t>(
         let what = format!(
             "write [environments.{name}.target] with kind = \"docker\", \"compose\" or \"kubernetes\", or with start and stop"
         );
-        return Err(table.lacks(&format!("has no target: {what}")));
+        let lacks = || table.lacks(&format!("has no target: {what}"));
+        return Err(table.misspelled("target").unwrap_or_else(lacks));
     };
     let target = target(inner)?;
     let moves = target.moves_traffic();
@@ -216,7 +217,8 @@ fn environment<'t>(
         read.unwrap_or_else(|| (None, Timing { deadline: default_deadline(&target), ..Timing::default() }));
     if health_check.is_none() && !target.knows_health() {
         let what = format!("write [environments.{name}.health] with http, tcp or exec, or target.healthy");
-        return Err(table.lacks(&format!("has no health check: {what}")));
+        let lacks = || table.lacks(&format!("has no health check: {what}"));
+        return Err(table.misspelled("health").unwrap_or_else(lacks));
     }
     let smoke = table.optional("smoke", |inner| smoke(inner, &target))?;
     let analysis = table.optional("analysis", |inner| analysis(inner, &target))?;

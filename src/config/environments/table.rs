@@ -175,12 +175,24 @@ impl<'t> Table<'t> {
         }
     }
 
+    /// Returns the error about a key that was not read and resembles this one, which is missing.
+    pub(super) fn misspelled(&self, missing: &str) -> Option<ConfigError> {
+        let mut unread = self.entries().filter(|(key, ..)| !self.known.contains(key));
+        let (key, ..) = unread.find(|(key, ..)| nearest(key, [missing]).is_some())?;
+        Some(self.wrong(key, &format!("is unknown; did you mean `{missing}`?")))
+    }
+
     /// Checks that every key of the table was read.
-    pub(super) fn finish(self) -> Result<(), ConfigError> {
+    pub(super) fn finish(&self) -> Result<(), ConfigError> {
         let mut entries = self.entries();
-        let Some((key, ..)) = entries.find(|(key, ..)| !self.known.contains(key)) else { return Ok(()) };
+        let Some((key, _, value)) = entries.find(|(key, ..)| !self.known.contains(key)) else { return Ok(()) };
         let known: Vec<_> = self.known.iter().copied().collect();
+        let belongs_here = match value {
+            DeValue::Table(inner) => inner.keys().any(|inner| self.known.contains(&**inner.get_ref())),
+            _ => false,
+        };
         let hint = match nearest(key, known.iter().copied()) {
+            _ if belongs_here => format!("write its keys in [{}]", self.name),
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("known here: {}", known.join(", ")),
         };

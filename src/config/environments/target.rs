@@ -48,21 +48,23 @@ fn script(mut table: Table<'_>) -> Result<ScriptSettings, ConfigError> {
             commands.insert(command, text.to_owned());
         }
     }
-    for needed in [ScriptCommand::Start, ScriptCommand::Stop] {
-        if !commands.contains_key(&needed) {
-            return Err(table.lacks(&format!("has no `{}` command", needed.name())));
-        }
-    }
     let replicas = table.number("replicas", 1)?.unwrap_or(1);
     let timeout = table.length_or("timeout", Duration::from_mins(10))?;
+    // An unknown key may be a mistyped name of one that is missing.
     table.finish()?;
+    let missing = [ScriptCommand::Start, ScriptCommand::Stop].into_iter().filter(|it| !commands.contains_key(it));
+    let missing: Vec<_> = missing.map(|command| format!("no `{}`", command.name())).collect();
+    if !missing.is_empty() {
+        return Err(table.lacks(&format!("has {} command", missing.join(" and "))));
+    }
     Ok(ScriptSettings { commands, replicas, timeout })
 }
 
 /// Reads a required text of the target.
 pub(super) fn needed(table: &mut Table<'_>, key: &'static str, example: &str) -> Result<String, ConfigError> {
     let text = table.text(key)?.map(str::to_owned);
-    text.ok_or_else(|| table.lacks(&format!("has no `{key}`: write it, such as {key} = \"{example}\"")))
+    let lacks = || table.lacks(&format!("has no `{key}`: write it, such as {key} = \"{example}\""));
+    text.ok_or_else(|| table.misspelled(key).unwrap_or_else(lacks))
 }
 
 fn docker(mut table: Table<'_>) -> Result<DockerSettings, ConfigError> {

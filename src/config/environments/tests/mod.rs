@@ -156,6 +156,23 @@ fn errors_name_the_position_and_what_to_write() {
              target.healthy",
         ),
         ("[environments.a.target]\nstart = 'up'", "c:1:17: `environments.a.target` has no `stop` command"),
+        (
+            "[environments.a.target]\nreplicas = 1",
+            "c:1:17: `environments.a.target` has no `start` and no `stop` command",
+        ),
+        (
+            "[environments.a.target.commands]\nstart = 'up'",
+            "c:1:24: `environments.a.target.commands` is unknown; write its keys in [environments.a.target]",
+        ),
+        (
+            "[environments.a.target]\nstrat = 'up'\nstop = 'down'",
+            "c:2:1: `environments.a.target.strat` is unknown; did you mean `start`?",
+        ),
+        ("[environments.a.tagret]\nstart = 'up'", "c:1:17: `environments.a.tagret` is unknown; did you mean `target`?"),
+        (
+            "[environments.a.target]\nkind = 'docker'\nservice = 'a'\nimagee = 'x'",
+            "c:4:1: `environments.a.target.imagee` is unknown; did you mean `image`?",
+        ),
         ("environments = 3", "c:1:1: `environments` must be a table: write [environments.NAME]"),
     ] {
         let error = given(text).expect_err(text).to_string();
