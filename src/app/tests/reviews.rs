@@ -58,7 +58,7 @@ fn pending_reviews_are_shown_everywhere() {
     driver.feed(Feed::Expected { run: run(), expected });
     assert!(!driver.shows("~1:29"), "nobody knows when the review comes: {}", driver.screen());
     assert!(driver.shows("1 waiting") && !driver.shows("1 running"), "{}", driver.screen());
-    assert!(driver.shows("1✓ 3◆"), "the sign of a review: {}", driver.screen());
+    assert!(driver.shows("1 ok · 3 to review"), "the word of a review: {}", driver.screen());
     driver.press("G");
     let reason = "Deploy waits for a review of production (maria, olu): press `a` to approve or reject it";
     assert!(driver.shows(reason), "{}", driver.screen());
