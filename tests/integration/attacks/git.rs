@@ -193,7 +193,7 @@ fn files_are_not_looked_for_where_the_configuration_says() {
     fs::create_dir_all(elsewhere.join(".github/workflows")).expect("made");
     fs::write(elsewhere.join(".github/workflows/ci.yml"), WORKFLOW).expect("written");
     stranger.config("core.worktree", elsewhere.to_str().expect("text"));
-    stranger.project.call(&["plan", "ci"]).expect(0, &["a "]);
+    stranger.project.call(&["plan", "ci"]).expect(0, &["a\n"]);
     stranger.project.call(&["run", "--trust", "ci"]).expect(3, &["core.worktree"]);
     stranger.runs_nothing("", "core.worktree");
 }
