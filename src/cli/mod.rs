@@ -308,9 +308,14 @@ fn guarded(act: impl FnOnce() -> Outcome) -> Outcome {
     panic::catch_unwind(AssertUnwindSafe(act)).unwrap_or(Ok(Exit::Internal))
 }
 
-/// Returns why a command was not carried out because of an option before it; `None` without such an option.
+/// Returns why a command was not carried out because of what stands before it; `None` if nothing does.
 fn misplaced(cli: &Cli) -> Option<&'static str> {
     cli.command.as_ref()?;
+    if cli.run.is_some() {
+        return Some(
+            "nothing was done: the run stands behind the command that it is for, as in `cuelight show latest`",
+        );
+    }
     if cli.read_only {
         return Some(
             "nothing was done: --read-only only opens the screen, where nothing can be changed; leave it out to carry out \
@@ -386,9 +391,13 @@ mod tests {
     }
 
     #[test]
-    fn options_of_the_screen_before_a_command_are_refused_without_an_error() {
-        for (line, part) in [("--read-only run", "leave out the command to open the screen"), ("-a runs", "runs --all")]
-        {
+    fn what_is_for_the_screen_is_refused_before_a_command_without_an_error() {
+        for (line, part) in [
+            ("--read-only run", "leave out the command to open the screen"),
+            ("-a runs", "runs --all"),
+            ("latest cancel", "behind the command"),
+            ("nosuch show", "cuelight show latest"),
+        ] {
             let words = std::iter::once("cuelight").chain(line.split(' '));
             let failure = carry_out(&Cli::try_parse_from(words).expect("parsed")).expect_err("refused");
             assert!(failure.exit == Exit::Usage && !failure.is_error(), "{}", failure.message);
