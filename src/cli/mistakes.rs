@@ -93,8 +93,13 @@ fn mistyped(error: &clap::Error, words: &[String]) -> Option<String> {
         };
     };
     let mut name = first.clone();
-    if let Some(word) = after_flags(subcommand, &words[1..]).first() {
+    let rest = after_flags(subcommand, &words[1..]);
+    if let Some(word) = rest.first() {
         if let Some(inner) = subcommand.find_subcommand(word) {
+            let flags = &words[1..words.len() - rest.len()];
+            if !flags.is_empty() && !invalid.starts_with('-') && subcommand.is_args_conflicts_with_subcommands_set() {
+                return Some(arguments::late_command(program, &name, inner.get_name(), flags));
+            }
             name = format!("{name} {}", inner.get_name());
             subcommand = inner;
         } else if subcommand.has_subcommands() && !invalid.starts_with('-') && !word.starts_with('-') {
@@ -247,6 +252,15 @@ mod tests {
             ("artifacts latest x", "unexpected argument `x`: write `cuelight artifacts [OPTIONS] [RUN]`"),
             ("run --remote", "missing `<WORKFLOW>`: write `cuelight run --remote <WORKFLOW>`"),
             ("lock", "missing `--reason <TEXT>` and `<ENV>`: write `cuelight lock --reason <TEXT> <ENV>`"),
+            ("held --linear retry", "`retry` must stand before the options: write `cuelight held retry --linear`"),
+            (
+                "workflow --json enable ci",
+                "`enable` must stand before the options: write `cuelight workflow enable --json`",
+            ),
+            (
+                "artifacts --json upload latest a b",
+                "`upload` must stand before the options: write `cuelight artifacts upload --json`",
+            ),
         ] {
             assert_eq!(said(line).as_deref(), Some(expected), "{line}");
         }

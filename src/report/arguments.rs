@@ -32,6 +32,12 @@ pub fn no_command(program: &str, name: &str, word: &str, near: Option<&str>) -> 
     }
 }
 
+/// Returns the message about a command within the command `name` that stands behind options. `program` is how the
+/// command line begins.
+pub fn late_command(program: &str, name: &str, inner: &str, flags: &[String]) -> String {
+    format!("`{inner}` must stand before the options: write `{program} {name} {inner} {}`", flags.join(" "))
+}
+
 /// Returns the message about a word that a command does not take. `usage` is the form of the command.
 pub fn surplus(word: &str, usage: &str) -> String {
     format!("unexpected argument `{word}`: write `{usage}`")
