@@ -63,6 +63,10 @@ fn message(error: &clap::Error, words: &[String]) -> Option<String> {
         }
         ErrorKind::ArgumentConflict => Some(arguments::conflict(&argument, &texts(error, ContextKind::PriorArg))),
         ErrorKind::MissingRequiredArgument => Some(arguments::missing(&texts(error, ContextKind::InvalidArg), usage)),
+        ErrorKind::InvalidUtf8 => {
+            let replaced = words.iter().find(|word| word.contains(char::REPLACEMENT_CHARACTER));
+            replaced.map(|word| arguments::not_utf8(&reveal(word)))
+        }
         _ => None,
     }
 }
@@ -264,6 +268,17 @@ mod tests {
         ] {
             assert_eq!(said(line).as_deref(), Some(expected), "{line}");
         }
+    }
+
+    #[test]
+    fn an_argument_that_is_not_utf8_is_named() {
+        use std::ffi::OsString;
+        use std::os::unix::ffi::OsStringExt;
+        let arguments = [OsString::from("cuelight"), "show".into(), OsString::from_vec(vec![b'a', 0xff])];
+        let words: Vec<String> = arguments[1..].iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        let error = command().try_get_matches_from(arguments).expect_err("not UTF-8");
+        let said = message(&error, &words);
+        assert_eq!(said.as_deref(), Some("the argument `a\u{fffd}` is not UTF-8: write it in UTF-8"));
     }
 
     #[test]

@@ -43,6 +43,11 @@ pub fn surplus(word: &str, usage: &str) -> String {
     format!("unexpected argument `{word}`: write `{usage}`")
 }
 
+/// Returns the message about an argument that is not UTF-8. Its invalid bytes are replaced.
+pub fn not_utf8(argument: &str) -> String {
+    format!("the argument `{argument}` is not UTF-8: write it in UTF-8")
+}
+
 /// Returns the message about required arguments that are missing. `usage` is the form of the command.
 pub fn missing(arguments: &[String], usage: &str) -> String {
     let arguments: Vec<_> = arguments.iter().map(|argument| format!("`{argument}`")).collect();
