@@ -24,7 +24,7 @@ pub(super) struct ListArgs {
     #[arg(value_name = "ENV")]
     environment: Option<String>,
     /// Maximum number of deployments to an environment
-    #[arg(long, short = 'n', default_value_t = 10)]
+    #[arg(long, short = 'n', default_value_t = 10, allow_negative_numbers = true)]
     limit: usize,
     /// Print one JSON object per line
     #[arg(long)]

@@ -35,7 +35,14 @@ pub(super) struct Args {
     #[arg(long, requires = "environment", conflicts_with = "name")]
     check: bool,
     /// Maximum number of deployments to show
-    #[arg(long, short = 'n', default_value_t = 10, requires = "environment", value_parser = clap::value_parser!(u8).range(1..))]
+    #[arg(
+        long,
+        short = 'n',
+        default_value_t = 10,
+        requires = "environment",
+        allow_negative_numbers = true,
+        value_parser = clap::value_parser!(u8).range(1..)
+    )]
     limit: u8,
     /// Print JSON
     #[arg(long)]

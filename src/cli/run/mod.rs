@@ -151,7 +151,12 @@ pub(super) struct Args {
     #[arg(id = "breakpoints", long = "break", value_name = "JOB/STEP")]
     breakpoints: Vec<String>,
     /// With --on-failure hold or --break: how long a step is held at most, in minutes [default: 30]
-    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(1..=1440))]
+    #[arg(
+        long,
+        value_name = "MINUTES",
+        allow_negative_numbers = true,
+        value_parser = clap::value_parser!(u64).range(1..=1440)
+    )]
     hold_minutes: Option<u64>,
     /// Keep debug lines and set `RUNNER_DEBUG`
     #[arg(long)]
