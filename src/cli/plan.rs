@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::config::Config;
 use crate::files;
 use crate::launch;
-use crate::launch::{PUSH, called, request, triggers, trust};
+use crate::launch::{LaunchError, PUSH, Refusal, called, request, triggers, trust};
 use crate::repo::git::{Access, Repository};
 use crate::repo::workflows;
 use crate::report::plan as report;
@@ -33,7 +33,10 @@ use super::{Exit, Failure, Outcome, runs_dir};
 #[command(after_help = "Examples:
   cuelight plan                         which workflows a push of this branch runs, and why
   cuelight plan ci --job test           the job `test` of one workflow, and the jobs that it needs
-  cuelight plan deploy --event workflow_dispatch --input target=dev")]
+  cuelight plan deploy --event workflow_dispatch --input target=dev
+
+With --job, --matrix, --env, --input, --var or values of the event, workflows of other repositories that are called are
+fetched, as for a run.")]
 pub(super) struct Args {
     /// A workflow file, or the name of one in .github/workflows [default: list which workflows the event runs, and why]
     workflow: Option<String>,
@@ -67,25 +70,18 @@ enum Format {
 
 pub(super) fn run(args: &Args) -> Outcome {
     let is_chosen = args.choice.is_given();
-    if is_chosen && (args.workflow.is_none() || args.format == Format::Template) {
-        let message = "--job, --matrix, --env, --input and --var choose what one workflow runs: name the workflow, and \
-                       leave out --format template";
+    if is_chosen && args.format == Format::Template {
+        let message = "--format template prints a workflow as it is written: leave it out, or leave out --job, --matrix, \
+                       --env, --input and --var";
         return Err(Failure::new(Exit::Usage, message));
     }
-    if args.workflow.is_some() && (is_chosen || args.event.has_payload()) && args.format != Format::Template {
-        // What is given decides the plan, so it is the one of the run.
-        let request = args.choice.request(args.workflow.as_deref(), &args.event)?;
-        let planned = launch::plan(&runs_dir()?, &request)?;
-        let info = planned.info();
-        if args.event.name.is_none() && info.event != PUSH {
-            style::notice(&super::other_event(&info.workflow, &info.event));
-        }
-        style::line(&text_of(planned.plan(), args.format)?)?;
-        return Ok(Exit::Success);
+    let lists = args.workflow.is_none() && !is_chosen && matches!(args.format, Format::Text | Format::Json);
+    if (is_chosen || args.event.has_payload()) && !lists && args.format != Format::Template {
+        return of_run(args);
     }
     let folder = std::env::current_dir()?;
     let repository = Repository::discover(&folder);
-    if args.workflow.is_none() && matches!(args.format, Format::Text | Format::Json) {
+    if lists {
         return overview(args, &repository?);
     }
     let facts = repository.ok();
@@ -130,7 +126,37 @@ pub(super) fn run(args: &Args) -> Outcome {
         let message = format!("{} does not run on `{event}`; its events are {known}{hint}", source.name);
         return Err(Failure::new(if is_mistyped { Exit::Usage } else { Exit::Failed }, message));
     }
-    style::line(&if runs { text_of(&plan, args.format)? } else { style::document(&json!({"jobs": []}))? })?;
+    if runs { print(&plan, args.format) } else { print_none() }
+}
+
+/// Prints the plan of the run that `cuelight run` would start with the same arguments, which decide it.
+fn of_run(args: &Args) -> Outcome {
+    let request = args.choice.request(args.workflow.as_deref(), &args.event)?;
+    let planned = match launch::plan(&runs_dir()?, &request) {
+        // A workflow without the event has no jobs, which is no error in JSON.
+        Err(LaunchError::Refused(Refusal::Event { event, .. }))
+            if args.format == Format::Json && event_meant_by(&event).is_none() =>
+        {
+            return print_none();
+        }
+        planned => planned?,
+    };
+    let info = planned.info();
+    if args.event.name.is_none() && info.event != PUSH {
+        style::notice(&super::other_event(&info.workflow, &info.event));
+    }
+    print(planned.plan(), args.format)
+}
+
+/// Prints a plan in a format.
+fn print(plan: &Plan, format: Format) -> Outcome {
+    style::line(&text_of(plan, format)?)?;
+    Ok(Exit::Success)
+}
+
+/// Prints the plan of a workflow that does not run on the event, as JSON.
+fn print_none() -> Outcome {
+    style::line(&style::document(&json!({"jobs": []}))?)?;
     Ok(Exit::Success)
 }
 

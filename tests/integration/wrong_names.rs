@@ -148,7 +148,27 @@ fn a_plan_has_the_inputs_variables_and_jobs_that_are_given() {
         .expect(0, &["1 job\n1: one (6, w)"]);
     plan(&["--job", "three"]).expect(3, &["three"]);
     plan(&["--input", "m=1"]).expect(2, &["`m`"]);
-    project.call(&["plan", "--input", "n=[1]"]).expect(2, &["name the workflow"]);
+    // As for a run, the only workflow needs no name.
+    project
+        .call(&["plan", "--linear", "--input", "n=[1]", "--var", "V=w", "--job", "two"])
+        .expect(0, &["1 job\n1: two"]);
+    let said = plan(&["--event", "release", "--event-set", "a=b", "--format", "json"]);
+    said.expect(0, &[]);
+    assert_eq!(said.out(), "{\"jobs\":[]}\n");
+    plan(&["--event", "relaese", "--event-set", "a=b", "--format", "json"]).expect(2, &["did you mean `release`?"]);
+    plan(&["--format", "template", "--job", "two"]).expect(2, &["leave out --job"]);
+}
+
+#[test]
+fn the_graph_of_the_only_workflow_depends_on_the_event() {
+    let project = Project::new(
+        "on: push\njobs:\n  \
+         one: {runs-on: x, strategy: {matrix: {n: ['${{ github.event.wanted }}']}}, steps: [{run: x}]}\n",
+    );
+    let graph = ["--event-set", "wanted=seven", "--format", "dot"];
+    let said = project.call(&[&["plan", "ci"], &graph[..]].concat());
+    said.expect(0, &["seven"]);
+    assert_eq!(project.call(&[&["plan"], &graph[..]].concat()).out(), said.out());
 }
 
 #[test]
