@@ -7,13 +7,13 @@
 //!
 //! After Ctrl-C it ends the deployment in progress, and removes what it has started.
 
-use std::fs;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 mod load;
 mod page;
@@ -87,15 +87,15 @@ fn missing() -> Option<String> {
 
 /// Runs a command to its end. It does not get the Ctrl-C of the terminal, because what it starts is removed only once
 /// it is complete.
-fn run(command: &mut Command) -> Output {
+fn run(command: &mut Command) -> io::Result<Output> {
     command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.output().expect("it starts")
+    command.output()
 }
 
 /// Runs a command that must succeed, unless the measurement is to end. Returns its output.
 fn succeed(command: &mut Command) -> String {
     assert!(!IS_STOPPED.load(Ordering::Relaxed), "stopped by Ctrl-C");
-    checked(run(command))
+    checked(run(command).expect("it starts"))
 }
 
 /// Returns what a command that must have succeeded has printed.
@@ -105,9 +105,9 @@ fn checked(ended: Output) -> String {
     text
 }
 
-/// Returns the output of the docker CLI, or `None` if it fails.
+/// Returns the output of the docker CLI, or `None` if it fails or is not installed.
 fn try_docker(args: &[&str]) -> Option<String> {
-    let ended = run(Command::new("docker").args(args));
+    let ended = run(Command::new("docker").args(args)).ok()?;
     ended.status.success().then(|| String::from_utf8_lossy(&ended.stdout).into_owned())
 }
 
