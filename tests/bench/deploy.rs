@@ -15,13 +15,15 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
+mod compose;
 mod load;
 mod page;
 mod place;
 mod table;
 
+use compose::compose;
 use load::{Load, Seen};
-use page::page;
+use page::get;
 use place::Place;
 use rustix::process::{Pid, Signal, kill_process};
 use table::{median, ms, row};
@@ -111,15 +113,6 @@ fn try_docker(args: &[&str]) -> Option<String> {
     ended.status.success().then(|| String::from_utf8_lossy(&ended.stdout).into_owned())
 }
 
-/// Returns the words that start Compose; `None` if it is not installed.
-fn compose() -> Option<Vec<&'static str>> {
-    let words = [vec!["docker", "compose"], vec!["docker-compose"]];
-    words.into_iter().find(|words| {
-        let ended = Command::new(words[0]).args(&words[1..]).arg("version").output();
-        ended.is_ok_and(|ended| ended.status.success())
-    })
-}
-
 /// Returns a port, for names that no other program has. It and the next one are free, and below those that the system
 /// chooses for clients.
 fn port() -> u16 {
@@ -129,7 +122,7 @@ fn port() -> u16 {
 }
 
 /// Returns the time that 99 % of some times do not exceed.
-fn slowest(mut times: Vec<Duration>) -> Duration {
+fn percentile_99(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times[(times.len() * 99).div_ceil(100) - 1]
 }
@@ -279,6 +272,11 @@ impl Service {
     }
 }
 
+/// Requests the page at a port of this machine; `None` if the request fails.
+fn page(port: u16) -> Option<String> {
+    get("127.0.0.1", port, "/")
+}
+
 /// Waits until all of the traffic goes to a release. Returns the time from `began` to the first of its answers after
 /// which no other release answered.
 fn until_all(port: u16, release: &str, began: Instant) -> Duration {
@@ -323,8 +321,8 @@ fn report_times(what: &str, times: Vec<Duration>, budget: &str) {
         row(what, "none was reported", budget);
         return;
     }
-    let (number, slowest) = (times.len(), slowest(times.clone()));
-    row(what, &format!("{:.1} ms, {:.1} ms of {number}", ms(median(times)), ms(slowest)), budget);
+    let (number, most) = (times.len(), percentile_99(times.clone()));
+    row(what, &format!("{:.1} ms, {:.1} ms of {number}", ms(median(times)), ms(most)), budget);
 }
 
 impl Drop for Service {

@@ -7,6 +7,11 @@ use crate::docker::{docker, has, skip_even_in_ci};
 use crate::project::{Project, Said, port_to_publish, until};
 use crate::survival::{kill_workers_of, try_kill, workers_of};
 
+#[path = "../bench/compose.rs"]
+mod compose;
+
+use compose::compose;
+
 /// Releases, each an image. The health check of `sick` fails, the one of `late` never has a result, and `ends` ends.
 const RELEASES: [&str; 6] = ["hand", "v1", "v2", "sick", "late", "ends"];
 
@@ -15,15 +20,6 @@ struct Shop {
     project: Project,
     /// Name of the images and of the project of Compose. No other test uses it.
     name: String,
-}
-
-/// Returns the words that start Compose; `None` if it is not installed.
-fn compose() -> Option<Vec<&'static str>> {
-    let words = [vec!["docker", "compose"], vec!["docker-compose"]];
-    words.into_iter().find(|words| {
-        let ended = Command::new(words[0]).args(&words[1..]).arg("version").output();
-        ended.is_ok_and(|ended| ended.status.success())
-    })
 }
 
 impl Shop {

@@ -1,16 +1,18 @@
 //! A service with its releases, in an environment in Docker. All its resources are removed at the end of the test.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::docker::{docker, has};
 use crate::project::{Project, Said, port_to_publish};
 use crate::survival::{try_kill, workers_of};
+
+#[path = "../../bench/page.rs"]
+mod page;
+
+pub(super) use page::get;
 
 /// Releases, each with its fault.
 const RELEASES: [(&str, &str); 11] = [
@@ -129,17 +131,6 @@ impl Service {
 /// Requests the page of a router; `None` if the request fails.
 pub(super) fn page_at(address: &str, port: u16) -> Option<String> {
     get(address, port, "/")
-}
-
-/// Requests a path of a router; `None` if the request fails.
-pub(super) fn get(address: &str, port: u16, path: &str) -> Option<String> {
-    let mut stream = TcpStream::connect((address, port)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    head.starts_with("HTTP/1.1 200").then(|| body.to_owned())
 }
 
 impl Drop for Service {
