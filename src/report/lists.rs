@@ -57,7 +57,7 @@ pub fn commands(
 
 /// Lists artifacts, one per line: a table, or a sentence about each for a screen reader.
 pub fn artifacts(artifacts: &[Artifact], style: Style) -> TerminalText {
-    let width = artifacts.iter().map(|artifact| artifact.name.chars().count()).max().unwrap_or_default();
+    let columns = style::column(artifacts.iter().map(|artifact| width(&artifact.name)));
     let mut list = TerminalText::default();
     for Artifact { name, size, job, attempt, created, .. } in artifacts {
         if style.is_linear() {
@@ -67,8 +67,7 @@ pub fn artifacts(artifacts: &[Artifact], style: Style) -> TerminalText {
             continue;
         }
         let attempt = if *attempt > 1 { text!(" attempt {}", attempt) } else { text!("") };
-        let padding = " ".repeat(width.saturating_sub(name.chars().count()));
-        list.push_line(&text!("{}{}  {:>9}  {}  {}{}", name, padding, bytes(*size), created.clock(), job, attempt));
+        list.push_line(&text!("{:<columns$}  {:>9}  {}  {}{}", name, bytes(*size), created.clock(), job, attempt));
     }
     let total = artifacts.iter().map(|artifact| artifact.size).sum();
     list.push_line(&text!("{}, {}", counted(artifacts.len() as u64, "artifact"), bytes(total)));
@@ -264,6 +263,13 @@ mod tests {
             job: job.to_owned(),
             attempt,
         }
+    }
+
+    #[test]
+    fn the_columns_of_artifacts_with_wide_characters_are_aligned() {
+        let table = artifacts(&[artifact("日本", "", 1), artifact("abcd", "", 1)], Style::new(Glyphs::Unicode, false));
+        let starts: Vec<_> = table.as_str().lines().take(2).map(|line| line.split("1970").next().map(width)).collect();
+        assert_eq!(starts, [Some(17), Some(17)], "{}", table.as_str());
     }
 
     #[test]
