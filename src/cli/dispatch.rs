@@ -131,6 +131,9 @@ fn list(ListArgs { repository, json }: &ListArgs) -> Outcome {
         Failure::new(failure.exit, format!("{}; {here}", failure.message))
     })?;
     if !*json {
+        if workflows.is_empty() {
+            style::notice("the repository has no workflows on its server");
+        }
         style::print(&lists::workflows(&workflows, Style::of_output()))?;
         return Ok(Exit::Success);
     }

@@ -33,7 +33,11 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Outcome {
     let runs = runs_dir()?;
     if args.list {
-        for trusted in trust::list(&runs)? {
+        let listed = trust::list(&runs)?;
+        if listed.is_empty() {
+            style::notice("no repository is trusted; `cuelight trust` trusts the one of this folder");
+        }
+        for trusted in listed {
             style::line(&lists::trusted(&trusted, Style::of_output()))?;
         }
         return Ok(Exit::Success);

@@ -174,6 +174,8 @@ fn settings_have_layers_and_errors_have_positions() {
 #[test]
 fn trust_is_bound_to_the_repository_and_its_origin() {
     let project = Project::new("on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: echo hi}]}}\n");
+    let none = "no repository is trusted; `cuelight trust` trusts the one of this folder";
+    project.call(&["trust", "--list"]).expect(0, &[none]);
     project.call(&["trust"]).expect(0, &["is trusted"]);
     let git = project.root().join(".git").canonicalize().expect("a folder");
     let root = project.root().canonicalize().expect("a folder");
