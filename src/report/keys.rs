@@ -17,11 +17,12 @@ pub fn keys(keymap: &Keymap, entry: &Entry) -> Vec<String> {
     keymap.keys(entry.action).iter().map(ToString::to_string).collect()
 }
 
-/// Returns a sentence per action, for a screen reader.
+/// Returns a sentence per action, for a screen reader. Keys that are punctuation could not be told from the sentence, so
+/// keys are in backticks, as commands are.
 fn sentences(keymap: &Keymap) -> TerminalText {
     let sentence = |entry: &Entry| {
         let place = panel(entry).map_or_else(|| "in every panel".to_owned(), |panel| format!("in {}", panel.name()));
-        let keys = keys(keymap, entry);
+        let keys: Vec<_> = keys(keymap, entry).iter().map(|key| format!("`{key}`")).collect();
         let keys = if keys.is_empty() { "no key".to_owned() } else { keys.join(" or ") };
         text!("{}: {}, {}: {}\n", entry.name, keys, place, entry.doc)
     };
@@ -68,7 +69,7 @@ mod tests {
         assert_eq!(sentences.as_str().lines().count(), ACTIONS.len(), "{}", sentences.as_str());
         assert!(!sentences.as_str().contains("  "), "{}", sentences.as_str());
         let wrap = sentences.as_str().lines().find(|line| line.starts_with("wrap: ")).expect("a sentence");
-        assert!(wrap.starts_with("wrap: ctrl-w") && wrap.contains(", in Log: "), "{wrap}");
+        assert!(wrap.starts_with("wrap: `ctrl-w`") && wrap.contains(", in Log: "), "{wrap}");
     }
 
     #[test]
