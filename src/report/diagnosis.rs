@@ -10,7 +10,8 @@ use crate::ui::terminal_text::{TerminalText, text};
 use crate::ui::theme::{Colours, Hue};
 
 use super::Logs;
-use super::ending::{failed_step, is_failed, is_in_end};
+use super::ending::{failed_step, is_in_end};
+use super::next_steps::is_failed;
 use super::style::Style;
 
 /// Number of lines at the end of a failed step's log that are read.

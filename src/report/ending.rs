@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 
 use crate::model::legs::{self, alike, titled};
-use crate::model::{Annotation, Conclusion, Job, Level, LineRange, Phase, Run, Step, Timestamp};
+use crate::model::{Annotation, Conclusion, Job, Level, LineRange, Run, Step, Timestamp};
 use crate::report::style::{Style, column};
 use crate::store::first_error;
 use crate::store::first_error::FirstError;
@@ -17,7 +17,7 @@ use crate::ui::terminal_text::text;
 use crate::ui::text::{duration, width};
 use crate::ui::theme::{Colours, Hue};
 
-use super::next_steps::next_steps;
+use super::next_steps::{is_failed, next_steps};
 use super::{Logs, diagnosis};
 
 /// Number of lines at the end of a failed step's log in which its first error is searched. The limit keeps the search
@@ -232,11 +232,6 @@ fn failures(run: &Run, causes: &IndexMap<Cause<'_>, Vec<&Job>>, links: &Links<'_
         }
     }
     failures
-}
-
-/// Whether a job or a step failed, or exceeded its time limit.
-pub(super) fn is_failed(phase: &Phase) -> bool {
-    matches!(phase.conclusion(), Some(Conclusion::Failure | Conclusion::TimedOut))
 }
 
 /// Returns the first failed step of a job; `None` if none failed.

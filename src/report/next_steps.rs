@@ -1,6 +1,6 @@
 //! What a person can do next with a run that has ended, for every form of the summary.
 
-use crate::model::{Conclusion, EndReason, Job, Run, Step, StepKind};
+use crate::model::{Conclusion, EndReason, Phase, Run, Step, StepKind};
 
 use super::reviews::quoted;
 
@@ -10,6 +10,11 @@ pub(super) struct NextStep {
     pub(super) command: String,
     /// What the command does, as the end of a sentence that begins with it.
     pub(super) does: &'static str,
+}
+
+/// Whether a job or a step failed, or exceeded its time limit.
+pub(super) fn is_failed(phase: &Phase) -> bool {
+    matches!(phase.conclusion(), Some(Conclusion::Failure | Conclusion::TimedOut))
 }
 
 /// Returns what can be done next with a run; empty if nothing has to be done.
@@ -34,8 +39,7 @@ pub(super) fn next_steps(run: &Run) -> Vec<NextStep> {
         return vec![step(format!("cuelight logs {id}"), "prints its log"), deploys];
     }
     // None failed if the run was cancelled in time, or could not start.
-    let has_failed = |job: &Job| matches!(job.phase.conclusion(), Some(Conclusion::Failure | Conclusion::TimedOut));
-    if !run.jobs.values().any(has_failed) {
+    if !run.jobs.values().any(|job| is_failed(&job.phase)) {
         return vec![step(format!("cuelight rerun {id}"), "runs it again")];
     }
     let of_the_file = |step: &Step| step.kind == StepKind::Main && step.outcome == Some(Conclusion::Failure);
