@@ -170,7 +170,7 @@ pub enum ConfigError {
 }
 
 /// A setting in effect.
-pub struct ValueInForce {
+pub struct EffectiveSetting {
     /// Name of the outermost table; empty for a setting in none.
     pub table: &'static str,
     /// Name below that table.
@@ -322,7 +322,7 @@ impl Config {
 
     /// Returns all settings in effect.
     #[must_use]
-    pub fn values(&self) -> Vec<ValueInForce> {
+    pub fn effective(&self) -> Vec<EffectiveSetting> {
         let mut values = Vec::new();
         for key in SETTINGS {
             for (label, value) in (key.show)(self) {
@@ -330,12 +330,12 @@ impl Config {
                 let name = settings::filled(rest, &value::bare(&label));
                 let full = settings::filled(key.name, &label);
                 let origin = in_one_line(self.origin(&full).unwrap_or("default"));
-                values.push(ValueInForce { table, name, value, origin });
+                values.push(EffectiveSetting { table, name, value, origin });
             }
         }
         values.extend(self.environments.lines.iter().map(|line| {
             let (name, value) = (line.name.clone(), line.value.clone());
-            ValueInForce { table: line.table, name, value, origin: in_one_line(&line.origin) }
+            EffectiveSetting { table: line.table, name, value, origin: in_one_line(&line.origin) }
         }));
         values
     }
@@ -351,7 +351,7 @@ impl Config {
     pub fn describe(&self) -> String {
         let mut table = "";
         let mut text = String::new();
-        for value in self.values() {
+        for value in self.effective() {
             if value.table != table {
                 text.push_str(&format!("\n[{}]\n", value.table));
                 table = value.table;

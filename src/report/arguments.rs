@@ -6,7 +6,7 @@ use std::num::{IntErrorKind, ParseFloatError, ParseIntError};
 use crate::model::nearest;
 
 /// Words of other tools for commands within a command, with the words of the same meaning.
-const SAME: &[(&str, &[&str])] = &[
+const SYNONYMS: &[(&str, &[&str])] = &[
     ("ls", &["list"]),
     ("rm", &["delete", "remove"]),
     ("remove", &["delete"]),
@@ -18,7 +18,7 @@ const SAME: &[(&str, &[&str])] = &[
 
 /// Returns the command, of those with these names, that a word means or resembles; `None` if there is none.
 pub fn command_meant<'n>(word: &str, names: &[&'n str]) -> Option<&'n str> {
-    let mut same = SAME.iter().filter(|(other, _)| *other == word).flat_map(|(_, same)| *same);
+    let mut same = SYNONYMS.iter().filter(|(other, _)| *other == word).flat_map(|(_, same)| *same);
     let same = same.find_map(|same| names.iter().copied().find(|name| name == same));
     same.or_else(|| nearest(word, names.iter().copied()))
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::backend::github::auth::HostStatus;
 use crate::backend::github::workflows::ServerWorkflow;
-use crate::config::{Config, ValueInForce};
+use crate::config::{Config, EffectiveSetting};
 use crate::launch::doctor::Finding;
 use crate::launch::tools::Installation;
 use crate::launch::trust::Trusted;
@@ -154,7 +154,7 @@ pub fn workflows(workflows: &[ServerWorkflow], style: Style) -> TerminalText {
 /// Returns a sentence about each setting in effect, for a screen reader.
 pub fn settings(config: &Config) -> TerminalText {
     let mut sentences = TerminalText::default();
-    for ValueInForce { table, name, value, origin } in config.values() {
+    for EffectiveSetting { table, name, value, origin } in config.effective() {
         let table = if table.is_empty() { text!("") } else { text!("{}.", table) };
         sentences.push_line(&text!("{}{}: {}, {}", table, name, value, origin));
     }
