@@ -2,6 +2,8 @@
 //! steps, environments, services and words. The scripts of `completions` call the program with [`VARIABLE`].
 
 use std::ffi::{OsStr, OsString};
+use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgMatches, Command};
@@ -9,6 +11,7 @@ use clap_complete::CompleteEnv;
 use clap_complete::engine::{
     ArgValueCandidates, ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter,
 };
+use clap_complete::env::{EnvCompleter, Shells};
 
 use crate::launch::candidates;
 use crate::launch::candidates::Candidate;
@@ -34,7 +37,10 @@ pub(super) fn answered(command: fn() -> Command) -> Option<ExitCode> {
         command.build();
         completed(command, is_empty)
     };
-    let complete = CompleteEnv::with_factory(factory).var(VARIABLE).bin("cuelight").completer("cuelight");
+    let shells: Vec<_> = Shells::builtins().0.iter().map(|shell| VisibleOptions(*shell)).collect();
+    let shells: Vec<_> = shells.iter().map(|shell| shell as &dyn EnvCompleter).collect();
+    let complete = CompleteEnv::with_factory(factory).shells(Shells(&shells));
+    let complete = complete.var(VARIABLE).bin("cuelight").completer("cuelight");
     let done = complete.try_complete(std::env::args_os(), std::env::current_dir().ok().as_deref());
     Some(if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -50,6 +56,67 @@ fn up_to(mut words: Vec<OsString>, index: Option<&str>) -> Vec<OsString> {
     let index = index.and_then(|index| index.parse::<usize>().ok());
     words.truncate(index.map_or(words.len(), |index| index.saturating_add(1)));
     words
+}
+
+/// A shell to which options that the help hides are not offered at an empty word. Without a value that fits, the library
+/// offers every hidden option there, also those that [`completed`] hides.
+struct VisibleOptions<'s>(&'s dyn EnvCompleter);
+
+impl EnvCompleter for VisibleOptions<'_> {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn is(&self, name: &str) -> bool {
+        self.0.is(name)
+    }
+
+    fn write_registration(
+        &self,
+        var: &str,
+        name: &str,
+        bin: &str,
+        completer: &str,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        self.0.write_registration(var, name, bin, completer, out)
+    }
+
+    fn write_complete(
+        &self,
+        command: &mut Command,
+        words: Vec<OsString>,
+        folder: Option<&Path>,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let given = self::words();
+        let is_empty = given.last().is_some_and(|word| word.is_empty());
+        let hidden = if is_empty { hidden_options(&given) } else { Vec::new() };
+        let mut offered = Vec::new();
+        self.0.write_complete(command, words, folder, &mut offered)?;
+        // The scripts for the shells name what is between two candidates; the library writes lines otherwise.
+        let separator = std::env::var("_CLAP_IFS").unwrap_or_else(|_| "\n".to_owned());
+        let offered = String::from_utf8_lossy(&offered);
+        let visible = offered.split(&separator).filter(|line| !is_of_option(line, &hidden));
+        out.write_all(visible.collect::<Vec<_>>().join(&separator).as_bytes())
+    }
+}
+
+/// Returns the options that the help of the command of these words hides.
+fn hidden_options(words: &[OsString]) -> Vec<String> {
+    let program = super::command();
+    let mut command = &program;
+    for word in words.iter().skip(1).filter(|word| !word.is_empty()) {
+        command = command.find_subcommand(word).unwrap_or(command);
+    }
+    let hidden = command.get_arguments().filter(|arg| arg.is_hide_set());
+    hidden.filter_map(Arg::get_long).map(|long| format!("--{long}")).collect()
+}
+
+/// Whether a line for a shell offers one of these options. A description may follow the option.
+fn is_of_option(line: &str, options: &[String]) -> bool {
+    let is_end = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '-');
+    options.iter().any(|option| line.strip_prefix(option.as_str()).is_some_and(is_end))
 }
 
 /// Adds values to the arguments of all subcommands. Where the word is empty, options are offered only if there is no
@@ -271,6 +338,25 @@ mod tests {
             Values::Rules,
         ] {
             assert!(found.contains(&kind), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn options_that_the_help_hides_are_told_from_others() {
+        let hidden = |line: &str| hidden_options(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(hidden("cuelight plan ci --job x "), ["--refs"]);
+        assert_eq!(hidden("cuelight run "), ["--format", "--runner", "--repository"]);
+        assert!(hidden("cuelight cache list ").is_empty());
+        let refs = hidden("cuelight plan ");
+        for (line, is_hidden) in [
+            ("--refs", true),
+            ("--refs\tFolder", true),
+            ("--refs:Folder", true),
+            ("--refs-of", false),
+            ("--ref", false),
+            ("", false),
+        ] {
+            assert_eq!(is_of_option(line, &refs), is_hidden, "{line}");
         }
     }
 

@@ -121,6 +121,8 @@ fn bash_offers_what_exists() {
     let id = project.run_id();
     assert_eq!(offered(&["run", ""]), ["ci"], "no option hides a value, and no strange name is offered");
     assert_eq!(offered(&["run", "c"]), ["ci"]);
+    let options = offered(&["plan", "ci", ""]);
+    assert!(options.contains(&"--event".to_owned()) && !options.contains(&"--refs".to_owned()), "{options:?}");
     assert_eq!(offered(&["run", "ci", "--job", ""]), ["compile", "verify"]);
     assert_eq!(offered(&["run", "ci", "--job", "v"]), ["verify"]);
     assert_eq!(offered(&["run", "release train", "--job", ""]), ["compile", "verify"], "as `run` finds a workflow");
