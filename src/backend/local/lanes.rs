@@ -2,6 +2,9 @@
 //!
 //! The folder of the ledgers and the settings of the repository are watched. While the worker of a deployment runs, the
 //! environments are also read at intervals, because the position of a deployment changes without an entry in the ledger.
+//!
+//! While the state of the targets is on the screen, targets that report changes by themselves, as a Docker engine does, are
+//! asked again after each change: a release that ends again and again must not look healthy until the next look.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,6 +34,16 @@ const KEPT_EVERY: Duration = Duration::from_secs(2);
 /// Time after a requested look at which targets that count requests are asked again: the requests that fail now are the
 /// difference of two counts.
 const COUNT_AGAIN: Duration = Duration::from_secs(10);
+
+/// How long changes of the targets are awaited after a requested look. The screen requests looks at most every five minutes
+/// while it shows the environments.
+const AWAITED: Duration = Duration::from_mins(6);
+
+/// Time from a change of a target until it is asked, in which further changes follow: a container that ends is started again.
+const SETTLES: Duration = Duration::from_secs(1);
+
+/// Minimum time between two looks because of changes.
+const CHANGED_AGAIN: Duration = Duration::from_secs(10);
 
 /// Maximum number of requests that wait to be read.
 const MAX_REQUESTS: usize = 4;
@@ -98,12 +111,22 @@ async fn serve(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>, mut ask
     let mut counts_again = None;
     // Targets that were asked and have not answered yet.
     let mut asked_targets = JoinSet::new();
+    // Changes of the targets that are awaited, until when, and when the targets are asked because of one.
+    let (mut changes, mut awaited_until, mut change_due) = (JoinSet::new(), Instant::now(), None);
+    // When the targets were asked last.
+    let mut looked_at = Instant::now();
     loop {
         let asks = looks && asked_targets.is_empty();
         looks &= !asks;
         let read = read(known.take(), memory, asks.then_some(&mut asked_targets), (runs.clone(), folder.clone()));
         let Ok((deployments, kept, lanes)) = read.await else { return };
         (known, memory) = (deployments, kept);
+        if asks {
+            // The answers to this look show what has changed until now.
+            (changes, looked_at) = (JoinSet::new(), Instant::now());
+            let awaited = if looked_at < awaited_until { memory.changes() } else { Vec::new() };
+            awaited.into_iter().for_each(|change| drop(changes.spawn(change)));
+        }
         let before = open_runs(&shown);
         match lanes {
             Ok(lanes) if has_reported && lanes == shown && fault.is_none() => {}
@@ -155,6 +178,7 @@ async fn serve(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>, mut ask
                 Some(()) => {
                     (known, looks, has_looked) = (None, true, true);
                     counts_again = Some(Instant::now() + COUNT_AGAIN);
+                    awaited_until = Instant::now() + AWAITED;
                 }
                 None => return,
             },
@@ -172,6 +196,14 @@ async fn serve(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>, mut ask
                     memory.remember(report);
                 }
             }
+            Some(_) = changes.join_next() => {
+                let due = (Instant::now() + SETTLES).max(looked_at + CHANGED_AGAIN);
+                change_due = Some(change_due.unwrap_or(due));
+            }
+            () = sleep_until(change_due.unwrap_or_else(Instant::now)), if change_due.is_some() => {
+                (change_due, looks) = (None, true);
+            }
+            () = sleep_until(awaited_until), if !changes.is_empty() => changes = JoinSet::new(),
             () = sleep_until(counts_again.unwrap_or_else(Instant::now)), if counts_again.is_some() => {
                 (counts_again, looks) = (None, looks || memory.counts_requests());
             }

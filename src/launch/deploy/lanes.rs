@@ -106,6 +106,14 @@ impl LaneMemory {
         }
     }
 
+    /// Returns a future for each target that the last look has asked, which ends once the target reports that something may
+    /// have changed what it runs.
+    #[must_use]
+    pub fn changes(&self) -> Vec<BoxFuture<'static, ()>> {
+        let changed = |targets: Arc<Targets>| async move { targets.changed().await }.boxed();
+        self.targets.values().map(|(_, targets)| changed(Arc::clone(targets))).collect()
+    }
+
     /// Whether a target has counted its requests, so that another look shows how many fail.
     #[must_use]
     pub fn counts_requests(&self) -> bool {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, select_all};
 use tokio::time::timeout;
 
 use super::docker::DockerFault;
@@ -190,6 +190,11 @@ impl Targets {
         // A host that does not answer must not keep the others from being shown.
         let answered = join_all(asked.map(|asked| timeout(TRAFFIC_TIMEOUT, asked))).await;
         answered.into_iter().filter_map(Result::ok).flatten().collect()
+    }
+
+    /// Waits until something may have changed what one of the hosts runs; see [`Target::changed`].
+    pub async fn changed(&self) {
+        select_all(self.0.iter().map(|one| one.target.changed())).await;
     }
 
     /// Takes the lock on each host, or on none. No host is changed before all have answered.

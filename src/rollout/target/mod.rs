@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, ready};
+use futures_util::future::{BoxFuture, pending, ready};
 
 use crate::model::RunId;
 use crate::model::deployment::{
@@ -235,6 +235,12 @@ pub trait Target: Send + Sync {
     /// requests. `None` for other targets, or if the target does not answer. Called as often as [`Self::traffic`].
     fn slots(&self) -> BoxFuture<'_, Option<Observed>> {
         ready(None).boxed()
+    }
+
+    /// Waits until something may have changed what the target runs. The target reports that by itself and is not asked
+    /// repeatedly. Never ends for a target that reports no changes.
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        pending().boxed()
     }
 
     /// Checks that the target answers, without changing it. Called for each of several hosts before the first one is

@@ -66,8 +66,7 @@ impl DockerClient {
         project: Option<&str>,
         service: &str,
     ) -> Result<Vec<ComposeContainer>, DockerError> {
-        let of = project.map_or_else(|| label(folder), |name| format!("{PROJECT}={name}"));
-        let listed = self.compose_containers(vec![of, format!("{SERVICE}={service}")]).await?;
+        let listed = self.compose_containers(labels_of(folder, project, service)).await?;
         let container = |found: ContainerSummary| {
             let labels = found.labels.unwrap_or_default();
             Some(ComposeContainer {
@@ -187,6 +186,14 @@ impl DockerClient {
 fn is_one_off(container: &ContainerSummary) -> bool {
     let one_off = container.labels.as_ref().and_then(|labels| labels.get(ONE_OFF));
     one_off.is_some_and(|one_off| one_off.eq_ignore_ascii_case("true"))
+}
+
+/// Returns the labels of the containers of a service, each as `name=value`, in the project of this name or, without a name, in
+/// all projects of the folder.
+#[must_use]
+pub fn labels_of(folder: &Path, project: Option<&str>, service: &str) -> Vec<String> {
+    let of = project.map_or_else(|| label(folder), |name| format!("{PROJECT}={name}"));
+    vec![of, format!("{SERVICE}={service}")]
 }
 
 fn label(folder: &Path) -> String {

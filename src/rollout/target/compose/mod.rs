@@ -19,12 +19,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, try_join_all};
+use futures_util::future::{BoxFuture, pending, try_join_all};
 use serde_json::json;
 use tokio::sync::OnceCell;
 
 use crate::engine::sandbox::compose::{ComposeError, ComposeProgram};
 use crate::engine::sandbox::docker::client::{DockerClient, DockerError};
+use crate::engine::sandbox::docker::compose::labels_of;
 use crate::model::RunId;
 use crate::model::deployment::{
     ComposeSettings, EnvironmentSettings, Observed, Plan, PlanStep, Probe, ReleaseImage, Slot, Strategy, image_of,
@@ -352,6 +353,19 @@ impl ComposeTarget {
 impl Target for ComposeTarget {
     fn observe<'t>(&'t self, _: &'t Progress) -> BoxFuture<'t, Result<Observed, TargetError>> {
         async { Ok(self.scene().await?.observed()) }.boxed()
+    }
+
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        async {
+            match (self.client().await, self.project()) {
+                (Ok(client), Ok(project)) => {
+                    let name = self.compose.project.as_deref();
+                    status::changed(client, labels_of(&project.folder, name, &self.compose.service)).await;
+                }
+                _ => pending().await,
+            }
+        }
+        .boxed()
     }
 
     fn can_carry_out<'t>(&'t self, plan: &'t Plan) -> BoxFuture<'t, Result<(), TargetError>> {

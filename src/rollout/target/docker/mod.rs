@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, join, try_join_all};
+use futures_util::future::{BoxFuture, join, pending, try_join_all};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep};
 
@@ -428,6 +428,16 @@ impl Target for DockerTarget {
             let rest = if ill.is_empty() && first.is_none() { well } else { ill };
             let rest = rest.into_iter().filter(|one| first.is_none_or(|first| first.id != one.id));
             status::evidence(client, first.into_iter().chain(rest).map(Replica::suspect), progress).await
+        }
+        .boxed()
+    }
+
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        async {
+            match self.client().await {
+                Ok(client) => status::changed(client, self.names.common_labels()).await,
+                Err(_) => pending().await,
+            }
         }
         .boxed()
     }

@@ -102,6 +102,11 @@ impl Names {
         [("label".to_owned(), labels.collect())].into()
     }
 
+    /// Returns labels of the replicas and of the router, each as `name=value`.
+    pub(super) fn common_labels(&self) -> Vec<String> {
+        vec![format!("{SERVICE}={}", self.service), format!("{ENVIRONMENT}={}", self.environment)]
+    }
+
     /// Whether these are the labels of the environment's router.
     pub(super) fn is_router(&self, labels: &HashMap<String, String>) -> bool {
         self.has_role(ROUTER, labels)

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::pin::pin;
 use std::time::Duration;
 
+use bollard::errors::Error;
 use bollard::query_parameters::EventsOptions;
 use futures_util::StreamExt;
-use futures_util::future::try_join_all;
+use futures_util::future::{pending, try_join_all};
 use tokio::time::timeout;
 
 use crate::engine::sandbox::docker::client::{DockerClient, DockerError};
@@ -25,6 +26,24 @@ const MAX_EVIDENCE: usize = 3;
 
 /// How long the engine may take for each of its earlier events.
 const EVENTS_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Events of a container after which other replicas serve than before. Checks and commands in a container are not among
+/// them, so that to ask what runs is not a change itself.
+const CHANGES: [&str; 8] = ["start", "die", "oom", "destroy", "pause", "unpause", "rename", "health_status"];
+
+/// Waits until a container with these labels, each as `name=value`, starts, ends, or changes its health, without asking the
+/// engine repeatedly. Also ends when the engine closes the connection. Never ends if the engine refuses to report events.
+pub(in crate::rollout::target) async fn changed(client: &DockerClient, labels: Vec<String>) {
+    let filters =
+        [("type", vec!["container".to_owned()]), ("label", labels), ("event", CHANGES.map(str::to_owned).into())];
+    let filters: HashMap<String, Vec<String>> =
+        filters.into_iter().map(|(name, values)| (name.to_owned(), values)).collect();
+    let options = EventsOptions { filters: Some(filters), ..EventsOptions::default() };
+    let mut events = pin!(client.api().events(Some(options)));
+    if let Some(Err(Error::DockerResponseServerError { .. })) = events.next().await {
+        pending().await
+    }
+}
 
 /// Whether the process of a container runs. `status` is the state in the words of `docker ps`: `Up 3 seconds (healthy)`.
 pub(in crate::rollout::target) fn is_running(status: &str) -> bool {
@@ -216,6 +235,7 @@ pub(in crate::rollout::target) async fn evidence<'c>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rollout::target::docker::testing::engine;
 
     #[test]
     fn the_state_is_that_of_docker() {
@@ -233,6 +253,23 @@ mod tests {
             let has_begun = status != "Created";
             assert_eq!(has_ended(status), has_begun && !is_running(status), "{status}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_change_of_a_container_is_reported_by_the_engine_and_a_refusal_is_none() {
+        let client = engine(|request| {
+            let died = r#"{"Type":"container","Action":"die","Actor":{"ID":"1","Attributes":{}},"time":1}"#;
+            request.contains("/events").then(|| ("200 OK", format!("{died}\n")))
+        });
+        let client = client.await;
+        let labels = || vec!["dev.cuelight.service=web".to_owned()];
+        timeout(Duration::from_secs(20), changed(&client, labels())).await.expect("the engine has reported an end");
+        let refuses = |request: &str| {
+            request.contains("/events").then(|| ("403 Forbidden", r#"{"message":"no events here"}"#.to_owned()))
+        };
+        let client = engine(refuses).await;
+        let waits = timeout(Duration::from_millis(500), changed(&client, labels())).await;
+        assert!(waits.is_err(), "a refusal is no change, after which the target would be asked in vain");
     }
 
     #[test]
