@@ -69,13 +69,19 @@ impl Page {
     /// the health.
     fn cells(&self, environment: &Environment) -> [String; 4] {
         let Some(live) = environment.live() else {
-            let nothing = if environment.knows_live() { "nothing live" } else { "unknown" };
+            let nothing =
+                if environment.knows_live() { "nothing live" } else { halfway(environment).unwrap_or("unknown") };
             let health = environment.health.clone().unwrap_or_default();
             return [nothing.to_owned(), String::new(), String::new(), health];
         };
+        if let Some(serves) = &environment.serves {
+            // The age, the person and the difference are those of the recorded release.
+            let release = format!("{} serves", serves.title());
+            return [release, String::new(), String::new(), environment.health.clone().unwrap_or_default()];
+        }
         let drift = environment.drift.as_ref().map(Drift::named);
         let state = drift.into_iter().chain(environment.health.clone()).collect::<Vec<_>>().join(", ");
-        let release = format!("{} live", live.release.title());
+        let release = format!("{} {}", live.release.title(), environment.live_word());
         [release, ago(self.now.since(live.at())), live.creator.clone(), state]
     }
 
@@ -96,10 +102,16 @@ impl Page {
     /// Returns what is live in an environment, for a sentence: `v1 dd447a6 is live, 43 seconds ago, by root`.
     fn state_of(&self, environment: &Environment) -> String {
         let Some(live) = environment.live() else {
-            let state = if environment.knows_live() { "nothing is live" } else { "what is live is unknown" };
+            let unknown =
+                || halfway(environment).map_or("what is live is unknown", |_| "a deployment was left halfway");
+            let state = if environment.knows_live() { "nothing is live" } else { unknown() };
             let health = environment.health.as_ref().map(|health| format!(", {health}")).unwrap_or_default();
             return format!("{state}{health}");
         };
+        if let Some(serves) = &environment.serves {
+            let health = environment.health.as_ref().map(|health| format!(", {health}")).unwrap_or_default();
+            return format!("{} serves{health}", serves.title());
+        }
         let drift = environment.drift.as_ref().map(Drift::text);
         let parts = [Some(self.sentence(live)), drift, environment.health.clone()];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
@@ -216,7 +228,10 @@ impl Page {
                 let drift = environment.drift.as_ref().map(|drift| format!(", {}", drift.text())).unwrap_or_default();
                 let when = self.when(live.at());
                 let title = self.style.bold(live.release.title());
-                all.push_line(&text!("live: {}, {} {}{}", title, when, live.by(), drift));
+                if let Some(serves) = &environment.serves {
+                    all.push_line(&text!("serves: {}", self.style.bold(serves.title())));
+                }
+                all.push_line(&text!("{}: {}, {} {}{}", environment.live_word(), title, when, live.by(), drift));
                 if !live.origin.reason.is_empty() {
                     all.push_line(&self.indented(6, &text!("{}", live.origin.reason)));
                 }
@@ -312,6 +327,17 @@ impl Page {
     }
 }
 
+/// Returns how the deployment ended that was left halfway, in the place of a live release: `interrupted`. `None` without one.
+fn halfway(environment: &Environment) -> Option<&'static str> {
+    environment.left.as_ref()?;
+    let mut left = environment.deployments.iter().filter(|one| one.began).filter_map(|one| one.outcome);
+    left.find_map(|outcome| match outcome {
+        Outcome::Interrupted => Some("interrupted"),
+        Outcome::Failed => Some("failed halfway"),
+        _ => None,
+    })
+}
+
 /// Returns the result of a rollback. `is_live` is whether the wanted release is live.
 pub fn rolled_back(environment: &Environment, is_live: bool) -> TerminalText {
     let name = &environment.name;
@@ -347,6 +373,7 @@ pub fn rollback(rollback: &Rollback, style: Style) -> TerminalText {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::environment::Impairment;
     use crate::model::testing::deployment_of;
     use crate::ui::theme::Glyphs;
 
@@ -408,6 +435,35 @@ mod tests {
         let document = environment.document();
         assert_eq!(document["no_report"].as_str(), no_report.as_deref());
         assert!(document["health"].is_null());
+    }
+
+    #[test]
+    fn the_first_words_about_an_environment_are_about_what_runs() {
+        let table = page(Style::new(Glyphs::Unicode, false));
+        let row = |environment: &Environment| table.table(std::slice::from_ref(environment)).plain().into_owned();
+        let one = |environment: &Environment| table.one(environment, None).plain().into_owned();
+        let live = deployment_of("v1", DeploymentState::Success, Timestamp(0));
+        let title = live.release.title();
+        let recorded = Environment { deployments: vec![live], ..Environment::named("dev") };
+        let down = Environment { impairment: Some(Impairment::Down), ..recorded.clone() };
+        assert!(row(&down).contains(&format!("{title} down")), "{}", row(&down));
+        assert!(one(&down).contains(&format!("down: {title}")), "{}", one(&down));
+        let serves = deployment_of("v4", DeploymentState::Success, Timestamp(0)).release;
+        let instead = format!("{} serves", serves.title());
+        let other = Environment { serves: Some(serves), ..recorded.clone() };
+        assert!(row(&other).contains(&instead) && !row(&other).contains(&title), "{}", row(&other));
+        assert!(one(&other).contains(&format!("recorded as live: {title}")), "{}", one(&other));
+        let silent = Environment { no_report: Some("its target does not answer".to_owned()), ..recorded };
+        assert!(row(&silent).contains(&format!("{title} recorded as live")), "{}", row(&silent));
+        let mut interrupted = deployment_of("v3", DeploymentState::Error, Timestamp(0));
+        interrupted.outcome = Some(Outcome::Interrupted);
+        let left = Environment {
+            deployments: vec![interrupted],
+            unknown: Some("v3 was interrupted".to_owned()),
+            left: Some("v3 was interrupted at step 4/9: `cuelight resume r` or `cuelight abort dev`".to_owned()),
+            ..Environment::named("dev")
+        };
+        assert!(row(&left).lines().next().is_some_and(|first| first.contains("interrupted")), "{}", row(&left));
     }
 
     #[test]

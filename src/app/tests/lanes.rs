@@ -412,6 +412,20 @@ fn the_sign_of_the_live_release_is_its_own_after_a_deployment_that_failed() {
 }
 
 #[test]
+fn the_headline_of_an_environment_has_the_sign_and_the_word_of_what_runs() {
+    let mut production = lane("production", &[("v1.4.1", 26)]);
+    production.reported = Some(reported(0, 1, 0));
+    let mut driver = showing(80, 24, Glyphs::Unicode, vec![production.clone()]);
+    driver.press("<enter>");
+    assert!(driver.shows("✗ down: v1.4.1") && !driver.shows("✓ live"), "{}", driver.screen());
+    production.reported = Some(reported(1, 1, 0));
+    production.serves = Some(release("v1.5.0"));
+    let mut driver = showing(80, 24, Glyphs::Unicode, vec![production]);
+    driver.press("<enter>");
+    assert!(driver.shows("serves; recorded as live: v1.4.1") && !driver.shows("✓"), "{}", driver.screen());
+}
+
+#[test]
 fn a_difference_to_another_environment_has_one_wording_at_every_width() {
     let cases = [(0, 2, "2 ahead of staging"), (12, 0, "12 behind staging"), (8, 2, "8 behind and 2 ahead of staging")];
     for (behind, ahead, expected) in cases {

@@ -264,6 +264,16 @@ impl Deployments {
         let is_changing = open.as_ref().is_some_and(|open| !open.has_succeeded && open.step.is_some());
         let observed = reported.as_ref().filter(|_| !is_changing).map(|reported| &reported.observed);
         let serves = observed.and_then(|observed| self.serves_instead(observed, &environment, state, memory));
+        let replaced = || {
+            let from = open.as_ref().filter(|_| is_changing)?.from.clone()?;
+            let serves = |observed: &Observed| {
+                let slots = Slot::ALL.map(|slot| observed.slot(slot));
+                slots.iter().any(|slot| slot.weight > 0 && slot.release.as_ref() == Some(&from.sha))
+            };
+            let is_recorded = environment.live().is_none_or(|live| live.release.sha == from.sha);
+            (!is_recorded && reported.as_ref().is_some_and(|reported| serves(&reported.observed))).then_some(from)
+        };
+        let serves = serves.or_else(replaced);
         Lane {
             offered,
             lock: state.lock(at).cloned(),

@@ -213,6 +213,7 @@ impl Deployments {
                 live_unknown,
                 health,
                 no_report,
+                serves: lane.serves,
                 impairment,
                 left,
                 kept,

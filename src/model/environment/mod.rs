@@ -40,6 +40,9 @@ pub struct Environment {
     pub health: Option<String>,
     /// Why the target did not report what it runs, as a sentence without its full stop; `None` if it did, or was not asked.
     pub no_report: Option<String>,
+    /// The release that serves according to the target, although another one is recorded as live; `None` if the target does
+    /// not contradict the record.
+    pub serves: Option<Release>,
     /// Why the health is bad; `None` if it is good or not known.
     pub impairment: Option<Impairment>,
     /// The deployment that changed the environment last and was left halfway, with the commands that continue or undo it;
@@ -75,6 +78,17 @@ pub enum Impairment {
 }
 
 impl Impairment {
+    /// Returns the word for the state of the release that is recorded as live: `live`, or `down` if none of its replicas is
+    /// healthy. `is_only_recorded` is whether the target does not report that this release serves.
+    #[must_use]
+    pub fn word(impairment: Option<Self>, is_only_recorded: bool) -> &'static str {
+        match impairment {
+            _ if is_only_recorded => "recorded as live",
+            Some(Self::Down) => "down",
+            Some(Self::Partial) | None => "live",
+        }
+    }
+
     /// Returns the conclusion that looks like it.
     #[must_use]
     pub fn conclusion(self) -> Conclusion {
@@ -332,6 +346,7 @@ impl Environment {
             live_unknown: false,
             health: None,
             no_report: None,
+            serves: None,
             impairment: None,
             left: None,
             kept: None,
@@ -349,6 +364,12 @@ impl Environment {
     #[must_use]
     pub fn fault(&self) -> Option<String> {
         self.no_report.clone().or_else(|| self.impairment.and(self.health.clone()))
+    }
+
+    /// Returns the word for the state of the release that is recorded as live, see [`Impairment::word`].
+    #[must_use]
+    pub fn live_word(&self) -> &'static str {
+        Impairment::word(self.impairment, self.no_report.is_some() || self.serves.is_some())
     }
 
     /// Whether it is known which release is live, or that none is.
@@ -408,7 +429,8 @@ impl Environment {
             "name": self.name, "protection": self.protection, "source": self.source, "unknown": self.unknown,
             "live": self.live(), "live_unknown": !self.knows_live(), "pending": self.pending(), "open": self.open(),
             "drift": self.drift, "locked": self.locked, "promotable": self.promotable, "health": self.health,
-            "no_report": self.no_report, "kept": self.kept, "left": self.left, "deployments": self.deployments,
+            "no_report": self.no_report, "serves": self.serves, "kept": self.kept, "left": self.left,
+            "deployments": self.deployments,
         })
     }
 }

@@ -38,8 +38,8 @@ pub struct Lane {
     pub no_report: Option<NoReport>,
     /// Whether the target is asked what it runs: it reports that, and the repository is trusted.
     pub is_asked: bool,
-    /// The release that serves alone according to the target, although another one is recorded as live. `None` if the target
-    /// does not contradict the record, or while a deployment changes what serves.
+    /// The release that serves according to the target, although another one is recorded as live. While a deployment replaces
+    /// it, it shares the traffic with the new release. `None` if the target does not contradict the record.
     pub serves: Option<Release>,
     /// Minimum number of replicas that the target should report: as many as the live release was deployed with. 0 if that is
     /// not known.
@@ -228,6 +228,14 @@ impl Lane {
         }
     }
 
+    /// Returns the word for the state of the release that is recorded as live, see [`Impairment::word`].
+    #[must_use]
+    pub fn live_word(&self) -> &'static str {
+        // While a deployment changes the environment, fewer healthy replicas are not a fault.
+        let impairment = self.impairment().filter(|_| !self.is_changing());
+        Impairment::word(impairment, self.no_report.is_some() || self.serves.is_some())
+    }
+
     /// Describes the health of the slots with traffic: `2/2 healthy` or, while two releases share the traffic, that of
     /// each: `v1.4.2 2/2, v1.4.1 3/3 healthy`. A release that is not the recorded one is named before that. `None` if no
     /// replicas are known in slots with traffic.
@@ -250,7 +258,8 @@ impl Lane {
             let name = name.filter(|_| first.release != second.release).unwrap_or_else(|| slot.to_string());
             format!("{name} {}/{}", state.healthy.min(state.replicas), state.replicas)
         };
-        Some(format!("{}, {} healthy", count(*one, first), count(*other, second)))
+        let health = format!("{}, {} healthy", count(*one, first), count(*other, second));
+        Some(self.contradicted().into_iter().chain([health]).collect::<Vec<_>>().join(", "))
     }
 
     /// Describes how two slots share the traffic: `up to 80 % of the traffic goes to v1, up to 20 % to v2`. `None` if only one
@@ -444,6 +453,7 @@ mod tests {
             wanted: 5,
         };
         assert_eq!((lane.health_text(), lane.impairment()), (Some(said), Some(Impairment::Partial)));
+        assert_eq!(lane.live_word(), "recorded as live");
         observed.slot_mut(Slot::Blue).weight = 10;
         assert_eq!(observed.serves(), None, "two releases share the traffic");
         let recorded = Lane { serves: None, wanted: 2, ..lane };

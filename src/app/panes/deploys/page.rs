@@ -15,7 +15,7 @@ use crate::app::lane_state::MissingDetails;
 use crate::app::msg::Effect;
 use crate::app::panes::list::mark_row;
 use crate::app::panes::{Cx, motion};
-use crate::model::environment::{DeploymentState, EnvironmentDeployment, Protection};
+use crate::model::environment::{DeploymentState, EnvironmentDeployment, Impairment, Protection};
 use crate::model::feed::Request;
 use crate::model::lane::Lane;
 use crate::model::lane_details::LaneDetails;
@@ -280,13 +280,16 @@ fn state(lane: &Lane, now: Timestamp, lines: &mut Lines) {
     }
     // The sign of a line belongs to the text of the line: a release that did not go live has its own line.
     let is_bad = environment.unknown.is_some() || lane.requests().is_some_and(|requests| requests.is_failing());
-    let end = if is_bad { Conclusion::Failure } else { Conclusion::Success };
+    let health_of_live = lane.impairment().map_or(Conclusion::Success, Impairment::conclusion);
+    let end = if is_bad { Conclusion::Failure } else { health_of_live };
     let has_state = environment.live().is_some() || environment.unknown.is_some();
     let own = (!is_open && has_state).then_some(Phase::Done(end));
     match (environment.live(), &environment.unknown) {
         (Some(live), _) => {
             let when = text::past(now.since(live.at()));
-            let title = format!("live: {}, {when}, {}", live.release.title(), live.by_and_why());
+            let instead = lane.serves.as_ref().map(|serves| format!("{} serves; ", serves.title())).unwrap_or_default();
+            let (word, title) = (lane.live_word(), live.release.title());
+            let title = format!("{instead}{word}: {title}, {when}, {}", live.by_and_why());
             lines.row(own, title, Hue::Plain, live.local.as_ref());
         }
         (None, Some(unknown)) => lines.row(own, unknown.clone(), Hue::Bad, None),
