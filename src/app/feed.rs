@@ -229,8 +229,14 @@ impl App {
         let before = std::mem::replace(&mut self.state.lanes, lanes);
         (self.state.lanes_unreadable, self.state.has_read_lanes) = (None, true);
         let known = |lane: &Lane| before.iter().find(|known| known.name() == lane.name());
-        let run = |lane: &Lane| lane.environment.live().and_then(|live| live.local.clone());
-        let went_live = |lane: &&Lane| run(lane).is_some() && known(lane).is_some_and(|known| run(known) != run(lane));
+        // While a later deployment is interrupted, what is live is unknown, but the success of this one is no news.
+        let had_succeeded = |lane: &Lane, run: &RunId| {
+            lane.environment.deployments.iter().any(|one| one.succeeded && one.local.as_ref() == Some(run))
+        };
+        let went_live = |lane: &&Lane| {
+            let run = lane.environment.live().filter(|_| lane.serves.is_none()).and_then(|live| live.local.as_ref());
+            run.is_some_and(|run| known(lane).is_some_and(|known| !had_succeeded(known, run)))
+        };
         let notices = self.state.lanes.iter().filter(went_live).filter_map(|lane| {
             let live = lane.environment.live()?;
             Some(Notice::news(format!("{} is live in {}", live.release.name(), lane.name())))

@@ -352,6 +352,25 @@ fn a_release_that_goes_live_is_told_and_how_long_a_rollback_is_instant() {
 }
 
 #[test]
+fn a_release_that_was_live_before_an_interruption_is_no_news_afterwards() {
+    let mut live = lane("production", &[("v1.4.0", 50)]);
+    live.environment.deployments[0].local = Some(run());
+    let mut interrupted = live.clone();
+    interrupted.environment.deployments[0].state = DeploymentState::Inactive;
+    interrupted.environment.unknown = Some("v1.4.1 was interrupted".to_owned());
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.send(Msg::Tick(Timestamp(NOW))).feed(Feed::Lanes(vec![interrupted]));
+    driver.feed(Feed::Lanes(vec![live.clone()]));
+    assert!(!driver.shows("is live in"), "{}", driver.screen());
+    // Another release serves than the one that is recorded as live.
+    let before = lane("production", &[("v1.3.0", 90)]);
+    let elsewhere = Lane { serves: Some(release("v1.5.0")), ..live };
+    let mut driver = Driver::showing(80, 24, Glyphs::Unicode);
+    driver.send(Msg::Tick(Timestamp(NOW))).feed(Feed::Lanes(vec![before])).feed(Feed::Lanes(vec![elsewhere]));
+    assert!(!driver.shows("is live in"), "{}", driver.screen());
+}
+
+#[test]
 fn failed_requests_stand_before_everything_else_in_the_row_of_an_environment() {
     let mut failing = lane("production", &[("v1.4.1", 1)]);
     let counters = Counters { requests: 6, errors: 6, ..Counters::default() };
