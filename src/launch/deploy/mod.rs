@@ -197,7 +197,7 @@ impl Deployments {
             let health = (!facts.is_empty()).then(|| facts.join(", "));
             let no_report = lane.no_report.as_ref().map(NoReport::text);
             let live_unknown = !lane.knows_live();
-            let kept = lane.open.as_ref().and_then(|open| open.kept.as_ref()).map(|kept| kept.text(at));
+            let kept = lane.open.as_ref().and_then(|open| open.kept_text(at, &settings.name));
             // While a deployment changes the environment, fewer healthy replicas are not a fault.
             let impairment = lane.impairment().filter(|_| !lane.is_changing());
             let promotable = self.promotable(state);

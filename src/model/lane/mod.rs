@@ -79,6 +79,12 @@ impl LaneDeployment {
     pub fn former(&self) -> String {
         title_of(self.from.as_ref(), !self.from_unknown)
     }
+
+    /// Describes the former release that is kept running, see [`Kept::text`]. `None` without one.
+    #[must_use]
+    pub fn kept_text(&self, now: Timestamp, environment: &str) -> Option<String> {
+        self.kept.as_ref().map(|kept| kept.text(now, environment, &self.cause))
+    }
 }
 
 /// A former release that still runs after a successful deployment, so that a rollback to it is instant.
@@ -102,14 +108,20 @@ impl Kept {
     }
 
     /// Describes the release and what it is good for: `v1.4.0 9093b37 still runs, kept for 59m: a rollback to it is
-    /// instant`. Says so if its target has not reported that it runs.
+    /// instant`. After a rollback of an environment, it is the release that was left, so it must be named. Says so if its
+    /// target has not reported that it runs.
     #[must_use]
-    pub fn text(&self, now: Timestamp) -> String {
+    pub fn text(&self, now: Timestamp, environment: &str, cause: &Cause) -> String {
         let (title, kept) = (self.release.title(), self.short(now));
-        if self.is_confirmed {
-            format!("{title} still runs, {kept}: a rollback to it is instant")
-        } else {
-            format!("{title} is {kept}, but its target has not reported whether it runs")
+        match cause {
+            _ if !self.is_confirmed => format!("{title} is {kept}, but its target has not reported whether it runs"),
+            Cause::Rollback => {
+                let to = self.release.name();
+                format!(
+                    "{title} still runs, {kept}: going forward to it is instant: `cuelight rollback {environment} --to {to}`"
+                )
+            }
+            Cause::Manual | Cause::Job => format!("{title} still runs, {kept}: a rollback to it is instant"),
         }
     }
 
@@ -501,7 +513,12 @@ mod tests {
     fn a_release_is_kept_while_its_slot_has_its_replicas_and_they_are_healthy() {
         let release = |tag| deployment_of(tag, DeploymentState::Success, Timestamp(0)).release;
         let kept = Kept { release: release("v1"), slot: Slot::Green, until: Timestamp(60_000), is_confirmed: true };
-        assert!(kept.text(Timestamp(0)).ends_with(" still runs, kept for 1m: a rollback to it is instant"));
+        let text = |cause| kept.text(Timestamp(0), "production", &cause);
+        assert!(text(Cause::Manual).ends_with(" still runs, kept for 1m: a rollback to it is instant"));
+        let named =
+            format!(": going forward to it is instant: `cuelight rollback production --to {}`", kept.release.name());
+        let after_rollback = text(Cause::Rollback);
+        assert!(after_rollback.ends_with(&named), "`cuelight rollback` alone refuses: {after_rollback}");
         let unknown = Kept { is_confirmed: false, ..kept.clone() }.text(Timestamp(0));
         assert!(unknown.ends_with(" is kept for 1m, but its target has not reported whether it runs"), "{unknown}");
         let release_of_v2 = release("v2");

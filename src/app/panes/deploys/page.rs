@@ -301,8 +301,8 @@ fn state(lane: &Lane, now: Timestamp, lines: &mut Lines) {
         let line = format!("{} did not go live, {when}", failed.release.name());
         lines.row(Some(Phase::Done(Conclusion::Failure)), line, Hue::Bad, failed.local.as_ref());
     }
-    if let Some(kept) = lane.open.as_ref().and_then(|open| open.kept.as_ref()) {
-        lines.add(kept.text(now), Hue::Plain);
+    if let Some(kept) = lane.open.as_ref().and_then(|open| open.kept_text(now, lane.name())) {
+        lines.add(kept, Hue::Plain);
     }
     if let Some(failed) = lane.requests().and_then(|requests| requests.failed()) {
         lines.add(format!("requests: {failed}"), Hue::Bad);
