@@ -229,7 +229,9 @@ pub enum TargetError {
         release: String,
     },
     /// The current release is not the one that was named.
-    #[error("`{wanted}` is not in {environment}: {actual}; see what was deployed since")]
+    #[error(
+        "`{wanted}` is not in {environment}: {actual}; see what was deployed since with `cuelight env {environment}`"
+    )]
     Moved {
         /// Name of the environment.
         environment: String,

@@ -100,6 +100,19 @@ pub fn known(root: &Path, state: Option<&EnvironmentState>, sha: &str) -> Option
     deployed.or_else(|| Release::of_image(sha)).or_else(|| Some(resolve(root, sha).ok()?.release))
 }
 
+/// Whether a text names a release: as for [`Release::is`], or by another tag of its commit than the one it was deployed with.
+#[must_use]
+pub fn is_named(root: &Path, release: &Release, name: &str) -> bool {
+    release.is(name) || commit_of_tag(root, name).is_some_and(|commit| commit == release.sha)
+}
+
+/// Returns the commit of a tag; `None` if there is no such tag.
+#[must_use]
+pub fn commit_of_tag(root: &Path, name: &str) -> Option<String> {
+    let found = resolve(root, name).ok()?;
+    found.tags.iter().any(|tag| tag == name).then_some(found.release.sha)
+}
+
 fn lines(text: &str) -> Vec<String> {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
 }
@@ -127,6 +140,15 @@ mod tests {
             (v1.release.title(), v1.tags, v1.branches),
             (format!("v1 {}", v1.release.short()), vec!["v1".to_owned()], vec!["main".to_owned(), "topic".to_owned()])
         );
+        call(&["tag", "also-v1", "v1"]);
+        assert!(v1.release.tag.as_deref() == Some("v1") && !v1.release.is("also-v1"));
+        for name in ["v1", "also-v1", v1.release.short()] {
+            assert!(is_named(folder.path(), &v1.release, name), "{name}");
+        }
+        for name in ["main", "topic", "v9"] {
+            assert!(!is_named(folder.path(), &v1.release, name), "{name}");
+        }
+        call(&["tag", "-d", "also-v1"]);
         let head = resolve(folder.path(), "HEAD").expect("a commit");
         assert_eq!(
             (head.release.reference.as_str(), head.release.tag, head.branches),

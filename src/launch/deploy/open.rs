@@ -15,6 +15,7 @@ use crate::rollout::driver::Position;
 use crate::rollout::gates::{self, Closed, GateFacts};
 use crate::rollout::ledger::LedgerFile;
 use crate::rollout::plan::PlanError;
+use crate::rollout::release;
 use crate::store::clock::{minute_of_week, now};
 use crate::store::folder::RunFolder;
 use crate::store::spec::{DeploymentSpec, RunSpec};
@@ -292,7 +293,14 @@ impl Deployments {
                 last: last.unwrap_or_else(|| "RELEASE".to_owned()),
             });
         }
-        let (_, to) = match shown.rollback(wanted) {
+        let found = match shown.rollback(wanted) {
+            // A commit may have other tags than the one that it was deployed with.
+            Err(error @ (TargetError::Moved { .. } | TargetError::Unknown { .. })) => {
+                shown.rollback(&self.by_commit(wanted)).map_err(|_| error)
+            }
+            found => found,
+        };
+        let (_, to) = match found {
             Err(TargetError::NothingLive(_)) if self.open(name).is_ok() => {
                 return Err(DeployError::OnItsWay(format!(
                     "nothing is live in {name}, and the deployment to it only waits to begin: `cuelight abort {name}` \
@@ -309,6 +317,13 @@ impl Deployments {
             overrides: false,
             trust: false,
         }))
+    }
+
+    /// Returns a request with commits in place of the tags of this repository that it names.
+    fn by_commit(&self, wanted: &RollbackRequest) -> RollbackRequest {
+        let commit =
+            |name: &String| release::commit_of_tag(&self.repository.root, name).unwrap_or_else(|| name.clone());
+        RollbackRequest { to: wanted.to.as_ref().map(commit), from: wanted.from.as_ref().map(commit), ..wanted.clone() }
     }
 
     /// Checks that the target still runs the release that a rollback was shown to replace. It is asked again, because others
@@ -330,7 +345,8 @@ impl Deployments {
     fn way_back_from(&self, open: OpenDeployment, wanted: &RollbackRequest) -> Result<WayBack, DeployError> {
         let record = &open.record;
         let names = |named: Option<&String>, release: Option<&Release>| {
-            named.is_none_or(|named| release.is_some_and(|release| release.is(named)))
+            let root = &self.repository.root;
+            named.is_none_or(|named| release.is_some_and(|release| release::is_named(root, release, named)))
         };
         let leads_back = record.cause == Cause::Manual
             && names(wanted.to.as_ref(), record.from.as_ref())
@@ -402,7 +418,9 @@ impl PreparedDeployment {
         }
         let environment = self.settings().name.clone();
         let runs = || plan.plans().filter_map(|plan| plan.old.as_ref()).map(|old| &old.release);
-        if let Some((from, found)) = from.and_then(|from| Some((from, runs().find(|release| !release.is(from))?))) {
+        if let Some((from, found)) =
+            from.and_then(|from| Some((from, runs().find(|one| !release::is_named(self.consent.root(), one, from))?)))
+        {
             let recorded = self.live().filter(|recorded| recorded.sha != found.sha);
             let actual = recorded.map(|recorded| recorded.contradicted_by(found));
             let (wanted, actual) = (from.to_owned(), actual.unwrap_or_else(|| format!("{} is live", found.title())));

@@ -71,7 +71,7 @@ pub struct PreparedDeployment {
     left: Vec<String>,
     /// Why the target did not say what it runs, although it reports that. `None` if it did, or was not asked.
     pub(super) unobserved: Option<String>,
-    consent: Consent,
+    pub(super) consent: Consent,
 }
 
 impl Deployments {

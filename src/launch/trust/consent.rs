@@ -1,5 +1,6 @@
 //! The question whether a repository may run here: what would run, and the record of the answer.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::launch::LaunchError;
@@ -38,6 +39,11 @@ pub(in crate::launch) struct Subject {
 }
 
 impl Consent {
+    /// Returns the root of the repository.
+    pub(in crate::launch) fn root(&self) -> &Path {
+        &self.repository.root
+    }
+
     /// Returns the question about a repository.
     pub(in crate::launch) fn new(
         repository: Repository,
