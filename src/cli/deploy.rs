@@ -308,8 +308,10 @@ fn report_end(
     } else {
         let title = match (state.unknown(), state.live()) {
             (Some(unknown), _) => format!("{unknown}; `cuelight deploy {environment} RELEASE` puts a release there"),
-            (None, Some(live)) => format!("{} is live", live.release.title()),
-            (None, None) => "no deployment is live".to_owned(),
+            (None, Some(live)) if record.is_some_and(|record| state.is_live(record)) => {
+                format!("{} is live", live.release.title())
+            }
+            (None, _) => block_on(deployments.live_after_failure(environment))??,
         };
         style::line(&text!("{}: {}", environment, title))?;
     }

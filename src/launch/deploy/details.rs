@@ -417,7 +417,8 @@ mod tests {
     use super::*;
     use crate::launch::deploy::{LaneMemory, WayBack};
     use crate::launch::trust;
-    use crate::model::deployment::{Action, Actor, Entry, Outcome};
+    use crate::model::deployment::{Action, Actor, Entry, Observed, Outcome, Slot, SlotState};
+    use crate::model::lane::NoReport;
     use crate::model::rollback::RollbackRequest;
     use crate::model::{EndReason, Phase, RemoteRun, RunId, RunInfo, testing};
     use crate::store::folder::RunsDir;
@@ -529,6 +530,16 @@ healthy = "true"
         let said = format!("recorded {}, but {} serves", recorded.title(), head.short());
         assert_eq!(prepared.contradicted(&plan), Some(said.clone()));
         assert_eq!(prepared.replaced(Some(&plan)).0.map(|release| &release.sha), Some(&head.sha));
+        let state = deployments.ledger().expect("a ledger").of("staging");
+        let title = recorded.title();
+        let described = |answer: Result<&Observed, NoReport>| deployments.described(&state, answer);
+        assert_eq!(described(Ok(&Observed::default())), format!("{title} is live"));
+        let unanswered = format!("{title} is recorded as live; its target does not answer");
+        assert_eq!(described(Err(NoReport::NoAnswer)), unanswered, "it was not observed");
+        let mut observed = Observed::default();
+        let sha = Some(head.sha.clone());
+        *observed.slot_mut(Slot::Blue) = SlotState { release: sha, replicas: 2, healthy: 2, open: 2, weight: 100 };
+        assert_eq!(described(Ok(&observed)), format!("{} serves; {title} is recorded as live", head.title()));
         let error = prepared.check_rollback(&plan, Some("v2")).expect_err("v2 does not serve").to_string();
         assert!(error.starts_with("`v2` is not in staging: ") && error.contains(&said), "{error}");
         for from in [None, Some(head.sha.as_str())] {

@@ -321,6 +321,42 @@ impl Deployments {
         Ok(found.filter(|found| state.live().is_none_or(|live| live.release.sha != found.sha)))
     }
 
+    /// Describes what is live in an environment after a deployment that did not succeed. The target is asked, because the
+    /// deployment may have failed exactly because it does not answer, or have given the traffic back to a release that is not
+    /// recorded.
+    ///
+    /// # Errors
+    /// The settings are invalid, or the state folder cannot be read.
+    pub async fn live_after_failure(&self, name: &str) -> Result<String, DeployError> {
+        let state = self.ledger()?.of(name);
+        let settings = self.settings(name)?;
+        if state.live().is_none() || !settings.target.reports() || !self.is_trusted()? {
+            return Ok(self.described(&state, Ok(&Observed::default())));
+        }
+        let targets = self.targets(settings);
+        Ok(match timeout(REPORT_TIMEOUT, observe(&targets, name)).await {
+            Ok(Ok((observed, _))) => self.described(&state, Ok(&observed)),
+            Ok(Err(error)) => self.described(&state, Err(NoReport::failed(&error.to_string()))),
+            Err(_) => self.described(&state, Err(NoReport::NoAnswer)),
+        })
+    }
+
+    /// Describes what is live in an environment according to the ledger and to the answer of its target.
+    pub(super) fn described(&self, state: &EnvironmentState, answer: Result<&Observed, NoReport>) -> String {
+        let Some(live) = state.live() else { return "no deployment is live".to_owned() };
+        let (title, live) = (live.release.title(), &live.release.sha);
+        let observed = match answer {
+            Ok(observed) => observed,
+            Err(why) => return format!("{title} is recorded as live; {}", why.text()),
+        };
+        let found = observed.serves().filter(|sha| *sha != live.as_str());
+        let found = found.and_then(|sha| release::known(&self.repository.root, Some(state), sha));
+        match found.filter(|found| found.sha != *live) {
+            Some(found) => format!("{} serves; {title} is recorded as live", found.title()),
+            None => format!("{title} is live"),
+        }
+    }
+
     /// Returns the open deployment of an environment. `None` if none of the last [`MAX_DEPLOYMENTS`] is open.
     fn open_lane(
         &self,
