@@ -129,7 +129,13 @@ fn status(
     }
     let Some(summary) = summary else { return parts };
     if summary.reason == Some(EndReason::WorkerLost) {
-        parts.push(("worker lost: u resumes".to_owned(), theme.style(Hue::Bad)));
+        let left = state.open_of(&summary.info.id).filter(|(_, open)| open.interruption().is_some());
+        let step = left.and_then(|(_, open)| open.step.as_ref());
+        let lost = step.map_or_else(
+            || "worker lost: u resumes".to_owned(),
+            |step| format!("interrupted at {}/{}: u resumes, B undoes", step.number, step.total),
+        );
+        parts.push((lost, theme.style(Hue::Bad)));
     }
     // In a replay, no step is held any more.
     if has_words && state.replay.is_none() && run.is_some_and(|run| run.holds && !run.phase.is_done()) {

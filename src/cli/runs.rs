@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::backend::runs::Runs;
 use crate::launch;
-use crate::model::{RepositoryId, Timestamp};
+use crate::model::{EndReason, RepositoryId, Timestamp};
 use crate::repo::workflows;
 use crate::repo::workflows::WorkflowFileError;
 use crate::store::clock::now;
@@ -15,6 +15,7 @@ use crate::store::history::{Filter, StatusFilter};
 use crate::store::summaries;
 
 use crate::report::runs as report;
+use crate::report::standing::Standing;
 use crate::report::style;
 use crate::report::style::{Out, Style};
 use crate::report::{Linear, LogSelection, is_bad};
@@ -247,7 +248,13 @@ pub(super) fn show(args: &ShowArgs) -> Outcome {
     let logs = text!("\nlogs: {}\n", folder.logs().display());
     let changes = report::changes(&run, style);
     let expected = history::expected(&folder.runs(), &run)?;
-    style::print(&text!("{}{}{}", style.spelled(report::shown(&run, &expected, style, now())), changes, logs))?;
+    // Of a deployment without a worker, the ledger knows where it stands and how it is continued or undone.
+    let is_left = run.info.is_deployment() && run.reason == Some(EndReason::WorkerLost);
+    let state = if is_left { launch::deploy::state_of(&folder)? } else { None };
+    let standing = state.as_ref().and_then(|(state, position)| Standing::of(&run, state, position.clone()));
+    let standing = standing.map(|standing| text!("\n{}", standing.text(false, style))).unwrap_or_default();
+    let page = style.spelled(report::shown(&run, &expected, style, now()));
+    style::print(&text!("{}{}{}{}", page, standing, changes, logs))?;
     Ok(Exit::Success)
 }
 

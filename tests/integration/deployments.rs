@@ -554,6 +554,8 @@ fn a_deployment_to_an_environment_between_two_releases_is_refused_before_it_is_r
     kill(worker_of(&run));
     until("the canary is interrupted", || shop.call(&["deploys", "live"]).out().contains("interrupted").then_some(()));
     let before = shop.call(&["audit", "live"]).out();
+    let ways = format!("`cuelight resume {run}` or `cuelight abort live`");
+    shop.call(&["show", &run]).expect(0, &["v2 ", "interrupted", "at step ", &ways]);
     let (abort, resume) = ("`cuelight abort live` goes back", format!("`cuelight resume {run}` goes on"));
     shop.call(&["env", "live"]).expect(0, &["of the traffic goes to v1, up to ", " % to v2"]);
     for form in ["--detach", "--plan"] {

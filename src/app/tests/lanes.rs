@@ -141,6 +141,9 @@ fn each_state_of_an_environment_is_one_line() {
         ..on_its_way("v1.4.2")
     };
     let interrupted = LaneDeployment { is_running: false, ..on_its_way("v1.4.2") };
+    let where_left = interrupted.interruption();
+    assert_eq!(where_left.as_deref(), Some("interrupted at step 4/9 (Wait until green is healthy)"));
+    assert_eq!(on_its_way("v1.4.2").interruption(), None);
     let mut failed = lane("failed", &[("v1.4.1", 26)]);
     failed.environment.deployments.insert(0, deployed("v1.4.2", DeploymentState::Failure, 1));
     failed.environment.deployments[0].began = false;

@@ -80,6 +80,14 @@ impl LaneDeployment {
         title_of(self.from.as_ref(), !self.from_unknown)
     }
 
+    /// Describes where the deployment was left without a worker, before its release went live: `interrupted at step 4/9 (Wait
+    /// for 5m)`. `None` if it was not, or had changed nothing.
+    #[must_use]
+    pub fn interruption(&self) -> Option<String> {
+        let step = self.step.as_ref().filter(|_| !self.is_running && !self.has_succeeded)?;
+        Some(format!("interrupted at step {}/{} ({})", step.number, step.total, step.name))
+    }
+
     /// Describes the former release that is kept running, see [`Kept::text`]. `None` without one.
     #[must_use]
     pub fn kept_text(&self, now: Timestamp, environment: &str) -> Option<String> {

@@ -160,6 +160,12 @@ fn current(job: &Job) -> usize {
 /// Returns a sentence about the current step or, for a deployment that has ended, its result and the reason.
 fn sentence(run: &Run, job: &Job, cx: &Cx) -> String {
     let Some(step) = job.steps.get(current(job)) else { return String::new() };
+    let left = cx.state.open_of(&run.info.id).and_then(|(lane, open)| Some((lane, open.interruption()?)));
+    if let Some((lane, interruption)) = left {
+        let shares = lane.current_report().and_then(|reported| lane.shares(&reported.observed));
+        let shares = shares.map(|shares| format!("; {shares}")).unwrap_or_default();
+        return format!("{interruption}: u resumes, B undoes{shares}");
+    }
     if job.phase.is_done() {
         let word = cx.theme.look(&job.phase).word;
         let reason = job.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
