@@ -527,7 +527,8 @@ mod tests {
             format!(": going forward to it is instant: `cuelight rollback production --to {}`", kept.release.name());
         let after_rollback = text(Cause::Rollback);
         assert!(after_rollback.ends_with(&named), "`cuelight rollback` alone refuses: {after_rollback}");
-        let unknown = Kept { is_confirmed: false, ..kept.clone() }.text(Timestamp(0));
+        let unknown = Kept { is_confirmed: false, ..kept.clone() };
+        let unknown = unknown.text(Timestamp(0), "production", &Cause::Manual);
         assert!(unknown.ends_with(" is kept for 1m, but its target has not reported whether it runs"), "{unknown}");
         let release_of_v2 = release("v2");
         let with = |release: Option<String>, replicas, healthy| {
