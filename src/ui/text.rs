@@ -1,6 +1,7 @@
 //! Text in columns: measuring, clipping, wrapping, and formatting of times and counts.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use ratatui::buffer::Buffer;
@@ -62,6 +63,46 @@ pub fn clip_middle<'t>(text: &'t str, columns: usize, ellipsis: &str) -> Cow<'t,
     }
     let head = clip(&text, room.div_ceil(2), "").into_owned();
     Cow::Owned(head + ellipsis + tail(&text, room / 2))
+}
+
+/// Clips names that are shown together so that they can be told apart. A name is clipped in the middle; names that
+/// would then look the same lose the beginning that they share, or as much of their start as must go.
+#[must_use]
+pub fn clip_apart(names: &[&str], columns: usize, ellipsis: &str) -> Vec<String> {
+    let mut clipped: Vec<String> = names.iter().map(|name| clip_middle(name, columns, ellipsis).into_owned()).collect();
+    let mut looks: HashMap<&str, HashSet<&str>> = HashMap::new();
+    clipped.iter().zip(names).for_each(|(look, name)| {
+        looks.entry(look).or_default().insert(name);
+    });
+    let alike: Vec<usize> = (0..names.len()).filter(|at| looks[clipped[*at].as_str()].len() > 1).collect();
+    let shared = shared_beginning(&alike.iter().map(|at| names[*at]).collect::<Vec<_>>());
+    let ways: [&dyn Fn(&str) -> String; 4] = [
+        &|name: &str| clip(&format!("{ellipsis}{}", clean(&name[shared..])), columns, "").into_owned(),
+        &|name: &str| clip(&name[shared..], columns, "").into_owned(),
+        &|name: &str| clip_start(name, columns, ellipsis).into_owned(),
+        &|name: &str| clip_start(name, columns, "").into_owned(),
+    ];
+    let different = |names: &[String]| names.iter().collect::<HashSet<_>>().len();
+    let mut best = different(&clipped);
+    for way in ways {
+        let mut other = clipped.clone();
+        alike.iter().for_each(|at| other[*at] = way(names[*at]));
+        if different(&other) > best {
+            best = different(&other);
+            clipped = other;
+        }
+    }
+    clipped
+}
+
+/// Returns the length in bytes of the beginning that all names share, without a part of a word or of a number.
+fn shared_beginning(names: &[&str]) -> usize {
+    let Some((first, others)) = names.split_first() else { return 0 };
+    let is_shared = |(at, grapheme): &(usize, &str)| {
+        others.iter().all(|other| other.get(*at..).is_some_and(|rest| rest.starts_with(grapheme)))
+    };
+    let shared: usize = first.grapheme_indices(true).take_while(is_shared).map(|(_, grapheme)| grapheme.len()).sum();
+    first[..shared].trim_end_matches(|sign: char| sign.is_ascii_alphanumeric()).len()
 }
 
 /// Clips a text at its start, because the end of a growing line is the part to read.
@@ -292,6 +333,24 @@ mod tests {
         assert_eq!(wrap_indented("  one two three", 9, 0), ["  one two", "  three"]);
         assert_eq!(wrap_indented("  one two three", 9, 2), ["  one", "    two", "    three"]);
         assert_eq!(wrap_indented("        deep", 6, 9), ["   d", "            e", "            e", "            p"]);
+    }
+
+    #[test]
+    fn clipped_names_can_be_told_apart() {
+        let stages: Vec<String> = (1..=10).map(|number| format!("Stage {number}")).collect();
+        let stages: Vec<&str> = stages.iter().map(String::as_str).collect();
+        for (columns, ellipsis) in [(3, "…"), (4, "…"), (5, "…"), (6, "…"), (4, "...")] {
+            let clipped = clip_apart(&stages, columns, ellipsis);
+            assert_eq!(clipped.iter().collect::<HashSet<_>>().len(), 10, "{columns}: {clipped:?}");
+            assert!(clipped.iter().all(|name| width(name) <= columns), "{columns}: {clipped:?}");
+        }
+        assert_eq!(clip_apart(&stages, 4, "…")[8..], ["…9", "…10"]);
+        assert_eq!(clip_apart(&["构建阶段一", "构建阶段二"], 4, "…"), ["…一", "…二"]);
+        let legs = ["build (ubuntu, 20)", "build (macos, 20)"];
+        assert_eq!(clip_apart(&legs, 6, "…"), ["…ubunt", "…macos"]);
+        assert_eq!(clip_apart(&["Lint", "Deploy"], 4, "…"), ["Lint", "Dep…"]);
+        assert_eq!(clip_apart(&["same name", "same name"], 4, "…"), ["sam…", "sam…"]);
+        assert_eq!(clip_apart(&[], 4, "…"), Vec::<String>::new());
     }
 
     #[test]

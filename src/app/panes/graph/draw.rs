@@ -48,10 +48,10 @@ impl Graph {
             let style = if is_lit { Style::new() } else { dim };
             pen.put((cell.x, cell.y), 1, drawing::sign(cell, cx.theme.glyphs), style);
         }
-        for index in 0..self.groups.len() {
+        for (index, name) in names(&self.groups, self.detail, cx).iter().enumerate() {
             let is_found = self.filter.is_empty() || self.groups[index].holds(&self.filter, run);
             let is_lit = is_found && lit.as_ref().is_none_or(|lit| lit.nodes.contains(&index));
-            self.group(cx, run, index, (at == Some(index), is_lit), &mut pen);
+            self.group(cx, run, (index, name), (at == Some(index), is_lit), &mut pen);
         }
         if height < area.height {
             self.map(cx, run, Rect { y: area.y + height, height: 1, ..area }, buffer);
@@ -72,7 +72,7 @@ impl Graph {
         at.map(|at| paths::through(at, &self.layout.needs))
     }
 
-    fn group(&self, cx: &Cx, run: &Run, index: usize, (selected, lit): (bool, bool), pen: &mut Pen) {
+    fn group(&self, cx: &Cx, run: &Run, (index, name): (usize, &str), (selected, lit): (bool, bool), pen: &mut Pen) {
         let ((x, y), node, group) = (self.layout.places[index], &self.nodes[index], &self.groups[index]);
         let phase = group.phase(run);
         let fade = if lit { Style::new() } else { cx.theme.style(Hue::Dim) };
@@ -86,7 +86,7 @@ impl Graph {
         }
         let (right, below) = self.detail.name();
         let room = node.width.saturating_sub(right);
-        let label = label(group, run, self.detail, cx);
+        let label = label(group, name, run, self.detail, cx);
         let label = text::clip(&label, usize::from(room), cx.theme.ellipsis());
         pen.put((x + right, y + below), room, &label, fade);
         // The edge continues through columns that the first row of the node does not need.
@@ -105,10 +105,11 @@ impl Graph {
         let (wrong, more) = group.wrong(run);
         let (first, indent) = (y + 1 + below, 4 - 2 * below);
         let room = node.width.saturating_sub(indent);
-        for (row, job) in (first..).zip(&wrong) {
+        let names: Vec<&str> = wrong.iter().map(|job| job.name.as_str()).collect();
+        let names = text::clip_apart(&names, usize::from(room), cx.theme.ellipsis());
+        for (row, (job, name)) in (first..).zip(wrong.iter().zip(&names)) {
             pen.put((x + indent - 2, row), 1, cx.theme.look(job.progress()).glyph, cx.theme.phase(job.progress()));
-            let name = text::clip_middle(&job.name, usize::from(room), cx.theme.ellipsis());
-            pen.put((x + indent, row), room, &name, fade);
+            pen.put((x + indent, row), room, name, fade);
         }
         if let Some(review) = group.review(run) {
             let room = node.width.saturating_sub(right);
@@ -218,15 +219,26 @@ impl Pen<'_> {
     }
 }
 
-/// Returns the text after a group's glyph.
-fn label(group: &Group, run: &Run, detail: Detail, cx: &Cx) -> String {
+/// Returns the names of the groups, clipped to the detail in a way that they can be told apart.
+fn names(groups: &[Group], detail: Detail, cx: &Cx) -> Vec<String> {
+    let whole = groups.iter().map(|group| group.name.as_str());
+    match detail {
+        Detail::Short(columns, _) | Detail::Below(columns) => {
+            text::clip_apart(&whole.collect::<Vec<_>>(), usize::from(columns), cx.theme.ellipsis())
+        }
+        Detail::Full | Detail::Glyph => whole.map(str::to_owned).collect(),
+    }
+}
+
+/// Returns the text after a group's glyph, from the group's name as shown.
+fn label(group: &Group, name: &str, run: &Run, detail: Detail, cx: &Cx) -> String {
     let members = group.members(run);
     let times = if cx.theme.glyphs == Glyphs::Ascii { "x" } else { "×" };
     let many = if group.folded { format!(" {times}{}", members.len()) } else { String::new() };
-    if let Detail::Short(columns, _) | Detail::Below(columns) = detail {
-        return format!("{}{many}", text::clip_middle(&group.name, usize::from(columns), cx.theme.ellipsis()));
+    let mut label = format!("{name}{many}");
+    if let Detail::Short(..) | Detail::Below(_) = detail {
+        return label;
     }
-    let mut label = format!("{}{many}", group.name);
     if group.folded {
         let count = |wanted: &dyn Fn(&Job) -> bool| members.iter().filter(|job| wanted(job)).count();
         let good = count(&|job| job.phase.conclusion() == Some(Conclusion::Success) || job.allowed_failure);

@@ -55,7 +55,7 @@ pub(super) const SHORTER: [(u16, Gaps); 9] = [
 ];
 
 /// Maximum widths of names in columns below the glyphs.
-const BELOW: [u16; 4] = [10, 8, 6, 4];
+const BELOW: [u16; 5] = [10, 8, 6, 4, 3];
 
 /// Maximum number of nodes of a graph that is still shown in full after a job has failed.
 const MANY: usize = 100;
