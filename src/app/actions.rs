@@ -341,16 +341,20 @@ impl App {
     }
 
     /// Goes to the failed step after or before a selection, and to the first or last error line in its log. Shows a
-    /// notice if nothing has failed, or nothing but the selected step.
+    /// notice if nothing has failed, or nothing but the selected step, or if the failure is an allowed one.
     fn go_to_failed_step(&mut self, from: Option<&JobSelection>, forward: bool) {
         let Some(run) = self.run().filter(|run| any_failed(run)) else {
             self.toast = Some(Notice::news("nothing has failed in this run"));
             return;
         };
         if let Some(next) = next_failed(run, from, forward) {
-            if from == Some(&next) {
-                self.toast = Some(Notice::news("nothing else has failed in this run"));
-            }
+            let is_allowed = run.jobs.get(&next.job).is_some_and(|job| job.allowed_failure);
+            let text = match (from == Some(&next), is_allowed) {
+                (true, _) => Some("nothing else has failed in this run"),
+                (false, true) => Some("this failure is allowed"),
+                (false, false) => None,
+            };
+            self.toast = text.map(Notice::news).or(self.toast.take());
             self.selection.select(next);
         }
         self.panes.log.jump_to_error(forward);

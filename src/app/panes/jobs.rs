@@ -447,12 +447,13 @@ pub(in crate::app) fn any_failed(run: &Run) -> bool {
     run.jobs.values().any(|job| has_failed(&job.phase) || job.steps.iter().any(|step| has_failed(&step.phase)))
 }
 
-/// Returns the failed step after or before the selection, or a job that failed without a failed step. Wraps around.
-/// `None` if nothing has failed.
+/// Returns the failed step after or before the selection, or a job that failed without a failed step. Jobs whose failure
+/// is allowed come after all others. Wraps around. `None` if nothing has failed.
 pub(in crate::app) fn next_failed(run: &Run, from: Option<&JobSelection>, forward: bool) -> Option<JobSelection> {
     let mut failed = Vec::new();
     let mut before = 0;
-    for job in run.jobs.values() {
+    let (allowed, others): (Vec<&Job>, Vec<&Job>) = run.jobs.values().partition(|job| job.allowed_failure);
+    for job in others.into_iter().chain(allowed) {
         let rows =
             std::iter::once((None, &job.phase)).chain(job.steps.iter().map(|step| (Some(step.number), &step.phase)));
         let in_step = job.steps.iter().any(|step| has_failed(&step.phase));

@@ -132,3 +132,26 @@ fn the_end_of_a_run_selects_the_failed_job_and_not_a_leg_that_its_failure_cancel
     let selected = driver.app.selection.job_selection().map(|row| (row.job.to_string(), row.step));
     assert_eq!(selected, Some(("leg-2".to_owned(), Some(crate::model::StepNumber(1)))), "{}", driver.screen());
 }
+
+#[test]
+fn real_failures_are_visited_before_allowed_ones() {
+    use Conclusion::Failure;
+    let mut script = script();
+    script.start(vec![outline("fuzz", "Fuzz", &[]), outline("test", "Test", &[])]);
+    let mut allowed = job_finished("fuzz", Failure, None);
+    if let Event::JobFinished { allowed_failure, .. } = &mut allowed {
+        *allowed_failure = true;
+    }
+    script.at(1).job("fuzz", "Fuzz", &[]).event(allowed);
+    script.job("test", "Test", &[]).event(job_finished("test", Failure, None));
+    let mut driver = Driver::new(120, 40, Theme { motion: false, ..Theme::default() });
+    driver.feed(Feed::Opened(header(run()))).feed(Feed::Records { run: run(), records: script.records });
+    driver.app = driver.app.clone().showing(run());
+    driver.send(Msg::Tick(Timestamp(START + 30_000))).press("gf");
+    let selected = |driver: &Driver| driver.app.selection.job_selection().map(|row| row.job.to_string());
+    assert_eq!(selected(&driver).as_deref(), Some("test"));
+    assert!(!driver.shows("this failure is allowed"), "{}", driver.screen());
+    driver.press("e");
+    assert_eq!(selected(&driver).as_deref(), Some("fuzz"));
+    assert!(driver.shows("this failure is allowed"), "{}", driver.screen());
+}
