@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::model::deployment::{DeploymentRecord, EnvironmentState, Outcome};
 use crate::model::environment::Environment;
+use crate::model::rollback::RollbackRequest;
 use crate::model::{Phase, Run};
 use crate::ui::terminal_text::{TerminalText, text};
 use crate::ui::theme::Hue;
@@ -104,9 +105,17 @@ fn next(record: &DeploymentRecord, state: &EnvironmentState, has_failed_step: bo
         Some(Outcome::Interrupted | Outcome::Failed) => Some(record.ways_out().unwrap_or(again)),
         Some(Outcome::RolledBack) if has_failed_step => Some(logs),
         Some(Outcome::RolledBack | Outcome::Cancelled) => Some(again),
-        Some(Outcome::Succeeded) => {
-            state.is_live(record).then(|| format!("`cuelight rollback {environment}` goes back"))
+        Some(Outcome::Succeeded) if state.is_live(record) => {
+            let shown = state.shown(record.created);
+            if shown.rollback(&RollbackRequest::default()).is_ok() {
+                return Some(format!("`cuelight rollback {environment}` goes back"));
+            }
+            // A release that this one has replaced must be named.
+            let other = shown.others().next()?;
+            let to = quoted(other.name());
+            Some(format!("`cuelight rollback {environment} --to {to}` goes to {}", other.title()))
         }
+        Some(Outcome::Succeeded) => None,
     }
 }
 
@@ -167,6 +176,27 @@ mod tests {
     }
 
     #[test]
+    fn the_way_back_of_a_live_release_is_named_only_where_the_command_takes_it() {
+        let deployed = |run: &str, tag: &str| {
+            let release =
+                Release { sha: format!("d92af2e{tag}"), reference: tag.to_owned(), tag: Some(tag.to_owned()) };
+            let requested = Action::Requested { release, from: None, cause: Cause::Manual };
+            let actions = [requested, Action::Began, Action::Ended { outcome: Outcome::Succeeded }];
+            actions.map(|action| entry(run, action, ""))
+        };
+        let after = |all: &[[Entry; 3]], run: &str| {
+            let state = Ledger::new(all.concat()).of("production");
+            next(state.deployment(&RunId::new(run)).expect("in the ledger"), &state, false)
+        };
+        let all = [deployed("r1", "v1"), deployed("r2", "v2"), deployed("r3", "v1")];
+        assert_eq!(after(&all[..1], "r1"), None, "there is nothing to go back to");
+        assert_eq!(after(&all[..2], "r2").as_deref(), Some("`cuelight rollback production` goes back"));
+        assert_eq!(after(&all[..2], "r1"), None, "it is not live");
+        let named = after(&all, "r3").expect("a command");
+        assert!(named.starts_with("`cuelight rollback production --to v2` goes to v2 "), "{named}");
+    }
+
+    #[test]
     fn a_deployment_with_a_requested_pause_names_the_command_that_ends_it() {
         let release = Release { sha: "d92af2e0".to_owned(), reference: "v2".to_owned(), tag: Some("v2".to_owned()) };
         let requested = Action::Requested { release, from: None, cause: Cause::Manual };
@@ -199,7 +229,7 @@ mod tests {
             (false, Some((Outcome::Failed, "refused")), vec!["failed", "refused", deploy]),
             (false, None, vec!["production: v2 d92af2e waiting"]),
             (true, None, vec!["in progress", "at step 4/9, Watch green", "next: `cuelight attach r1` follows it"]),
-            (true, Some((Outcome::Succeeded, "")), vec!["live", "next: `cuelight rollback production` goes back"]),
+            (true, Some((Outcome::Succeeded, "")), vec!["live"]),
         ] {
             let text = explained(began, end);
             for part in expected {
