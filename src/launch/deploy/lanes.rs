@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 use tokio::time::timeout;
 
 use super::prepared::observe;
-use super::{DeployError, Deployments, protection};
+use super::{DeployError, Deployments, masked, protection};
 use crate::model::Timestamp;
 use crate::model::deployment::{
     Cause, Counters, EnvironmentSettings, EnvironmentState, Ledger, Observed, Outcome, Slot,
@@ -171,7 +171,7 @@ impl Deployments {
         memory.targets.retain(|name, _| is_asked(name));
         let reports = reporting.into_iter().map(|settings| {
             let targets = memory.targets(settings, || self.targets(settings));
-            report(settings.name.clone(), targets).boxed()
+            report(settings.clone(), targets).boxed()
         });
         Ok(reports.collect())
     }
@@ -421,10 +421,14 @@ impl Deployments {
 }
 
 /// Asks the targets of an environment what they run.
-async fn report(environment: String, targets: Arc<Targets>) -> TargetReport {
-    let at = now();
+async fn report(settings: EnvironmentSettings, targets: Arc<Targets>) -> TargetReport {
+    let (at, environment) = (now(), settings.name.clone());
     let (observed, counters) = match timeout(REPORT_TIMEOUT, observe(&targets, &environment)).await {
-        Ok(Ok((observed, counters))) => (Ok(observed), counters),
+        Ok(Ok((mut observed, counters))) => {
+            // The note may have a line of the log of a container.
+            observed.note = observed.note.map(|note| masked(&settings, &note));
+            (Ok(observed), counters)
+        }
         Ok(Err(error)) => {
             tracing::debug!(%error, environment, "a target does not report what is running");
             (Err(NoReport::failed(&error.to_string())), None)

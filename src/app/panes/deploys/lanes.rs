@@ -131,7 +131,7 @@ fn parts(lane: &Lane, now: Timestamp) -> Vec<Part> {
         parts.extend(health(lane, now));
         let note = lane.current_report().and_then(|seen| seen.observed.note.clone());
         parts.extend(note.map(|full| {
-            let short = full.split(',').next().unwrap_or_default().to_owned();
+            let short = full.split([',', ';']).next().unwrap_or_default().to_owned();
             Part { full, short, hue: Hue::Busy }
         }));
     }

@@ -352,7 +352,18 @@ impl ComposeTarget {
 
 impl Target for ComposeTarget {
     fn observe<'t>(&'t self, _: &'t Progress) -> BoxFuture<'t, Result<Observed, TargetError>> {
-        async { Ok(self.scene().await?.observed()) }.boxed()
+        async {
+            let scene = self.scene().await?;
+            let mut observed = scene.observed();
+            if let (Some(looping), Ok(client)) =
+                (scene.all.iter().find(|replica| replica.is_looping()), self.client().await)
+                && let Some(end) = status::last_end(client, looping.suspect()).await
+            {
+                observed.note = observed.note.map(|note| format!("{note}; {end}"));
+            }
+            Ok(observed)
+        }
+        .boxed()
     }
 
     fn changed(&self) -> BoxFuture<'_, ()> {

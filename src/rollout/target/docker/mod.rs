@@ -129,11 +129,23 @@ impl DockerTarget {
         Ok(Scene { replicas, places })
     }
 
+    /// Returns the state of the environment. The note says which replicas end again and again, and how the first of them ended.
+    async fn noted(&self, scene: &Scene) -> Observed {
+        let mut observed = scene.observed();
+        if let (Some(looping), Ok(client)) =
+            (scene.replicas.iter().find(|replica| replica.is_looping()), self.client().await)
+            && let Some(end) = status::last_end(client, looping.suspect()).await
+        {
+            observed.note = observed.note.map(|note| format!("{note}; {end}"));
+        }
+        observed
+    }
+
     /// Returns the state of the environment. The note says if the router does not run, and which replicas end again and
     /// again.
     async fn observed(&self) -> Result<Observed, DockerFault> {
         let scene = self.scene().await?;
-        let mut observed = scene.observed();
+        let mut observed = self.noted(&scene).await;
         if scene.is_dark() {
             observed.add_note(format!("the router {} does not run: nothing is served", self.router.name()));
         }
@@ -448,7 +460,7 @@ impl Target for DockerTarget {
             if scene.is_dark() {
                 return None;
             }
-            Some((scene.observed(), Slot::ALL.map(|slot| state::counters(&scene.places, slot))))
+            Some((self.noted(&scene).await, Slot::ALL.map(|slot| state::counters(&scene.places, slot))))
         }
         .boxed()
     }

@@ -176,6 +176,36 @@ async fn last_exit_code(client: &DockerClient, id: &str) -> Option<i64> {
     code
 }
 
+/// Describes the last end of a container that the engine starts again and again: `web-1 ended last with exit code 7; its last
+/// line: panic: no database`. `None` if neither is known.
+pub(in crate::rollout::target) async fn last_end(client: &DockerClient, of: Suspect<'_>) -> Option<String> {
+    let found = client.inspect(of.id).await.ok()?;
+    let state = found.state.unwrap_or_default();
+    let code = match state.exit_code.filter(|code| *code != 0) {
+        Some(code) => Some(code),
+        None => last_exit_code(client, of.id).await,
+    };
+    // A process that runs again has printed lines about its start, which do not show why it ended before.
+    let again = state.started_at.filter(|_| state.running == Some(true) && state.restarting != Some(true));
+    let mut lines = match again.and_then(|at| at.parse::<jiff::Timestamp>().ok()) {
+        Some(again) => client.lines_before(of.id, again, LAST_LINES).await.unwrap_or_default(),
+        None => Vec::new(),
+    };
+    if lines.is_empty() {
+        lines = client.last_lines(of.id, LAST_LINES).await.unwrap_or_default();
+    }
+    let code = code.map(|code| format!("{} ended last with exit code {code}", of.name));
+    let line = last_of(&lines).map(|line| format!("its last line: {line}"));
+    let facts: Vec<String> = code.into_iter().chain(line).collect();
+    (!facts.is_empty()).then(|| facts.join("; "))
+}
+
+/// Returns the last line that is not empty, shortened for a message.
+fn last_of(lines: &[String]) -> Option<String> {
+    let last = lines.iter().rev().map(|line| line.trim()).find(|line| !line.is_empty())?;
+    Some(last.chars().take(MAX_LINE).collect())
+}
+
 /// Writes the state, the health checks and the last log lines of containers to the log of a step. Returns a summary of
 /// the first one that can be inspected; `None` if there is none.
 pub(in crate::rollout::target) async fn evidence<'c>(
@@ -218,14 +248,17 @@ pub(in crate::rollout::target) async fn evidence<'c>(
         if lines.is_empty() {
             lines = client.last_lines(id, LAST_LINES).await.unwrap_or_default();
         }
-        progress.say(&format!("last lines of {name}{before}:"));
+        if lines.iter().all(|line| line.trim().is_empty()) {
+            progress.say(&format!("{name} wrote nothing"));
+            lines.clear();
+        } else {
+            progress.say(&format!("last lines of {name}{before}:"));
+        }
         for line in &lines {
             progress.say(line);
         }
         summary.get_or_insert_with(|| {
-            let last = lines.iter().rev().find(|line| !line.trim().is_empty());
-            let last: String = last.map(|line| line.trim().chars().take(MAX_LINE).collect()).unwrap_or_default();
-            let last = if last.is_empty() { String::new() } else { format!("; its last line: {last}") };
+            let last = last_of(&lines).map(|last| format!("; its last line: {last}")).unwrap_or_default();
             format!("{name}: {}{last}", facts.join(", "))
         });
     }
@@ -270,6 +303,23 @@ mod tests {
         let client = engine(refuses).await;
         let waits = timeout(Duration::from_millis(500), changed(&client, labels())).await;
         assert!(waits.is_err(), "a refusal is no change, after which the target would be asked in vain");
+    }
+
+    #[tokio::test]
+    async fn the_last_end_of_a_container_that_is_started_again_has_its_exit_code() {
+        let client = engine(|request| {
+            let state = r#"{"Id":"1","State":{"Running":false,"Restarting":true,"ExitCode":7}}"#;
+            if request.contains("/logs") {
+                return Some(("404 Not Found", r#"{"message":"no log"}"#.to_owned()));
+            }
+            request.contains("/containers/1/json").then(|| ("200 OK", state.to_owned()))
+        });
+        let client = client.await;
+        let end = last_end(&client, Suspect { id: "1", name: "web-1", status: "Restarting (7) 1 second ago" }).await;
+        assert_eq!(end.as_deref(), Some("web-1 ended last with exit code 7"));
+        let lines = ["starts", "  panic: no database ", ""].map(str::to_owned);
+        assert_eq!(last_of(&lines).as_deref(), Some("panic: no database"));
+        assert_eq!(last_of(&[String::new()]), None);
     }
 
     #[test]
