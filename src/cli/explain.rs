@@ -19,6 +19,7 @@ use crate::report::style;
 use crate::report::style::Style;
 use crate::report::{conditions, diagnosis};
 use crate::store::clock::now;
+use crate::store::folder::RunFolder;
 use crate::store::history;
 use crate::ui::terminal_text::text;
 use crate::workflow::expr::{Contexts, Value};
@@ -70,7 +71,7 @@ pub(super) fn run(args: &Args) -> Outcome {
 
 /// Prints how the conditions of a run were evaluated, what its jobs wait for, and why it failed if it is a deployment.
 fn of_run(args: &Args) -> Outcome {
-    let folder = args.run.find()?;
+    let folder = args.run.find().or_else(|failure| newest_to(&args.run.run).ok_or(failure))?;
     let run = history::read(&folder)?;
     let (job, step) = (args.job.as_ref().or(args.of_job.as_ref()), args.step.as_ref().or(args.of_step.as_ref()));
     let (job, step) = run.job_and_step(job.map(String::as_str), step.map(String::as_str));
@@ -138,6 +139,15 @@ fn of_run(args: &Args) -> Outcome {
     }
     style::print(&style.spelled(conditions::page(&decided, style, now())))?;
     Ok(Exit::Success)
+}
+
+/// Returns the run of the newest deployment to an environment of this machine. `None` if there is none.
+fn newest_to(environment: &str) -> Option<RunFolder> {
+    let deployments = super::deploy::local_if_any().ok()??;
+    deployments.settings(environment).ok()?;
+    let state = deployments.ledger().ok()?.of(environment);
+    let newest = state.deployments().next()?;
+    Some(deployments.runs().folder(newest.run.clone()))
 }
 
 /// Explains an expression with contexts of a run or from a file.

@@ -954,7 +954,10 @@ fn a_failed_deployment_is_explained_at_its_end_and_later() {
     live.expect(0, &["staging: v1 ", "live"]);
     assert!(!live.text().contains("likely cause") && !live.text().contains("goes back"), "{}", live.text());
     shop.call(&["deploy", "staging", "v2"]).expect(0, &["is live"]);
-    shop.call(&["explain"]).expect(0, &["staging: v2 ", "live", "next: `cuelight rollback staging` goes back"]);
+    for args in [&["explain"][..], &["explain", "staging"]] {
+        shop.call(args).expect(0, &["staging: v2 ", "live", "next: `cuelight rollback staging` goes back"]);
+    }
+    shop.call(&["explain", "nowhere"]).expect(3, &["there is no run `nowhere`"]);
     let document = shop.json(&["explain", "--json"]);
     assert_eq!(document["deployment"]["next"], "`cuelight rollback staging` goes back");
 }
