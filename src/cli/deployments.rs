@@ -127,14 +127,20 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
         Vec::new()
     });
     let states: Vec<EnvironmentState> = names.into_iter().map(|name| ledger.of(name)).collect();
-    let rows = states
-        .iter()
-        .flat_map(|state| state.deployments().take(args.limit).map(|record| (record, state.is_live(record))));
-    let rows = rows.map(|(record, is_live)| {
+    let rows = states.iter().flat_map(|state| state.deployments().take(args.limit).map(move |record| (state, record)));
+    let rows = rows.map(|(state, record)| {
+        let is_live = state.is_live(record);
+        let was_last = state.unknown().is_some() && state.last_success().is_some_and(|last| last.run == record.run);
         let goes_on = matches!(record.outcome, None | Some(DeploymentOutcome::Interrupted));
         let is_of = |one: &&Environment| one.live().is_some_and(|live| live.local.as_ref() == Some(&record.run));
         let environment = environments.iter().filter(|_| is_live).find(is_of);
-        Row { record, is_live, position: goes_on.then(|| deployments.position(record)).flatten(), environment }
+        Row {
+            record,
+            is_live,
+            was_last,
+            position: goes_on.then(|| deployments.position(record)).flatten(),
+            environment,
+        }
     });
     let mut rows: Vec<Row<'_>> = rows.collect();
     rows.sort_by_key(|row| std::cmp::Reverse(row.record.created));

@@ -165,6 +165,8 @@ pub struct Row<'r> {
     pub record: &'r DeploymentRecord,
     /// Whether the release of the deployment is live.
     pub is_live: bool,
+    /// Whether the release was live last, and it is not known what is live since a later deployment was left halfway.
+    pub was_last: bool,
     /// Position of the deployment in its plan, while it is in progress or after an interruption; `None` otherwise.
     pub position: Option<String>,
     /// The environment with the report of its target, if the release is live; `None` if the target was not asked.
@@ -177,6 +179,16 @@ impl Row<'_> {
         let impairment = self.environment.and_then(|environment| environment.impairment);
         let recorded = || self.record.state(self.is_live).phase(&self.record.environment);
         impairment.map_or_else(recorded, |impairment| Phase::Done(impairment.conclusion()))
+    }
+
+    /// Returns the state in words: `live`, `was live`. The release that was live before an interruption may still serve.
+    fn words(&self) -> String {
+        if self.was_last { "last live".to_owned() } else { self.record.state_words(self.is_live) }
+    }
+
+    /// Returns the state as the end of a sentence.
+    fn clause(&self) -> String {
+        if self.was_last { "was the last live release".to_owned() } else { self.record.state_clause(self.is_live) }
     }
 
     /// Returns what is wrong with the live release according to the target: `0/2 healthy`. `None` if nothing is known to be.
@@ -203,7 +215,7 @@ pub fn table(rows: &[Row<'_>], style: Style, now: Timestamp) -> TerminalText {
     let environments = widest(&|row| width(&row.record.environment));
     let releases = widest(&|row| width(&row.record.release.title()));
     let people = widest(&|row| width(&row.record.creator.user));
-    let states = widest(&|row| width(&row.record.state_words(row.is_live)));
+    let states = widest(&|row| width(&row.words()));
     let mut table = TerminalText::default();
     for row in rows {
         let record = row.record;
@@ -214,7 +226,7 @@ pub fn table(rows: &[Row<'_>], style: Style, now: Timestamp) -> TerminalText {
             glyph,
             record.environment,
             record.release.title(),
-            record.state_words(row.is_live),
+            row.words(),
             age,
             record.creator.user,
             style.paint(Hue::Dim, record.run.to_string())
@@ -233,7 +245,7 @@ pub fn table(rows: &[Row<'_>], style: Style, now: Timestamp) -> TerminalText {
 /// Returns the sentence about a deployment: `dev: v1 dd447a6 is live, 43 seconds ago, by root, run 20261124-000000-0001`.
 fn sentence(row: &Row<'_>, now: Timestamp) -> TerminalText {
     let record = row.record;
-    let (release, state) = (record.release.title(), record.state_clause(row.is_live));
+    let (release, state) = (record.release.title(), row.clause());
     let when = past_in_words(now.since(record.ended.unwrap_or(record.created)));
     let more = row.fault().into_iter().chain(row.remarks());
     let more = more.map(|more| format!("; {more}")).collect::<Vec<_>>().concat();
@@ -419,15 +431,18 @@ mod tests {
             end_reason: String::new(),
         };
         let table = |is_live| {
-            let rows = [Row { record: &record, is_live, position: None, environment: None }];
+            let rows = [Row { record: &record, is_live, was_last: false, position: None, environment: None }];
             super::table(&rows, Style::linear(), Timestamp(45_000)).as_str().to_owned()
         };
         let end = "43 seconds ago, by root, run 20261124-000000-0001; a hotfix\n";
         assert_eq!(table(true), format!("dev: v1 dd447a6 is live, {end}"));
         assert_eq!(table(false), format!("dev: v1 dd447a6 was live, {end}"));
+        let between = [Row { record: &record, is_live: false, was_last: true, position: None, environment: None }];
+        let said = super::table(&between, Style::linear(), Timestamp(45_000)).as_str().to_owned();
+        assert_eq!(said, format!("dev: v1 dd447a6 was the last live release, {end}"), "it may still serve");
         let health = Some("0/2 healthy".to_owned());
         let down = Environment { health, impairment: Some(Impairment::Down), ..Environment::named("dev") };
-        let row = Row { record: &record, is_live: true, position: None, environment: Some(&down) };
+        let row = Row { record: &record, is_live: true, was_last: false, position: None, environment: Some(&down) };
         assert_eq!(row.phase(), Phase::Done(Conclusion::Failure), "a release that is down has no sign of success");
         let (rows, now) = ([row], Timestamp(45_000));
         let sentence = super::table(&rows, Style::linear(), now).plain().into_owned();
