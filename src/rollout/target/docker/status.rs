@@ -41,7 +41,7 @@ pub(in crate::rollout::target) async fn changed(client: &DockerClient, labels: V
     let options = EventsOptions { filters: Some(filters), ..EventsOptions::default() };
     let mut events = pin!(client.api().events(Some(options)));
     if let Some(Err(Error::DockerResponseServerError { .. })) = events.next().await {
-        pending().await
+        pending::<()>().await;
     }
 }
 
