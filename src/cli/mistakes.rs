@@ -254,7 +254,7 @@ mod tests {
             ("run ci --detach --json", "`--detach` cannot be used with `--json`: leave one out"),
             ("runs --limit -1", "invalid value `-1` of `--limit`: write a whole number, without a sign"),
             ("deploys --limit -1", "invalid value `-1` of `--limit`: write a whole number, without a sign"),
-            ("run --hold-minutes -1", "invalid value `-1` of `--hold-minutes`: write a number from 1 to 1440"),
+            ("run --hold-minutes -1", "invalid value `-1` of `--hold-minutes`: write a whole number, without a sign"),
             ("env live -n -1", "invalid value `-1` of `--limit`: write a number from 1 to 255"),
             ("artifacts latest x", "unexpected argument `x`: write `cuelight artifacts [OPTIONS] [RUN]`"),
             ("run --remote", "missing `<WORKFLOW>`: write `cuelight run --remote <WORKFLOW>`"),

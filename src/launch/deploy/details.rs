@@ -539,7 +539,7 @@ healthy = "true"
         let mut observed = Observed::default();
         let sha = Some(head.sha.clone());
         *observed.slot_mut(Slot::Blue) = SlotState { release: sha, replicas: 2, healthy: 2, open: 2, weight: 100 };
-        assert_eq!(described(Ok(&observed)), format!("{} serves; {title} is recorded as live", head.title()));
+        assert_eq!(described(Ok(&observed)), format!("{} serves; {title} is recorded as live", head.short()));
         let error = prepared.check_rollback(&plan, Some("v2")).expect_err("v2 does not serve").to_string();
         assert!(error.starts_with("`v2` is not in staging: ") && error.contains(&said), "{error}");
         for from in [None, Some(head.sha.as_str())] {
