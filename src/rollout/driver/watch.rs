@@ -97,8 +97,40 @@ impl Driver {
         while !self.controls.promoted {
             self.watch_on(watch, None, position, progress).await?;
         }
+        self.look_before_more(watch, position, progress).await?;
         self.controls.stage = Stage::Step;
         Ok(())
+    }
+
+    /// Asks about the new release after a promotion, until an answer is not bad: a release that has failed since its last
+    /// answer gets no more of the traffic. Returns an error once there are too many bad answers.
+    async fn look_before_more(
+        &mut self,
+        watch: &mut Watch,
+        position: &Position,
+        progress: &Progress,
+    ) -> Result<(), Trouble> {
+        while self.ask_of_watch(watch, position, progress).await? {
+            self.controlled_until(watch.next).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds an answer about the new release to a watch. Returns whether it is bad, and an error once there are too many
+    /// bad answers.
+    async fn ask_of_watch(
+        &mut self,
+        watch: &mut Watch,
+        position: &Position,
+        progress: &Progress,
+    ) -> Result<bool, Trouble> {
+        self.check_replicas(position, progress).await?;
+        let Some((host, answer)) = self.ask(&watch.hosts, &position.plan, progress).await? else { return Ok(false) };
+        let is_bad = matches!(answer, Answer::Bad(_) | Answer::Hopeless(_));
+        let Some((count, last)) = watch.feed(answer, progress) else { return Ok(is_bad) };
+        let (targets, slot) = (Arc::clone(&self.tools.targets), position.plan.of(host).new.slot);
+        let evidence = self.controlled(evidence(targets.of(host), slot, progress)).await;
+        Err(Trouble::Analysis { count, last, evidence: evidence.map_err(Trouble::Interrupted)? })
     }
 
     /// Watches the new release for a time, or until the deployment is promoted. Returns an error once there are too
@@ -129,6 +161,7 @@ impl Driver {
         let mut watch = self.watch(position, vec![*host]).await?;
         loop {
             if self.controls.promoted {
+                self.look_before_more(&mut watch, position, progress).await?;
                 self.controls.stage = Stage::Step;
                 return Ok(Some("promoted".to_owned()));
             }
@@ -175,12 +208,8 @@ impl Driver {
         if watch.hosts.is_empty() || Instant::now() < watch.next || self.controls.promoted {
             return Ok(());
         }
-        self.check_replicas(position, progress).await?;
-        let Some((host, answer)) = self.ask(&watch.hosts, &position.plan, progress).await? else { return Ok(()) };
-        let Some((count, last)) = watch.feed(answer, progress) else { return Ok(()) };
-        let (targets, slot) = (Arc::clone(&self.tools.targets), position.plan.of(host).new.slot);
-        let evidence = self.controlled(evidence(targets.of(host), slot, progress)).await;
-        Err(Trouble::Analysis { count, last, evidence: evidence.map_err(Trouble::Interrupted)? })
+        self.ask_of_watch(watch, position, progress).await?;
+        Ok(())
     }
 
     /// Returns the looks at the target during a wait.

@@ -245,3 +245,25 @@ async fn a_release_that_is_live_stays_if_the_ledger_cannot_be_read_while_the_for
     fs::remove_file(&ledgers).and_then(|()| fs::rename(&aside, &ledgers)).expect("moved back");
     assert_eq!(rig.record(&going.folder).outcome, Some(Outcome::Succeeded));
 }
+
+#[tokio::test]
+async fn a_promotion_gives_no_traffic_to_a_release_that_has_failed_since_its_last_answer() {
+    for full in [false, true] {
+        let strategy = |pause| settings(Strategy::BlueGreen { pause }, 2, COMMANDS);
+        let mut rig = Rig::new(strategy(None));
+        rig.deployed("v1").await;
+        // The next answer would come after the promotion.
+        let health = Timing { interval: Duration::from_hours(1), retries: 1, ..Timing::default() };
+        rig.settings = EnvironmentSettings { health, ..strategy(Some(Pause::Person)) };
+        let going = rig.deploy("v2");
+        until("a person is asked", || going.memory.log().contains("waits for a person").then_some(())).await;
+        rig.spoil("v2");
+        rig.calls();
+        going.accepted(DeploymentOrder::Promote { full }, "olu").await;
+        let end = going.end.await.expect("no panic");
+        assert_eq!(end.conclusion, Conclusion::Failure, "{end:?}");
+        assert!(!rig.calls().contains(&"weight green 100".to_owned()), "{full}");
+        assert_eq!(rig.record(&going.folder).outcome, Some(Outcome::RolledBack), "{end:?}");
+        assert!(rig.running().starts_with("blue.1=v1 blue.2=v1"), "{}", rig.running());
+    }
+}
