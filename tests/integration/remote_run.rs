@@ -127,7 +127,7 @@ fn what_is_not_run_leaves_nothing_on_the_server() {
         (&["nothing"], 3, "nothing"),
         (&["ci", "--input", "x=y"], 2, "ci.yml has no `workflow_dispatch` among its events"),
         (&["ci", "--job", "a"], 2, "cannot be used with"),
-        (&[], 2, "required"),
+        (&[], 2, "missing `<WORKFLOW>`"),
     ] {
         let said = said(args);
         assert_eq!(said.code, Some(code), "{args:?}: {}", said.error);

@@ -136,7 +136,7 @@ fn an_expression_without_its_contexts_names_them() {
 #[test]
 fn a_plan_has_the_inputs_variables_and_jobs_that_are_given() {
     let project = Project::new(
-        "on: {workflow_dispatch: {inputs: {n: {type: string, default: '1'}}}}\njobs:\n  \
+        "on: {workflow_dispatch: {inputs: {n: {type: string, default: '[1]'}}}}\njobs:\n  \
          one: {runs-on: x, strategy: {matrix: {n: '${{ fromJSON(inputs.n) }}', v: ['${{ vars.V }}']}}, steps: [{run: x}]}\n  \
          two: {runs-on: x, steps: [{run: x}]}\n",
     );

@@ -392,7 +392,9 @@ impl MatcherFileError {
 /// Returns how many bytes at the start of an incomplete line cannot belong to a command, whatever follows.
 fn certain_text(line: &[u8]) -> usize {
     let start = line.utf8_chunks().next().map_or("", |chunk| chunk.valid().trim_start());
-    if start.is_empty() || start.starts_with(':') || memchr::memmem::find(line, b"##[").is_some() {
+    // The white space before a command is not in the log either.
+    let may_be_a_command = start.starts_with(':') || start.bytes().all(|byte| byte == b'#');
+    if may_be_a_command || memchr::memmem::find(line, b"##[").is_some() {
         return 0;
     }
     // The line may have been cut inside `##[`.
@@ -640,7 +642,7 @@ mod tests {
         assert_eq!(log(&["a\n..", "", ".", ""]), ("a\n...".to_owned(), "a\n...".to_owned()));
         assert_eq!(log(&["..", "", ".\nb\n"]), ("..".to_owned(), "...\nb\n".to_owned()));
         assert_eq!(log(&["10 %\r", "", "20 %\r", "", "done\n"]).1, "10 %\r20 %\rdone\n");
-        for start in ["  ", " :", "::debug", "##", "##[debug]"] {
+        for start in ["", "  ", " :", "::debug", "##", "\t ##", " #", "##[debug]"] {
             assert_eq!(log(&[start, ""]).0, "", "{start}");
         }
         assert_eq!(log(&["::de", "", "bug::text\n"]).1, "");
