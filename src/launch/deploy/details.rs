@@ -532,14 +532,25 @@ healthy = "true"
         assert_eq!(prepared.replaced(Some(&plan)).0.map(|release| &release.sha), Some(&head.sha));
         let state = deployments.ledger().expect("a ledger").of("staging");
         let title = recorded.title();
-        let described = |answer: Result<&Observed, NoReport>| deployments.described(&state, answer);
-        assert_eq!(described(Ok(&Observed::default())), format!("{title} is live"));
+        let only_recorded = format!("{title} is recorded as live");
+        assert_eq!(deployments.described(&state, None), only_recorded, "its target was not asked");
+        let described = |answer: Result<&Observed, NoReport>| deployments.described(&state, Some(answer));
+        let none_alone = format!("{only_recorded}; its target does not report that one release serves alone");
+        assert_eq!(described(Ok(&Observed::default())), none_alone);
         let unanswered = format!("{title} is recorded as live; its target does not answer");
         assert_eq!(described(Err(NoReport::NoAnswer)), unanswered, "it was not observed");
         let mut observed = Observed::default();
         let sha = Some(head.sha.clone());
         *observed.slot_mut(Slot::Blue) = SlotState { release: sha, replicas: 2, healthy: 2, open: 2, weight: 100 };
         assert_eq!(described(Ok(&observed)), format!("{} serves; {title} is recorded as live", head.short()));
+        observed.slot_mut(Slot::Blue).release = Some("f".repeat(40));
+        assert_eq!(
+            described(Ok(&observed)),
+            format!("fffffff serves; {only_recorded}"),
+            "this clone does not have the commit"
+        );
+        observed.slot_mut(Slot::Blue).release = Some(state.live().expect("v2 is recorded").release.sha.clone());
+        assert_eq!(described(Ok(&observed)), format!("{title} is live"));
         let error = prepared.check_rollback(&plan, Some("v2")).expect_err("v2 does not serve").to_string();
         assert!(error.starts_with("`v2` is not in staging: ") && error.contains(&said), "{error}");
         for from in [None, Some(head.sha.as_str())] {

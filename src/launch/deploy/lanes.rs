@@ -300,9 +300,7 @@ impl Deployments {
     ) -> Option<Release> {
         let live = &recorded.live()?.release;
         let sha = observed.serves().filter(|sha| *sha != live.sha)?;
-        let unnamed = || Release { sha: sha.to_owned(), ..Release::default() };
-        let find = || release::known(&self.repository.root, Some(state), sha).unwrap_or_else(unnamed);
-        let found = memory.found.entry(sha.to_owned()).or_insert_with(find).clone();
+        let found = memory.found.entry(sha.to_owned()).or_insert_with(|| self.release_of(state, sha)).clone();
         // A cluster may only tell the name of a release.
         (found.sha != live.sha).then_some(found)
     }
@@ -331,29 +329,34 @@ impl Deployments {
         let state = self.ledger()?.of(name);
         let settings = self.settings(name)?;
         if state.live().is_none() || !settings.target.reports() || !self.is_trusted()? {
-            return Ok(self.described(&state, Ok(&Observed::default())));
+            return Ok(self.described(&state, None));
         }
         let targets = self.targets(settings);
         Ok(match timeout(REPORT_TIMEOUT, observe(&targets, name)).await {
-            Ok(Ok((observed, _))) => self.described(&state, Ok(&observed)),
-            Ok(Err(error)) => self.described(&state, Err(NoReport::failed(&error.to_string()))),
-            Err(_) => self.described(&state, Err(NoReport::NoAnswer)),
+            Ok(Ok((observed, _))) => self.described(&state, Some(Ok(&observed))),
+            Ok(Err(error)) => self.described(&state, Some(Err(NoReport::failed(&error.to_string())))),
+            Err(_) => self.described(&state, Some(Err(NoReport::NoAnswer))),
         })
     }
 
-    /// Describes what is live in an environment according to the ledger and to the answer of its target.
-    pub(super) fn described(&self, state: &EnvironmentState, answer: Result<&Observed, NoReport>) -> String {
+    /// Describes what is live in an environment according to the ledger and to the answer of its target; `None` if it was not
+    /// asked.
+    pub(super) fn described(&self, state: &EnvironmentState, answer: Option<Result<&Observed, NoReport>>) -> String {
         let Some(live) = state.live() else { return "no deployment is live".to_owned() };
-        let (title, live) = (live.release.title(), &live.release.sha);
+        let (title, recorded) = (live.release.title(), format!("{} is recorded as live", live.release.title()));
         let observed = match answer {
-            Ok(observed) => observed,
-            Err(why) => return format!("{title} is recorded as live; {}", why.text()),
+            None => return recorded,
+            Some(Err(why)) => return format!("{recorded}; {}", why.text()),
+            Some(Ok(observed)) => observed,
         };
-        let found = observed.serves().filter(|sha| *sha != live.as_str());
-        let found = found.and_then(|sha| release::known(&self.repository.root, Some(state), sha));
-        match found.filter(|found| found.sha != *live) {
-            Some(found) => format!("{} serves; {title} is recorded as live", found.title()),
-            None => format!("{title} is live"),
+        let Some(sha) = observed.serves() else {
+            return format!("{recorded}; its target does not report that one release serves alone");
+        };
+        let found = self.release_of(state, sha);
+        if found.sha == live.release.sha {
+            format!("{title} is live")
+        } else {
+            format!("{} serves; {recorded}", found.title())
         }
     }
 

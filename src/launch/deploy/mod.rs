@@ -11,11 +11,12 @@ use crate::launch::trust::{self, Trust};
 use crate::model::deployment::{
     Action, Actor, DeploymentRecord, Entry, EnvironmentSettings, EnvironmentState, Ledger, Needed, RefRule, written,
 };
-use crate::model::environment::{BranchRule, Environment, Protection};
+use crate::model::environment::{BranchRule, Environment, Protection, Release};
 use crate::model::lane::{Lane, NoReport};
 use crate::model::{Timestamp, nearest};
 use crate::repo::git::Repository;
 use crate::rollout::ledger::{self, Latest, LedgerFile};
+use crate::rollout::release;
 use crate::rollout::target::script;
 use crate::store::clock::now;
 use crate::store::folder::{RunFolder, RunsDir};
@@ -70,6 +71,12 @@ impl Deployments {
     pub fn all_settings(&self) -> Result<&IndexMap<String, EnvironmentSettings>, DeployError> {
         let config = self.config.as_ref().map_err(|error| DeployError::Config(Arc::clone(error)))?;
         Ok(config.environments())
+    }
+
+    /// Returns the release of a commit that a target reports. Without a name if this clone does not have the commit.
+    fn release_of(&self, state: &EnvironmentState, sha: &str) -> Release {
+        let unnamed = || Release { sha: sha.to_owned(), ..Release::default() };
+        release::known(&self.repository.root, Some(state), sha).unwrap_or_else(unnamed)
     }
 
     /// Returns the states of all environments that have settings, by name and in the order of the settings.
