@@ -601,6 +601,11 @@ healthy = "true"
         assert_eq!(way(Some("v1"), None).await, Ok(v1.clone()));
         let error = way(None, Some("v2")).await.expect_err("v2 does not serve");
         assert!(error.starts_with("`v2` is not in staging: ") && error.contains(head.short()), "{error}");
+        // A commit that this clone does not have serves.
+        let unknown = "f".repeat(40);
+        serve(&unknown);
+        assert_eq!(way(None, None).await, Ok(v2.clone()), "it is not live");
+        assert_eq!(way(None, Some(unknown.as_str())).await, Ok(v2.clone()));
         // The recorded release serves.
         serve(&v2);
         assert_eq!(way(None, Some("v2")).await, Ok(v1.clone()));

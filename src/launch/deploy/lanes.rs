@@ -305,8 +305,8 @@ impl Deployments {
         (found.sha != live.sha).then_some(found)
     }
 
-    /// Asks a target which release it runs. `None` if it runs the one that the ledger has as live, none alone, or one that is
-    /// not known, if it does not report or answer that, and without trust.
+    /// Asks a target which release it runs. `None` if it runs the one that the ledger has as live, or none alone, if it does not
+    /// report or answer that, and without trust.
     pub(super) async fn serves_instead_of_recorded(&self, name: &str) -> Result<Option<Release>, DeployError> {
         let settings = self.settings(name)?;
         if !settings.target.reports() || !self.is_trusted()? {
@@ -315,7 +315,7 @@ impl Deployments {
         let targets = self.targets(settings);
         let Ok(Ok((observed, _))) = timeout(REPORT_TIMEOUT, observe(&targets, name)).await else { return Ok(None) };
         let state = self.ledger()?.of(name);
-        let found = observed.serves().and_then(|sha| release::known(&self.repository.root, Some(&state), sha));
+        let found = observed.serves().map(|sha| self.release_of(&state, sha));
         Ok(found.filter(|found| state.live().is_none_or(|live| live.release.sha != found.sha)))
     }
 
