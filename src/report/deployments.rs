@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::model::deployment::{
     Action, Actor, DeploymentPlan, DeploymentRecord, Entry, EnvironmentSettings, HostStep, Needed,
 };
-use crate::model::environment::{Environment, Release, title_of};
+use crate::model::environment::{DeploymentState, Environment, Release, title_of};
 use crate::model::rollback::Changes;
 use crate::model::{Phase, Timestamp};
 use crate::ui::terminal_text::{TerminalText, text};
@@ -183,12 +183,16 @@ impl Row<'_> {
 
     /// Returns the state in words: `live`, `was live`. The release that was live before an interruption may still serve.
     fn words(&self) -> String {
-        if self.was_last { "last live".to_owned() } else { self.record.state_words(self.is_live) }
+        if self.was_last { "last live".to_owned() } else { state_words(self.record, self.is_live, self.environment) }
     }
 
     /// Returns the state as the end of a sentence.
     fn clause(&self) -> String {
-        if self.was_last { "was the last live release".to_owned() } else { self.record.state_clause(self.is_live) }
+        match live_word(self.record, self.is_live, self.environment) {
+            _ if self.was_last => "was the last live release".to_owned(),
+            Some(word) => format!("is {word}"),
+            None => self.record.state_clause(self.is_live),
+        }
     }
 
     /// Returns what is wrong with the live release according to the target: `0/2 healthy`. `None` if nothing is known to be.
@@ -203,6 +207,18 @@ impl Row<'_> {
         let end = Some(record.end_reason.clone()).filter(|reason| !reason.is_empty());
         [record.origin().text(), position.or(end)].into_iter().flatten()
     }
+}
+
+/// Returns the state of a deployment in words: `was live`. If its release is recorded as live and the target was asked, its
+/// report decides: `live`, `down`, `recorded as live`.
+pub(super) fn state_words(record: &DeploymentRecord, is_live: bool, environment: Option<&Environment>) -> String {
+    live_word(record, is_live, environment).map_or_else(|| record.state_words(is_live), str::to_owned)
+}
+
+/// Returns the word for a release that is recorded as live, according to the report of its target. `None` for any other
+/// release, and if the target was not asked.
+fn live_word(record: &DeploymentRecord, is_live: bool, environment: Option<&Environment>) -> Option<&'static str> {
+    environment.filter(|_| record.state(is_live) == DeploymentState::Success).map(Environment::live_word)
 }
 
 /// Returns the list of deployments: a table, or a sentence about each for a screen reader.
@@ -449,6 +465,18 @@ mod tests {
         assert!(sentence.ends_with("; 0/2 healthy; a hotfix\n"), "{sentence}");
         let listed = super::table(&rows, Style::new(Glyphs::Unicode, false), now).plain().into_owned();
         assert!(listed.lines().nth(1).is_some_and(|line| line.trim() == "0/2 healthy"), "{listed}");
+        assert!(sentence.starts_with("dev: v1 dd447a6 is down, "), "{sentence}");
+        let serves = Some(Release { sha: "0b3c5f1".to_owned(), ..Release::default() });
+        let elsewhere = Environment { serves, impairment: Some(Impairment::Partial), ..Environment::named("dev") };
+        let silent = Environment { no_report: Some("no answer".to_owned()), ..Environment::named("dev") };
+        for environment in [&elsewhere, &silent] {
+            let environment = Some(environment);
+            let rows = [Row { record: &record, is_live: true, was_last: false, position: None, environment }];
+            let sentence = super::table(&rows, Style::linear(), now).plain().into_owned();
+            assert!(sentence.starts_with("dev: v1 dd447a6 is recorded as live, "), "{sentence}");
+            let listed = super::table(&rows, Style::new(Glyphs::Unicode, false), now).plain().into_owned();
+            assert!(listed.contains("v1 dd447a6  recorded as live  "), "{listed}");
+        }
         let failed = DeploymentRecord { end_reason: "the check failed".to_owned(), ..record };
         let document = document(&failed, false, None);
         let reasons = (&document["reason"], &document["request_reason"], document.get("end_reason"));

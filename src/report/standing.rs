@@ -54,7 +54,8 @@ impl<'s> Standing<'s> {
         let Self { record, is_live, .. } = self;
         let mut lines = TerminalText::default();
         let (environment, release) = (&record.environment, record.release.title());
-        let state = style.bold(text!("{} {}", release, record.state_words(*is_live)));
+        let words = deployments::state_words(record, *is_live, self.environment.as_ref());
+        let state = style.bold(text!("{} {}", release, words));
         let impairment = self.environment.as_ref().and_then(|environment| environment.impairment);
         let phase = impairment.map(|impairment| Phase::Done(impairment.conclusion()));
         let glyph = style.glyph(&phase.unwrap_or_else(|| record.state(*is_live).phase(environment)));
@@ -170,6 +171,13 @@ mod tests {
         };
         let text = explained_with(true, Some((Outcome::Succeeded, "")), Some(down));
         assert!(text.starts_with("✗ production: v2 d92af2e") && text.contains(&format!("    now: {health}")), "{text}");
+        let silent = Environment {
+            no_report: Some("its target does not answer".to_owned()),
+            impairment: Some(Impairment::Partial),
+            ..Environment::named("production")
+        };
+        let text = explained_with(true, Some((Outcome::Succeeded, "")), Some(silent));
+        assert!(text.contains("v2 d92af2e recorded as live\n") && !text.starts_with('✓'), "{text}");
         let well = Environment { health: Some("2/2 healthy".to_owned()), ..Environment::named("production") };
         let text = explained_with(true, Some((Outcome::Succeeded, "")), Some(well));
         assert!(text.starts_with("✓ production") && !text.contains("now: "), "{text}");
