@@ -25,6 +25,7 @@ use crate::store::spec::RunSpec;
 mod details;
 mod error;
 mod lanes;
+mod observed;
 mod open;
 mod prepared;
 
