@@ -227,8 +227,7 @@ fn without_command(Cli { run, read_only, linear, all, .. }: &Cli) -> Outcome {
     let showing = match run.as_deref() {
         Some(wanted) => {
             let here = std::env::current_dir().ok().filter(|_| !all);
-            let folder = servers::find(&runs_dir()?, wanted, here.as_deref());
-            Some(folder.map_err(|failure| mistakes::no_run(wanted, failure))?)
+            Some(servers::find_word(&runs_dir()?, wanted, here.as_deref())?)
         }
         None => None,
     };

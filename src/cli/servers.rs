@@ -12,11 +12,23 @@ use crate::report::style;
 use crate::store::folder::{RunFolder, RunsDir};
 use crate::ui::terminal_text::text;
 
-use super::{Failure, block_on, runs_dir};
+use super::{Failure, block_on, mistakes, runs_dir};
 
 /// Finds a run by its id on this machine, or by its number or URL on a server, and updates it.
 pub(super) fn find(runs: &RunsDir, wanted: &str, here: Option<&Path>) -> Result<RunFolder, Failure> {
     let Found { folder, outdated } = block_on(Runs::new(runs.clone()).find(wanted, here))??;
+    note(&folder, outdated.as_ref());
+    Ok(folder)
+}
+
+/// Finds a run as [`find`] does, by the first word of a command line. A word that names neither a run nor a workflow may be
+/// meant as a command.
+pub(super) fn find_word(runs: &RunsDir, word: &str, here: Option<&Path>) -> Result<RunFolder, Failure> {
+    let Found { folder, outdated } =
+        block_on(Runs::new(runs.clone()).find(word, here))?.map_err(|error| match error {
+            RunsError::Workflow { .. } | RunsError::NeverRun(_) => error.into(),
+            error => mistakes::no_run(word, error.into()),
+        })?;
     note(&folder, outdated.as_ref());
     Ok(folder)
 }
