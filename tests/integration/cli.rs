@@ -1,9 +1,11 @@
 //! The command line around runs: lists, logs, settings, trust, leftovers, and error messages.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, Stdio};
 
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::project::{Project, until};
@@ -195,6 +197,15 @@ fn trust_is_bound_to_the_repository_and_its_origin() {
     project.call(&["run"]).expect(4, &["not the repository that was trusted at this path"]);
 }
 
+/// Lets a step go on that reads a line from a FIFO. Fails if no step opens it.
+#[track_caller]
+fn let_go(pipe: &Path) {
+    // Without a reader, an open that may not block is an error.
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let writer = until("a step reads", || rustix::fs::open(pipe, flags, Mode::empty()).ok());
+    fs::File::from(writer).write_all(b"go\n").expect("the step reads");
+}
+
 #[test]
 fn old_runs_are_removed_and_running_ones_are_not() {
     let project = Project::new(
@@ -213,7 +224,7 @@ fn old_runs_are_removed_and_running_ones_are_not() {
     let live = project.command(&["run", "--trust", "--detach"]).env("WAIT", &pipe).output().expect("starts");
     let live = String::from_utf8_lossy(&live.stdout).trim().to_owned();
     project.call(&["clean", "--all"]).expect(0, &["2 runs removed"]);
-    fs::write(&pipe, "go\n").expect("a reader is open");
+    let_go(&pipe);
     project.call(&["attach", &live]).expect(0, &["success"]);
 }
 
@@ -235,13 +246,13 @@ fn a_closed_pipe_is_not_an_error() {
 
 /// Starts a command, reads the first line of its output, closes that, and lets the step that waits at `pipe` go on.
 /// Returns the exit code and what the command says about errors.
-fn closed_after_a_line(project: &Project, args: &[&str], pipe: &std::path::Path) -> (Option<i32>, String) {
+fn closed_after_a_line(project: &Project, args: &[&str], pipe: &Path) -> (Option<i32>, String) {
     let mut command = project.command(args);
     command.env("WAIT", pipe).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the program starts");
     let mut first = String::new();
     BufReader::new(child.stdout.take().expect("piped")).read_line(&mut first).expect("a line");
-    fs::write(pipe, "go\n").expect("a reader opens it");
+    let_go(pipe);
     let said = child.wait_with_output().expect("it ends");
     (said.status.code(), String::from_utf8_lossy(&said.stderr).into_owned())
 }
