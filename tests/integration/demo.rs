@@ -210,10 +210,8 @@ fn the_tour_of_deployments_ends_as_it_says_and_leaves_nothing_once_it_is_removed
         Said(command.current_dir(project.state().join("demo-deploy")).output().expect("the program starts"))
     };
     let deployments = at(&["deploys", "--json"]).out();
-    let deployments: Vec<serde_json::Value> = match serde_json::from_str(&deployments) {
-        Ok(serde_json::Value::Array(all)) => all,
-        _ => deployments.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect(),
-    };
+    let deployments = deployments.lines().map(|line| serde_json::from_str(line).expect("a document per line"));
+    let deployments: Vec<serde_json::Value> = deployments.collect();
     assert_eq!(deployments.len(), 7);
     at(&["deploys"]).expect(0, &["production  v3", "rolled back", "v2", "serves again"]);
     for environment in ["staging", "preview", "production"] {
