@@ -155,7 +155,20 @@ impl DockerFault {
         match self {
             Self::Engine(error) => error.is_unanswered(),
             Self::NoEngine(_) | Self::Silent { .. } | Self::Command { .. } => true,
-            _ => false,
+            Self::RouterImage { .. }
+            | Self::NoTag(_)
+            | Self::Variable(_)
+            | Self::NameTaken(_)
+            | Self::PortTaken { .. }
+            | Self::Port { .. }
+            | Self::OtherPort { .. }
+            | Self::RouterEnded { .. }
+            | Self::Share { .. }
+            | Self::Unused { .. }
+            | Self::OtherRelease { .. }
+            | Self::Locked(_)
+            | Self::LockReleased(_)
+            | Self::LockLost(_) => false,
         }
     }
 }
