@@ -91,12 +91,12 @@ async fn connect(client: &DockerClient, router: &str, name: &str, port: u16) -> 
         Ok(printed) if printed.output.is_empty() && !printed.errors.is_empty() => {
             Ok(Answer::Bad(format!("{name}:{port}: {}", first_line(&printed.errors))))
         }
-        Ok(printed) if printed.output.is_empty() => {
-            // The service has closed the connection, or the one to the engine was lost.
+        Ok(printed) if !printed.output.is_empty() => Ok(Answer::Good(format!("connected to {name}:{port}"))),
+        Ok(_) | Err(_) => {
+            // The service has closed the connection or waits for a request, or the engine has closed its connection or hangs.
             client.ping().await?;
             Ok(Answer::Good(format!("connected to {name}:{port}")))
         }
-        _ => Ok(Answer::Good(format!("connected to {name}:{port}"))),
     }
 }
 
@@ -129,12 +129,13 @@ pub(super) fn judge(slot: Slot, limits: RouterLimits, seen: Counters) -> Answer 
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
     use crate::rollout::target::docker::testing::engine;
 
-    #[tokio::test]
-    async fn a_probe_is_unknown_if_the_engine_gives_no_answer_and_bad_if_it_refuses() {
-        let one = Replica {
+    fn one() -> Replica {
+        Replica {
             id: "abc".to_owned(),
             name: "shop-live-blue-1".to_owned(),
             slot: Slot::Blue,
@@ -145,7 +146,35 @@ mod tests {
             address: None,
             status: "Up 3 minutes".to_owned(),
             restarts: 0,
-        };
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_unknown_if_the_engine_gives_no_answer_after_it_was_begun() {
+        for is_lost in [true, false] {
+            let has_begun = AtomicBool::new(false);
+            let answer = move |request: &str| match () {
+                () if request.contains("/start") => {
+                    has_begun.store(true, Ordering::Relaxed);
+                    Some(("101 UPGRADED", String::new()))
+                }
+                () if request.contains("/exec") => Some(("201 Created", r#"{"Id":"abc"}"#.to_owned())),
+                () if is_lost && has_begun.load(Ordering::Relaxed) => Some(("", String::new())),
+                () => None,
+            };
+            let client = engine(answer).await;
+            let answer = replica(&client, "router", &one(), 80, None, Duration::from_secs(5)).await;
+            if is_lost {
+                assert!(matches!(answer, Answer::Unknown(_)), "{answer:?}");
+            } else {
+                assert_eq!(answer, Answer::Good("connected to shop-live-blue-1:80".to_owned()));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_probe_is_unknown_if_the_engine_gives_no_answer_and_bad_if_it_refuses() {
+        let one = one();
         let probes = [None, Some(Probe::Path("/health".to_owned())), Some(Probe::Exec("true".to_owned()))];
         for probe in &probes {
             let asked = async |status: &'static str| {

@@ -6,16 +6,24 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::engine::sandbox::docker::client::DockerClient;
 
 /// Starts an engine. `answer` gets the first line of each request, and returns the status and the body of its answer.
-/// Without one, the engine answers with its version. With an empty status, it closes the connection without an answer.
+/// Without one, the engine answers with its version. With an empty status, it closes the connection without an answer. With the
+/// status 101, it keeps the connection open and sends nothing on it.
 pub(super) async fn engine(answer: impl Fn(&str) -> Option<(&'static str, String)> + Send + 'static) -> DockerClient {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = format!("tcp://{}", listener.local_addr().expect("an address"));
     tokio::spawn(async move {
+        let mut silent = Vec::new();
         while let Ok((mut stream, _)) = listener.accept().await {
             let request = request(&mut stream).await;
             let version = || ("200 OK", r#"{"ApiVersion":"1.41","Version":"1"}"#.to_owned());
             let (status, body) = answer(&request).unwrap_or_else(version);
             if status.is_empty() {
+                continue;
+            }
+            if status.starts_with("101") {
+                let head = format!("HTTP/1.1 {status}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n");
+                let _ = stream.write_all(head.as_bytes()).await;
+                silent.push(stream);
                 continue;
             }
             let length = body.len();
