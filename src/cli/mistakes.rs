@@ -339,8 +339,8 @@ mod tests {
             }
             // `NAME` stands for what the user fills in.
             let commands = meant.split(' ').take_while(|part| !part.is_empty() && *part != "NAME");
-            let named = commands.filter(|part| !part.starts_with('-'));
-            let named = named.fold(Some(command()), |known, part| known?.find_subcommand(part).cloned());
+            let mut named = commands.filter(|part| !part.starts_with('-'));
+            let named = named.try_fold(command(), |known, part| known.find_subcommand(part).cloned());
             assert!(named.is_some(), "{meant} does not exist");
         }
     }

@@ -86,7 +86,9 @@ pub fn clip_apart(names: &[&str], columns: usize, ellipsis: &str) -> Vec<String>
     let mut best = different(&clipped);
     for way in ways {
         let mut other = clipped.clone();
-        alike.iter().for_each(|at| other[*at] = way(names[*at]));
+        for at in &alike {
+            other[*at] = way(names[*at]);
+        }
         if different(&other) > best {
             best = different(&other);
             clipped = other;

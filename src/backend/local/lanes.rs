@@ -125,7 +125,9 @@ async fn serve(runs: RunsDir, folder: PathBuf, feed: mpsc::Sender<Feed>, mut ask
             // The answers to this look show what has changed until now.
             (changes, looked_at) = (JoinSet::new(), Instant::now());
             let awaited = if looked_at < awaited_until { memory.changes() } else { Vec::new() };
-            awaited.into_iter().for_each(|change| drop(changes.spawn(change)));
+            for change in awaited {
+                changes.spawn(change);
+            }
         }
         let before = open_runs(&shown);
         match lanes {
