@@ -44,7 +44,12 @@ impl App {
                 match self.keymap.action(Context::Everywhere, Key::from(event)) {
                     Some(Action::Quit) => self.quit_overlay(),
                     Some(Action::Suspend) => self.act(Action::Suspend),
-                    _ => Vec::new(),
+                    _ => {
+                        if let Some(Overlay::Trust(trust)) = &mut self.overlay {
+                            trust.mistyped(event);
+                        }
+                        Vec::new()
+                    }
                 }
             }
         }
@@ -140,7 +145,9 @@ impl App {
         match outcome {
             Outcome::Stays => Vec::new(),
             Outcome::Closes(effects) => {
-                self.overlay = None;
+                if matches!(self.overlay.take(), Some(Overlay::Trust(_))) && effects.is_empty() {
+                    self.toast = Some(Notice::news("nothing was started: the repository is not trusted"));
+                }
                 effects
             }
             Outcome::Picked(pick) => {

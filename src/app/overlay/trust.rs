@@ -40,18 +40,26 @@ pub(in crate::app) struct TrustQuestion {
     lines: Vec<String>,
     /// Index of the first visible line.
     offset: usize,
+    /// Whether a letter was typed that is no answer, for instance the first one of an environment's name. No letter is an
+    /// answer then, until Enter or Backspace.
+    is_typing: bool,
 }
 
 impl TrustQuestion {
     pub(in crate::app) fn new(question: u64, preview: Preview) -> Self {
         let lines = revealed(&preview, false);
-        Self { question, preview, whole: false, lines, offset: 0 }
+        Self { question, preview, whole: false, lines, offset: 0, is_typing: false }
     }
 
     /// Closes the question if the key is an answer, or changes how much is shown. `None` for any other key.
     pub(super) fn key(&mut self, key: KeyEvent) -> Option<Outcome> {
         match key.code {
             _ if key.modifiers.intersects(MODIFIERS) => None,
+            KeyCode::Enter | KeyCode::Backspace if self.is_typing => {
+                self.is_typing = false;
+                Some(Outcome::Stays)
+            }
+            KeyCode::Char(_) if self.is_typing => Some(Outcome::Stays),
             KeyCode::Char(YES) => {
                 Some(Outcome::Closes(vec![Effect::Request(Request::Trust { question: self.question })]))
             }
@@ -64,6 +72,11 @@ impl TrustQuestion {
             }
             _ => None,
         }
+    }
+
+    /// Handles a key without a meaning here.
+    pub(in crate::app) fn mistyped(&mut self, key: KeyEvent) {
+        self.is_typing |= matches!(key.code, KeyCode::Char(letter) if letter.is_alphanumeric());
     }
 
     /// Scrolls the preview. `height` is the number of rows inside the box.
@@ -100,7 +113,11 @@ impl TrustQuestion {
             text::put(buffer, area.x + 1, y, room, &shown, Style::new());
         }
         let other = if self.whole { "show only a summary" } else { "show everything" };
-        let answers = [(YES, "trust this repository, and start"), (NO, "not now: nothing is started"), (WHOLE, other)];
+        if self.is_typing {
+            let said = "typed text is no answer: press Enter, and then one of the keys";
+            text::put(buffer, area.x + 2, bottom, area.width.saturating_sub(3), said, cx.theme.style(Hue::Review));
+        }
+        let answers = [(YES, "trust this repository, and go on"), (NO, "not now: nothing is started"), (WHOLE, other)];
         for ((key, label), y) in answers.into_iter().zip(bottom + 1..area.bottom()) {
             let x = text::put(buffer, area.x + 2, y, 1, &key.to_string(), cx.theme.style(Hue::Accent));
             text::put(buffer, x + 2, y, area.width.saturating_sub(5), label, Style::new());

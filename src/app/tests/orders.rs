@@ -266,9 +266,16 @@ fn an_untrusted_repository_is_shown_before_anything_starts() {
     assert_eq!(driver.asked(), [], "looking is not an answer");
     driver.press("v");
     assert!(!driver.shows("curl evil") && driver.shows("show everything"), "{}", driver.screen());
+    for name in ["production", "staging", "today"] {
+        driver.press(name);
+        assert_eq!(driver.asked(), [], "the letters of a name are no answers: {name}");
+        assert!(driver.shows("Not trusted") && driver.shows("typed text is no answer"), "{}", driver.screen());
+        driver.press("<enter>");
+        assert!(driver.shows("Not trusted") && !driver.shows("typed text is no answer"), "{}", driver.screen());
+    }
     driver.press("n");
     assert_eq!(driver.asked(), []);
-    assert!(!driver.shows("Not trusted"));
+    assert!(!driver.shows("Not trusted") && driver.shows("nothing was started"), "{}", driver.screen());
     driver.feed(untrusted(8)).press("y");
     assert_eq!(driver.asked(), [Effect::Request(Request::Trust { question: 8 })]);
     // A question does not interrupt an open overlay.

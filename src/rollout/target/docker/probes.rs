@@ -109,8 +109,9 @@ fn first_line(text: &[u8]) -> String {
 pub(super) fn judge(slot: Slot, limits: RouterLimits, seen: Counters) -> Answer {
     let (Counters { requests, errors, .. }, latency) = (seen, seen.latency());
     let percent = (errors * 10_000).checked_div(requests).unwrap_or_default();
+    let noun = if requests == 1 { "request" } else { "requests" };
     let text = format!(
-        "{slot}: {requests} requests, {}.{:02} % errors, {} ms",
+        "{slot}: {requests} {noun}, {}.{:02} % errors, {} ms",
         percent / 100,
         percent % 100,
         latency.as_millis()
@@ -120,6 +121,7 @@ pub(super) fn judge(slot: Slot, limits: RouterLimits, seen: Counters) -> Answer 
     let is_faulty = errors * 10_000 > u64::from(limits.errors) * requests.max(least);
     let is_slow = requests >= least && limits.latency.is_some_and(|most| latency > most);
     match () {
+        () if is_faulty && requests < least => Answer::Bad(format!("{text}: too many even for {least} requests")),
         () if is_faulty => Answer::Bad(text),
         () if is_slow => Answer::Bad(format!("{text}, more than {}", written(limits.latency.unwrap_or_default()))),
         () if requests < least => Answer::Unknown(format!("{text}: less than {least} requests")),
@@ -206,7 +208,10 @@ mod tests {
         assert_eq!(judged(10, 0, 1), Answer::Unknown(text("10 requests, 0.00 % errors, 1 ms: less than 200 requests")));
         // Two errors are 1 % of 200 requests.
         assert!(matches!(judged(10, 2, 1), Answer::Unknown(_)));
-        assert_eq!(judged(10, 3, 1), Answer::Bad(text("10 requests, 30.00 % errors, 1 ms")));
+        assert_eq!(
+            judged(10, 3, 1),
+            Answer::Bad(text("10 requests, 30.00 % errors, 1 ms: too many even for 200 requests"))
+        );
         assert_eq!(judged(400, 4, 500), Answer::Good(text("400 requests, 1.00 % errors, 500 ms")));
         assert!(matches!(judged(400, 5, 1), Answer::Bad(_)));
         assert_eq!(judged(400, 0, 501), Answer::Bad(text("400 requests, 0.00 % errors, 501 ms, more than 500ms")));
