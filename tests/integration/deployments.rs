@@ -542,7 +542,7 @@ fn a_rollback_aborts_the_canary_on_its_way() {
     let unconfirmed = shop.call(&["rollback", "live"]);
     unconfirmed.expect(2, &["live: v2 ", "by aborting", &run, "confirm it with --yes=live"]);
     shop.call(&["rollback", "live", "--reason", "errors", "--yes=live"])
-        .expect(0, &["aborted by ada@", ": errors; v1 ", "serves again", "live: v1 ", "is live"]);
+        .expect(0, &["aborted by ada@", ": errors; v1 ", "serves again", "live: v1 ", "is recorded as live"]);
     assert_eq!(shop.running("live"), ["v1"]);
     shop.call(&["deploys", "live"]).expect(0, &["rolled back", "live"]);
 }

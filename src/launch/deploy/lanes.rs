@@ -321,14 +321,17 @@ impl Deployments {
 
     /// Describes what is live in an environment after a deployment that did not succeed. The target is asked, because the
     /// deployment may have failed exactly because it does not answer, or have given the traffic back to a release that is not
-    /// recorded.
+    /// recorded. With settings that have a fault by now, there is no target to ask.
     ///
     /// # Errors
-    /// The settings are invalid, or the state folder cannot be read.
+    /// The state folder cannot be read.
     pub async fn live_after_failure(&self, name: &str) -> Result<String, DeployError> {
         let state = self.ledger()?.of(name);
-        let settings = self.settings(name)?;
-        if state.live().is_none() || !settings.target.reports() || !self.is_trusted()? {
+        let reports = self.settings(name).ok().filter(|settings| settings.target.reports());
+        let Some(settings) = reports.filter(|_| state.live().is_some()) else {
+            return Ok(self.described(&state, None));
+        };
+        if !self.is_trusted()? {
             return Ok(self.described(&state, None));
         }
         let targets = self.targets(settings);
